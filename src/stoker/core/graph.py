@@ -1,0 +1,160 @@
+"""What a graph is, as values: nodes, how they fire, and what their inputs are bound to.
+
+This is also the JSON form in which a graph is pushed to a server (`docs/reference/graph.md`). Nothing here checks or
+decides: `compile.py` turns a `GraphSpec` into a `Compiled` one and reports every problem at once.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+Path = tuple[str | int, ...]
+Duration = str | float  # "2s", "5m", or seconds
+
+ITEM_KIND = "stoker.item"
+"""The inline kind whose task settles with the element that made it."""
+
+
+class _Spec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    pass
+
+
+# --- bindings: a small tree that says where an input comes from ---
+
+
+class Value(_Spec, tag="value", tag_field="type"):
+    """A literal."""
+
+    value: Any
+
+
+class Ref(_Spec, tag="ref", tag_field="type"):
+    """An item of another node: the one on this branch, or (`many`) all of them below the join's anchor, in branch order.
+
+    `optional`: where the task has no item, null is bound instead of skipping the consumer.
+    """
+
+    node: str
+    path: Path = ()
+    many: bool = False
+    optional: bool = False
+
+
+class Element(_Spec, tag="element", tag_field="type"):
+    """The element of an expansion that this branch goes through: of the edge out of `of`, or of `of`'s own expand."""
+
+    of: str
+    path: Path = ()
+
+
+class RunInput(_Spec, tag="run_input", tag_field="type"):
+    """An input of the run, by name."""
+
+    name: str
+    path: Path = ()
+
+
+class ListOf(_Spec, tag="list", tag_field="type"):
+    items: tuple[Binding, ...]
+
+
+class ObjectOf(_Spec, tag="object", tag_field="type"):
+    fields: dict[str, Binding]
+
+
+Binding = Value | Ref | Element | RunInput | ListOf | ObjectOf
+
+
+# --- firing ---
+
+
+class Edge(_Spec):
+    """A way from another node. `expand`: each element found at this path of the item gives one child ([] = the item)."""
+
+    node: str
+    expand: Path | None = None
+
+
+class Each(_Spec, tag="each", tag_field="type"):
+    """One task per item (or expanded element) that arrives. `way` None: one task when the run is triggered."""
+
+    way: Edge | None = None
+
+
+class Join(_Spec, tag="join", tag_field="type"):
+    """One task per task of `anchor` (None: the trigger), when everything between the anchor and this node has settled.
+
+    `of`: the nodes with an edge straight into the join.
+    """
+
+    anchor: str | None = None
+    of: tuple[str, ...] = ()
+    policy: Literal["all_success", "all_done"] = "all_success"
+
+
+class Expand(_Spec):
+    """A node's own expand: it fires once and makes one task per element of the list that `over` gives."""
+
+    over: Binding
+
+
+class Retry(_Spec):
+    """When a failed attempt is tried again. `attempts` include the first; `cap` applies after jitter."""
+
+    attempts: int = 3
+    strategy: Literal["fixed", "linear", "exponential"] = "exponential"
+    base: Duration = "2s"
+    factor: float = 2.0
+    cap: Duration | None = None
+    jitter: Literal["none", "full", "equal"] = "none"
+
+
+class Requirements(_Spec):
+    """What a runner must offer: every label equal, every resource at least as large."""
+
+    labels: dict[str, str] = {}
+    resources: dict[str, float] = {}
+
+
+class NodeSpec(_Spec):
+    name: str
+    kind: str
+    fire: Each | Join = Each()
+    bind: dict[str, Binding] = {}
+    expand: Expand | None = None
+    retry: Retry | None = None
+    timeout: Duration | None = None
+    max_losses: int = 3
+    priority: int = 5
+    requires: Requirements = Requirements()
+    tolerated: bool = False
+
+
+class InputSpec(_Spec):
+    """An input of the graph: its JSON Schema, and a default if it may be left out."""
+
+    schema: dict[str, Any] = {}
+    required: bool = True
+    default: Any = None
+
+
+class GraphSpec(_Spec):
+    name: str
+    nodes: tuple[NodeSpec, ...]
+    inputs: dict[str, InputSpec] = {}
+    result: Binding | None = None
+    description: str = ""
+
+
+class KindSpec(_Spec):
+    """A registered sort of work. `items`: whether a task settles with exactly one item or with several."""
+
+    name: str
+    input: dict[str, Any] = {}
+    output: dict[str, Any] = {}
+    items: Literal["one", "many"] = "one"
+    secrets: tuple[str, ...] = ()
+    source_hash: str = ""
+    description: str = ""

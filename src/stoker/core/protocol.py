@@ -1,0 +1,203 @@
+"""What a runner and a server say to each other: the shapes of claim and report, shared by both sides.
+
+Two calls make a runner (`docs/reference/runner-protocol.md`):
+
+* `POST /v1/namespaces/{ns}/claims`: long-poll for work. It is always held open, at capacity with `want` 0, because
+  cancels arrive on it and because its closing tells the server that the runner is gone.
+* `POST /v1/namespaces/{ns}/reports`: outcomes, progress, logs and the beat, and in the same breath the next work.
+
+Times are seconds. `session` is the process's secret of 32 hex digits, made at start and sent with every call.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+BEAT_S = 5.0  # a session with leases reports at least this often
+LEASE_S = 20.0  # and loses them this long after its last beat
+INLINE_INPUT = 64 * 1024  # bytes; a larger input is fetched from its `input_url`
+SPILL_ITEM = 1024 * 1024  # bytes; a larger output is uploaded as an artifact first
+MAX_BODY = 8 * 1024 * 1024  # bytes of one request
+LOG_CHUNK = 64 * 1024  # bytes of one log report
+LOG_TASK = 10 * 1024 * 1024  # bytes of log kept per task
+
+
+class _Wire(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    pass
+
+
+class RunnerInfo(_Wire):
+    """What a runner offers. `capacity` is how many tasks it holds at once."""
+
+    name: str
+    kinds: list[str]
+    labels: dict[str, str] = {}
+    resources: dict[str, float] = {}
+    capacity: int = 1
+    version: str = ""
+
+
+class Held(_Wire, array_like=True):
+    """A lease the runner knows it has: `[task, attempt]`."""
+
+    task: int
+    attempt: int
+
+
+class ClaimRequest(_Wire):
+    """`want`: tasks at most. `wait_s`: how long to hold the call open. `read`: the highest answer number received.
+
+    `held`: every attempt whose report is unanswered; a lease from an answer up to `read` that is not listed is
+    released. None says nothing about leases (nothing is released).
+    """
+
+    session: str
+    runner: RunnerInfo
+    want: int
+    wait_s: float = 0.0
+    read: int = 0
+    held: list[Held] | None = None
+
+
+class Assignment(_Wire):
+    """One task to run. `input` is a JSON object; when it is absent, GET `input_url` (with the same session) gives it."""
+
+    task: int
+    attempt: int
+    run: int
+    node: str
+    kind: str
+    branch: str = ""
+    input: msgspec.Raw = msgspec.Raw(b"")
+    input_url: str = ""
+    timeout_s: float | None = None
+    failures: int = 0
+
+
+class Stop(_Wire):
+    """Stop working on this attempt. `grace_s`: after this the lease ends in any case."""
+
+    task: int
+    attempt: int
+    reason: Literal["cancelled", "timeout", "stale"] = "cancelled"
+    grace_s: float = 30.0
+
+
+class ClaimAnswer(_Wire):
+    """`number` counts the answers of a session that carry tasks. `lease_s`: seconds the leases last from now on."""
+
+    number: int = 0
+    session_id: int = 0
+    lease_s: float = LEASE_S
+    tasks: list[Assignment] = []
+    stop: list[Stop] = []
+
+
+class ErrorInfo(_Wire):
+    """A failure as it is kept: `code` for machines, `type` and `message` for people, the remote `traceback`."""
+
+    message: str
+    code: str = "error"
+    type: str = ""
+    traceback: str = ""
+
+
+class Item(_Wire):
+    """One output of a task: JSON as sent, or the id of an artifact that holds it (media type `application/json`)."""
+
+    value: msgspec.Raw = msgspec.Raw(b"")
+    artifact: int | None = None
+
+
+class Complete(_Wire, tag="complete", tag_field="verb"):
+    task: int
+    attempt: int
+    items: list[Item]
+
+
+class Fail(_Wire, tag="fail", tag_field="verb"):
+    """`retryable` False: no retry, whatever the policy says."""
+
+    task: int
+    attempt: int
+    error: ErrorInfo
+    retryable: bool = True
+
+
+class Requeue(_Wire, tag="requeue", tag_field="verb"):
+    """Offer the task again after a delay; spends nothing."""
+
+    task: int
+    attempt: int
+    after_s: float = 0.0
+
+
+class Prune(_Wire, tag="prune", tag_field="verb"):
+    """End the task without items; nothing below it happens."""
+
+    task: int
+    attempt: int
+    reason: str = ""
+
+
+class Release(_Wire, tag="release", tag_field="verb"):
+    """Hand the task back, unstarted or undone; spends nothing. Confirms a cancel if one was requested."""
+
+    task: int
+    attempt: int
+
+
+class Progress(_Wire, tag="progress", tag_field="verb"):
+    """`fraction` 0..1 or None; replaces what was there."""
+
+    task: int
+    attempt: int
+    fraction: float | None = None
+    message: str = ""
+
+
+class Log(_Wire, tag="log", tag_field="verb"):
+    """A chunk of captured output; `seq` counts the chunks of an attempt from 0, so a repeat is kept once."""
+
+    task: int
+    attempt: int
+    seq: int
+    text: str
+    stream: Literal["log", "stdout", "stderr"] = "log"
+
+
+Report = Complete | Fail | Requeue | Prune | Release | Progress | Log
+
+
+class ReportRequest(_Wire):
+    """`want`: tasks wanted in the answer. An empty `reports` is a plain beat. `read` and `held` as in ClaimRequest."""
+
+    session: str
+    reports: list[Report] = []
+    want: int = 0
+    read: int = 0
+    held: list[Held] | None = None
+
+
+class Receipt(_Wire):
+    """What became of one report.
+
+    `accepted`; `stale` (the attempt is no longer current, nothing was changed); `invalid` (the output breaks the
+    kind's schema or a limit: the attempt was failed with `invalid_output`); `refused` (no such task, or not yours).
+    """
+
+    status: Literal["accepted", "stale", "invalid", "refused"]
+    message: str = ""
+
+
+class ReportAnswer(_Wire):
+    """One receipt per report, in order; then as in ClaimAnswer. `unknown_session`: claim again to introduce yourself."""
+
+    receipts: list[Receipt] = []
+    number: int = 0
+    lease_s: float = LEASE_S
+    tasks: list[Assignment] = []
+    stop: list[Stop] = []
+    unknown_session: bool = False

@@ -1,0 +1,247 @@
+"""What the native API takes and shows: shapes shared by the server and the client. Times are RFC 3339, UTC."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Generic, Literal, TypeVar
+
+import msgspec
+
+from stoker.core.graph import GraphSpec, KindSpec
+
+TaskStateName = Literal["READY", "LEASED", "SUCCEEDED", "FAILED", "PRUNED", "CANCELLED", "SKIPPED"]
+RunStateName = Literal["RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"]
+
+
+class _View(msgspec.Struct, frozen=True, kw_only=True):
+    pass
+
+
+class PushRequest(_View, forbid_unknown_fields=True):
+    """Publish a graph with the kinds it uses. An unchanged graph keeps its version."""
+
+    graph: GraphSpec
+    kinds: tuple[KindSpec, ...] = ()
+
+
+class KindsRequest(_View, forbid_unknown_fields=True):
+    kinds: tuple[KindSpec, ...]
+
+
+class GraphView(_View):
+    """`spec` is left out of lists. `created`: whether this push made a new version."""
+
+    name: str
+    version: int
+    hash: str
+    created_at: datetime
+    created: bool = False
+    warnings: list[str] = []
+    spec: GraphSpec | None = None
+
+
+class TriggerRequest(_View, forbid_unknown_fields=True):
+    """Start a run. `version` None: the newest. The same `idempotency_key` gives the same run again."""
+
+    graph: str
+    inputs: dict[str, msgspec.Raw] = {}
+    version: int | None = None
+    idempotency_key: str | None = None
+    priority: int = 5
+
+
+class TriggerBatch(_View, forbid_unknown_fields=True):
+    runs: list[TriggerRequest]
+
+
+class RunRef(_View):
+    """`created` False: the idempotency key had made this run before."""
+
+    id: int
+    created: bool = True
+
+
+class Cause(_View):
+    """Why a run failed: one failed (or cancelled) task."""
+
+    task: int
+    node: str
+    branch: str
+    attempt: int
+    code: str
+    message: str
+    type: str = ""
+    traceback: str = ""
+
+
+class NodeCounts(_View):
+    """How many tasks of a node stand where. `progress`: the mean fraction reported by its leased tasks."""
+
+    node: str
+    kind: str
+    ready: int = 0
+    leased: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    pruned: int = 0
+    cancelled: int = 0
+    skipped: int = 0
+    progress: float | None = None
+    message: str = ""
+
+
+class RunView(_View):
+    """`nodes` and `causes` are left out of lists. `stopping`: a cancel was requested and is being carried out."""
+
+    id: int
+    namespace: str
+    graph: str
+    version: int
+    state: RunStateName
+    stopping: bool
+    priority: int
+    created_at: datetime
+    ended_at: datetime | None = None
+    idempotency_key: str | None = None
+    tasks: int = 0
+    nodes: list[NodeCounts] = []
+    causes: list[Cause] = []
+
+
+class TaskView(_View):
+    id: int
+    run: int
+    node: str
+    kind: str
+    branch: str
+    generation: int
+    state: TaskStateName
+    attempt: int
+    failures: int
+    losses: int
+    created_at: datetime
+    due_at: datetime | None = None
+    claimed_at: datetime | None = None
+    settled_at: datetime | None = None
+    session: int | None = None
+    runner: str = ""
+    cancel_requested: bool = False
+    code: str = ""
+    message: str = ""
+    progress: float | None = None
+    progress_message: str = ""
+
+
+class AttemptView(_View):
+    """One attempt that did not settle its task well: how it ended and what it said."""
+
+    attempt: int
+    outcome: str
+    code: str
+    message: str
+    type: str = ""
+    traceback: str = ""
+    runner: str = ""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+class LogView(_View):
+    """A chunk of captured output. `cursor` is where the next request goes on (`after=`)."""
+
+    cursor: int
+    task: int
+    node: str
+    branch: str
+    attempt: int
+    stream: str
+    at: datetime
+    text: str
+
+
+class Explanation(_View):
+    """One causal answer: the state, then what it waits for or what made it so, most important first."""
+
+    subject: str
+    state: str
+    because: list[str]
+    remedy: str = ""
+
+
+class RunnerView(_View):
+    session: int
+    name: str
+    kinds: list[str]
+    labels: dict[str, str]
+    capacity: int
+    leases: int
+    connected: bool
+    started_at: datetime
+    lease_until: datetime | None = None
+    version: str = ""
+
+
+class ArtifactView(_View):
+    """`{"$artifact": id}` in any JSON value is a handle to it."""
+
+    id: int
+    name: str
+    media_type: str
+    size: int
+    sha256: str
+    created_at: datetime
+
+
+T = TypeVar("T")
+
+
+class Page(_View, Generic[T]):
+    """`after` goes into the next request's `after=`; None on the last page."""
+
+    items: list[T]
+    after: str | None = None
+
+
+class RetryAnswer(_View):
+    """`retried`: tasks made READY again. `fired`: joins that had fired already and will not fire again."""
+
+    retried: int
+    fired: list[str] = []
+
+
+class TokenRequest(_View, forbid_unknown_fields=True):
+    """`scopes`: read, trigger, run, author, admin. `kinds`: with `run`, the kinds it may claim (empty: all)."""
+
+    name: str
+    scopes: list[Literal["read", "trigger", "run", "author", "admin"]]
+    namespaces: list[str] = ["*"]
+    kinds: list[str] = []
+    expires_in_s: float | None = None
+
+
+class TokenView(_View):
+    """`token` is shown once, in the answer that made it; only its hash is kept."""
+
+    id: int
+    name: str
+    scopes: list[str]
+    namespaces: list[str]
+    kinds: list[str]
+    created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    token: str | None = None
+
+
+class Hint(_View):
+    """Something changed; ask for the facts. Sent as a server-sent event; may be dropped, repeated or merged."""
+
+    kind: Literal["run", "task", "log", "runner"]
+    run: int = 0
+    task: int = 0
+    state: str = ""
+
+
+def to_json(value: Any) -> bytes:
+    """The one encoder of the native API."""
+    return msgspec.json.encode(value)

@@ -1,0 +1,138 @@
+"""The engine as the shells see it: one object, one attribute per noun. Built by `bootstrap`.
+
+Every verb raises only `stoker.errors`; a verb that writes returns after its commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+import msgspec
+
+from stoker.core.graph import KindSpec
+from stoker.core.protocol import ClaimAnswer, ClaimRequest, ReportAnswer, ReportRequest
+from stoker.core.views import (
+    ArtifactView,
+    AttemptView,
+    Explanation,
+    GraphView,
+    Hint,
+    LogView,
+    Page,
+    PushRequest,
+    RetryAnswer,
+    RunnerView,
+    RunRef,
+    RunView,
+    TaskView,
+    TokenRequest,
+    TokenView,
+    TriggerRequest,
+)
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """Who asks: what a token allows. Scopes: read, trigger, run, author, admin; `*` in namespaces means all."""
+
+    token_id: int
+    name: str
+    scopes: frozenset[str]
+    namespaces: frozenset[str]
+    kinds: frozenset[str] = frozenset()  # empty: every kind
+
+
+class Catalog(Protocol):
+    async def push(self, namespace: str, request: PushRequest) -> GraphView: ...
+    async def put_kinds(self, namespace: str, kinds: Sequence[KindSpec]) -> None: ...
+    async def kinds(self, namespace: str) -> list[KindSpec]: ...
+    async def graphs(self, namespace: str, limit: int, after: str | None) -> Page[GraphView]: ...
+    async def graph(self, namespace: str, name: str, version: int | None) -> GraphView: ...
+
+
+class Runs(Protocol):
+    async def trigger(self, namespace: str, requests: Sequence[TriggerRequest]) -> list[RunRef]: ...
+    async def cancel(self, namespace: str, run: int) -> RunView: ...
+    async def retry(self, namespace: str, run: int) -> RetryAnswer: ...
+    async def wait(self, namespace: str, run: int, wait_s: float) -> RunView: ...
+    async def result(self, namespace: str, run: int) -> bytes: ...
+
+
+class Leases(Protocol):
+    async def claim(self, namespace: str, request: ClaimRequest, kinds: frozenset[str]) -> ClaimAnswer:
+        """Long-poll. Cancelling this call (the stream closed) is safe: what it claimed is handed back."""
+        ...
+
+    async def closed(self, session: str) -> None:
+        """The claim stream of a session closed without an answer: shorten its lease to 5 s."""
+        ...
+
+    async def undelivered(self, session: str, answer: ClaimAnswer | ReportAnswer) -> None:
+        """An answer could not be written: release what it carried."""
+        ...
+
+    async def report(self, namespace: str, request: ReportRequest) -> ReportAnswer: ...
+    async def leave(self, session: str) -> None:
+        """The runner ends: release all it still holds."""
+        ...
+
+    async def input(self, session: str, task: int, attempt: int) -> AsyncIterator[bytes]:
+        """The input of a leased task, streamed as one JSON object."""
+        ...
+
+
+class Views(Protocol):
+    async def run(self, namespace: str, run: int) -> RunView: ...
+    async def runs(
+        self, namespace: str, *, state: str | None, graph: str | None, limit: int, after: str | None
+    ) -> Page[RunView]: ...
+    async def tasks(
+        self, namespace: str, run: int, *, state: str | None, node: str | None, limit: int, after: str | None
+    ) -> Page[TaskView]: ...
+    async def task(self, namespace: str, task: int) -> TaskView: ...
+    async def attempts(self, namespace: str, task: int) -> list[AttemptView]: ...
+    async def logs(
+        self, namespace: str, *, run: int | None, task: int | None, limit: int, after: int
+    ) -> list[LogView]: ...
+    async def explain_run(self, namespace: str, run: int) -> Explanation: ...
+    async def explain_task(self, namespace: str, task: int) -> Explanation: ...
+    async def runners(self, namespace: str) -> list[RunnerView]: ...
+
+
+class Artifacts(Protocol):
+    async def put(self, namespace: str, name: str, media_type: str, chunks: AsyncIterator[bytes]) -> ArtifactView:
+        """Stream bytes in; the artifact exists once they are durable and the row is committed."""
+        ...
+
+    async def get(self, namespace: str, artifact: int) -> ArtifactView: ...
+    def read(self, view: ArtifactView, start: int, stop: int) -> AsyncIterator[bytes]:
+        """Bytes [start, stop) of the content."""
+        ...
+
+
+class Tokens(Protocol):
+    async def caller(self, token: str) -> Caller:
+        """Who presents this token; Unauthorized otherwise."""
+        ...
+
+    async def create(self, request: TokenRequest) -> TokenView: ...
+    async def list(self) -> list[TokenView]: ...
+    async def revoke(self, token_id: int) -> None: ...
+
+
+class Events(Protocol):
+    def subscribe(self, namespace: str, run: int | None) -> AsyncIterator[Hint]: ...
+
+
+class Engine(Protocol):
+    catalog: Catalog
+    runs: Runs
+    leases: Leases
+    views: Views
+    artifacts: Artifacts
+    tokens: Tokens
+    events: Events
+
+    async def ready(self) -> None:
+        """Return when the store answers; Unavailable otherwise."""
+        ...
