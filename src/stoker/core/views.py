@@ -210,11 +210,11 @@ class RetryAnswer(_View):
 
 
 class TokenRequest(_View, forbid_unknown_fields=True):
-    """`scopes`: read, trigger, run, author, admin. `kinds`: with `run`, the kinds it may claim (empty: all)."""
+    """`scopes`: read, trigger, run, author, admin. `namespaces` empty: all. `kinds`: with `run`, the kinds it may claim (empty: all)."""
 
     name: str
     scopes: list[Literal["read", "trigger", "run", "author", "admin"]]
-    namespaces: list[str] = ["*"]
+    namespaces: list[str] = []
     kinds: list[str] = []
     expires_in_s: float | None = None
 
