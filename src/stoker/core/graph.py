@@ -24,13 +24,13 @@ class _Spec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
 # --- bindings: a small tree that says where an input comes from ---
 
 
-class Value(_Spec, tag="value", tag_field="type"):
+class Value(_Spec, frozen=True, tag="value", tag_field="type"):
     """A literal."""
 
     value: Any
 
 
-class Ref(_Spec, tag="ref", tag_field="type"):
+class Ref(_Spec, frozen=True, tag="ref", tag_field="type"):
     """An item of another node: the one on this branch, or (`many`) all of them below the join's anchor, in branch order.
 
     `optional`: where the task has no item, null is bound instead of skipping the consumer.
@@ -42,25 +42,25 @@ class Ref(_Spec, tag="ref", tag_field="type"):
     optional: bool = False
 
 
-class Element(_Spec, tag="element", tag_field="type"):
+class Element(_Spec, frozen=True, tag="element", tag_field="type"):
     """The element of an expansion that this branch goes through: of the edge out of `of`, or of `of`'s own expand."""
 
     of: str
     path: Path = ()
 
 
-class RunInput(_Spec, tag="run_input", tag_field="type"):
+class RunInput(_Spec, frozen=True, tag="run_input", tag_field="type"):
     """An input of the run, by name."""
 
     name: str
     path: Path = ()
 
 
-class ListOf(_Spec, tag="list", tag_field="type"):
+class ListOf(_Spec, frozen=True, tag="list", tag_field="type"):
     items: tuple[Binding, ...]
 
 
-class ObjectOf(_Spec, tag="object", tag_field="type"):
+class ObjectOf(_Spec, frozen=True, tag="object", tag_field="type"):
     fields: dict[str, Binding]
 
 
@@ -70,20 +70,20 @@ Binding = Value | Ref | Element | RunInput | ListOf | ObjectOf
 # --- firing ---
 
 
-class Edge(_Spec):
-    """A way from another node. `expand`: each element found at this path of the item gives one child ([] = the item)."""
+class Edge(_Spec, frozen=True):
+    """A way from another node. `expand`: each element found at this path of the item gives a child ([]: the item)."""
 
     node: str
     expand: Path | None = None
 
 
-class Each(_Spec, tag="each", tag_field="type"):
+class Each(_Spec, frozen=True, tag="each", tag_field="type"):
     """One task per item (or expanded element) that arrives. `way` None: one task when the run is triggered."""
 
     way: Edge | None = None
 
 
-class Join(_Spec, tag="join", tag_field="type"):
+class Join(_Spec, frozen=True, tag="join", tag_field="type"):
     """One task per task of `anchor` (None: the trigger), when everything between the anchor and this node has settled.
 
     `of`: the nodes with an edge straight into the join.
@@ -94,13 +94,13 @@ class Join(_Spec, tag="join", tag_field="type"):
     policy: Literal["all_success", "all_done"] = "all_success"
 
 
-class Expand(_Spec):
+class Expand(_Spec, frozen=True):
     """A node's own expand: it fires once and makes one task per element of the list that `over` gives."""
 
     over: Binding
 
 
-class Retry(_Spec):
+class Retry(_Spec, frozen=True):
     """When a failed attempt is tried again. `attempts` include the first; `cap` applies after jitter."""
 
     attempts: int = 3
@@ -111,14 +111,14 @@ class Retry(_Spec):
     jitter: Literal["none", "full", "equal"] = "none"
 
 
-class Requirements(_Spec):
+class Requirements(_Spec, frozen=True):
     """What a runner must offer: every label equal, every resource at least as large."""
 
     labels: dict[str, str] = {}
     resources: dict[str, float] = {}
 
 
-class NodeSpec(_Spec):
+class NodeSpec(_Spec, frozen=True):
     name: str
     kind: str
     fire: Each | Join = Each()
@@ -132,7 +132,7 @@ class NodeSpec(_Spec):
     tolerated: bool = False
 
 
-class InputSpec(_Spec):
+class InputSpec(_Spec, frozen=True):
     """An input of the graph: its JSON Schema, and a default if it may be left out."""
 
     schema: dict[str, Any] = {}
@@ -140,7 +140,7 @@ class InputSpec(_Spec):
     default: Any = None
 
 
-class GraphSpec(_Spec):
+class GraphSpec(_Spec, frozen=True):
     name: str
     nodes: tuple[NodeSpec, ...]
     inputs: dict[str, InputSpec] = {}
@@ -148,7 +148,7 @@ class GraphSpec(_Spec):
     description: str = ""
 
 
-class KindSpec(_Spec):
+class KindSpec(_Spec, frozen=True):
     """A registered sort of work. `items`: whether a task settles with exactly one item or with several."""
 
     name: str

@@ -28,7 +28,7 @@ class _Wire(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pass
 
 
-class RunnerInfo(_Wire):
+class RunnerInfo(_Wire, frozen=True):
     """What a runner offers. `capacity` is how many tasks it holds at once."""
 
     name: str
@@ -39,14 +39,14 @@ class RunnerInfo(_Wire):
     version: str = ""
 
 
-class Held(_Wire, array_like=True):
+class Held(_Wire, frozen=True, array_like=True):
     """A lease the runner knows it has: `[task, attempt]`."""
 
     task: int
     attempt: int
 
 
-class ClaimRequest(_Wire):
+class ClaimRequest(_Wire, frozen=True):
     """`want`: tasks at most. `wait_s`: how long to hold the call open. `read`: the highest answer number received.
 
     `held`: every attempt whose report is unanswered; a lease from an answer up to `read` that is not listed is
@@ -61,8 +61,8 @@ class ClaimRequest(_Wire):
     held: list[Held] | None = None
 
 
-class Assignment(_Wire):
-    """One task to run. `input` is a JSON object; when it is absent, GET `input_url` (with the same session) gives it."""
+class Assignment(_Wire, frozen=True):
+    """One task to run. `input` is a JSON object; absent: GET `input_url` (same session)."""
 
     task: int
     attempt: int
@@ -76,7 +76,7 @@ class Assignment(_Wire):
     failures: int = 0
 
 
-class Stop(_Wire):
+class Stop(_Wire, frozen=True):
     """Stop working on this attempt. `grace_s`: after this the lease ends in any case."""
 
     task: int
@@ -85,7 +85,7 @@ class Stop(_Wire):
     grace_s: float = 30.0
 
 
-class ClaimAnswer(_Wire):
+class ClaimAnswer(_Wire, frozen=True):
     """`number` counts the answers of a session that carry tasks. `lease_s`: seconds the leases last from now on."""
 
     number: int = 0
@@ -95,7 +95,7 @@ class ClaimAnswer(_Wire):
     stop: list[Stop] = []
 
 
-class ErrorInfo(_Wire):
+class ErrorInfo(_Wire, frozen=True):
     """A failure as it is kept: `code` for machines, `type` and `message` for people, the remote `traceback`."""
 
     message: str
@@ -104,20 +104,20 @@ class ErrorInfo(_Wire):
     traceback: str = ""
 
 
-class Item(_Wire):
+class Item(_Wire, frozen=True):
     """One output of a task: JSON as sent, or the id of an artifact that holds it (media type `application/json`)."""
 
     value: msgspec.Raw = msgspec.Raw(b"")
     artifact: int | None = None
 
 
-class Complete(_Wire, tag="complete", tag_field="verb"):
+class Complete(_Wire, frozen=True, tag="complete", tag_field="verb"):
     task: int
     attempt: int
     items: list[Item]
 
 
-class Fail(_Wire, tag="fail", tag_field="verb"):
+class Fail(_Wire, frozen=True, tag="fail", tag_field="verb"):
     """`retryable` False: no retry, whatever the policy says."""
 
     task: int
@@ -126,7 +126,7 @@ class Fail(_Wire, tag="fail", tag_field="verb"):
     retryable: bool = True
 
 
-class Requeue(_Wire, tag="requeue", tag_field="verb"):
+class Requeue(_Wire, frozen=True, tag="requeue", tag_field="verb"):
     """Offer the task again after a delay; spends nothing."""
 
     task: int
@@ -134,7 +134,7 @@ class Requeue(_Wire, tag="requeue", tag_field="verb"):
     after_s: float = 0.0
 
 
-class Prune(_Wire, tag="prune", tag_field="verb"):
+class Prune(_Wire, frozen=True, tag="prune", tag_field="verb"):
     """End the task without items; nothing below it happens."""
 
     task: int
@@ -142,14 +142,14 @@ class Prune(_Wire, tag="prune", tag_field="verb"):
     reason: str = ""
 
 
-class Release(_Wire, tag="release", tag_field="verb"):
+class Release(_Wire, frozen=True, tag="release", tag_field="verb"):
     """Hand the task back, unstarted or undone; spends nothing. Confirms a cancel if one was requested."""
 
     task: int
     attempt: int
 
 
-class Progress(_Wire, tag="progress", tag_field="verb"):
+class Progress(_Wire, frozen=True, tag="progress", tag_field="verb"):
     """`fraction` 0..1 or None; replaces what was there."""
 
     task: int
@@ -158,7 +158,7 @@ class Progress(_Wire, tag="progress", tag_field="verb"):
     message: str = ""
 
 
-class Log(_Wire, tag="log", tag_field="verb"):
+class Log(_Wire, frozen=True, tag="log", tag_field="verb"):
     """A chunk of captured output; `seq` counts the chunks of an attempt from 0, so a repeat is kept once."""
 
     task: int
@@ -171,7 +171,7 @@ class Log(_Wire, tag="log", tag_field="verb"):
 Report = Complete | Fail | Requeue | Prune | Release | Progress | Log
 
 
-class ReportRequest(_Wire):
+class ReportRequest(_Wire, frozen=True):
     """`want`: tasks wanted in the answer. An empty `reports` is a plain beat. `read` and `held` as in ClaimRequest."""
 
     session: str
@@ -181,7 +181,7 @@ class ReportRequest(_Wire):
     held: list[Held] | None = None
 
 
-class Receipt(_Wire):
+class Receipt(_Wire, frozen=True):
     """What became of one report.
 
     `accepted`; `stale` (the attempt is no longer current, nothing was changed); `invalid` (the output breaks the
@@ -192,8 +192,8 @@ class Receipt(_Wire):
     message: str = ""
 
 
-class ReportAnswer(_Wire):
-    """One receipt per report, in order; then as in ClaimAnswer. `unknown_session`: claim again to introduce yourself."""
+class ReportAnswer(_Wire, frozen=True):
+    """One receipt per report, in order; then as in ClaimAnswer. `unknown_session`: claim again first."""
 
     receipts: list[Receipt] = []
     number: int = 0

@@ -17,18 +17,18 @@ class _View(msgspec.Struct, frozen=True, kw_only=True):
     pass
 
 
-class PushRequest(_View, forbid_unknown_fields=True):
+class PushRequest(_View, frozen=True, forbid_unknown_fields=True):
     """Publish a graph with the kinds it uses. An unchanged graph keeps its version."""
 
     graph: GraphSpec
     kinds: tuple[KindSpec, ...] = ()
 
 
-class KindsRequest(_View, forbid_unknown_fields=True):
+class KindsRequest(_View, frozen=True, forbid_unknown_fields=True):
     kinds: tuple[KindSpec, ...]
 
 
-class GraphView(_View):
+class GraphView(_View, frozen=True):
     """`spec` is left out of lists. `created`: whether this push made a new version."""
 
     name: str
@@ -40,7 +40,7 @@ class GraphView(_View):
     spec: GraphSpec | None = None
 
 
-class TriggerRequest(_View, forbid_unknown_fields=True):
+class TriggerRequest(_View, frozen=True, forbid_unknown_fields=True):
     """Start a run. `version` None: the newest. The same `idempotency_key` gives the same run again."""
 
     graph: str
@@ -50,18 +50,18 @@ class TriggerRequest(_View, forbid_unknown_fields=True):
     priority: int = 5
 
 
-class TriggerBatch(_View, forbid_unknown_fields=True):
+class TriggerBatch(_View, frozen=True, forbid_unknown_fields=True):
     runs: list[TriggerRequest]
 
 
-class RunRef(_View):
+class RunRef(_View, frozen=True):
     """`created` False: the idempotency key had made this run before."""
 
     id: int
     created: bool = True
 
 
-class Cause(_View):
+class Cause(_View, frozen=True):
     """Why a run failed: one failed (or cancelled) task."""
 
     task: int
@@ -74,7 +74,7 @@ class Cause(_View):
     traceback: str = ""
 
 
-class NodeCounts(_View):
+class NodeCounts(_View, frozen=True):
     """How many tasks of a node stand where. `progress`: the mean fraction reported by its leased tasks."""
 
     node: str
@@ -90,7 +90,7 @@ class NodeCounts(_View):
     message: str = ""
 
 
-class RunView(_View):
+class RunView(_View, frozen=True):
     """`nodes` and `causes` are left out of lists. `stopping`: a cancel was requested and is being carried out."""
 
     id: int
@@ -108,7 +108,7 @@ class RunView(_View):
     causes: list[Cause] = []
 
 
-class TaskView(_View):
+class TaskView(_View, frozen=True):
     id: int
     run: int
     node: str
@@ -132,7 +132,7 @@ class TaskView(_View):
     progress_message: str = ""
 
 
-class AttemptView(_View):
+class AttemptView(_View, frozen=True):
     """One attempt that did not settle its task well: how it ended and what it said."""
 
     attempt: int
@@ -146,7 +146,7 @@ class AttemptView(_View):
     ended_at: datetime | None = None
 
 
-class LogView(_View):
+class LogView(_View, frozen=True):
     """A chunk of captured output. `cursor` is where the next request goes on (`after=`)."""
 
     cursor: int
@@ -159,7 +159,7 @@ class LogView(_View):
     text: str
 
 
-class Explanation(_View):
+class Explanation(_View, frozen=True):
     """One causal answer: the state, then what it waits for or what made it so, most important first."""
 
     subject: str
@@ -168,7 +168,7 @@ class Explanation(_View):
     remedy: str = ""
 
 
-class RunnerView(_View):
+class RunnerView(_View, frozen=True):
     session: int
     name: str
     kinds: list[str]
@@ -181,7 +181,7 @@ class RunnerView(_View):
     version: str = ""
 
 
-class ArtifactView(_View):
+class ArtifactView(_View, frozen=True):
     """`{"$artifact": id}` in any JSON value is a handle to it."""
 
     id: int
@@ -195,22 +195,22 @@ class ArtifactView(_View):
 T = TypeVar("T")
 
 
-class Page(_View, Generic[T]):
+class Page(_View, Generic[T], frozen=True):
     """`after` goes into the next request's `after=`; None on the last page."""
 
     items: list[T]
     after: str | None = None
 
 
-class RetryAnswer(_View):
+class RetryAnswer(_View, frozen=True):
     """`retried`: tasks made READY again. `fired`: joins that had fired already and will not fire again."""
 
     retried: int
     fired: list[str] = []
 
 
-class TokenRequest(_View, forbid_unknown_fields=True):
-    """`scopes`: read, trigger, run, author, admin. `namespaces` empty: all. `kinds`: with `run`, the kinds it may claim (empty: all)."""
+class TokenRequest(_View, frozen=True, forbid_unknown_fields=True):
+    """Empty `namespaces` and `kinds` mean all; `kinds` limits what scope `run` may claim."""
 
     name: str
     scopes: list[Literal["read", "trigger", "run", "author", "admin"]]
@@ -219,7 +219,7 @@ class TokenRequest(_View, forbid_unknown_fields=True):
     expires_in_s: float | None = None
 
 
-class TokenView(_View):
+class TokenView(_View, frozen=True):
     """`token` is shown once, in the answer that made it; only its hash is kept."""
 
     id: int
@@ -233,7 +233,7 @@ class TokenView(_View):
     token: str | None = None
 
 
-class Hint(_View):
+class Hint(_View, frozen=True):
     """Something changed; ask for the facts. Sent as a server-sent event; may be dropped, repeated or merged."""
 
     kind: Literal["run", "task", "log", "runner"]
