@@ -31,7 +31,7 @@ class Value(_Spec, frozen=True, tag="value", tag_field="type"):
 
 
 class Ref(_Spec, frozen=True, tag="ref", tag_field="type"):
-    """An item of another node: the one on this branch, or (`many`) all of them below the join's anchor, in branch order.
+    """An item of another node: the one on this branch, or (`many`) all below the join's anchor, in branch order.
 
     `optional`: where the task has no item, null is bound instead of skipping the consumer.
     """

@@ -50,7 +50,9 @@ class ClaimRequest(_Wire, frozen=True):
     """`want`: tasks at most. `wait_s`: how long to hold the call open. `read`: the highest answer number received.
 
     `held`: every attempt whose report is unanswered; a lease from an answer up to `read` that is not listed is
-    released. None says nothing about leases (nothing is released).
+    released. None says nothing about leases (nothing is released). `alone`: no other call that may bring tasks is on
+    its way, so every lease made before this call that is not listed is released, whatever the number of its answer
+    (that answer was lost). A session may have more than one claim open; only the newest asks for tasks.
     """
 
     session: str
@@ -59,6 +61,7 @@ class ClaimRequest(_Wire, frozen=True):
     wait_s: float = 0.0
     read: int = 0
     held: list[Held] | None = None
+    alone: bool = False
 
 
 class Assignment(_Wire, frozen=True):
@@ -172,13 +175,14 @@ Report = Complete | Fail | Requeue | Prune | Release | Progress | Log
 
 
 class ReportRequest(_Wire, frozen=True):
-    """`want`: tasks wanted in the answer. An empty `reports` is a plain beat. `read` and `held` as in ClaimRequest."""
+    """`want`: tasks wanted in the answer. An empty `reports` is a plain beat. `read`, `held`, `alone` as in ClaimRequest."""
 
     session: str
     reports: list[Report] = []
     want: int = 0
     read: int = 0
     held: list[Held] | None = None
+    alone: bool = False
 
 
 class Receipt(_Wire, frozen=True):

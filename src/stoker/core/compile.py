@@ -1,0 +1,422 @@
+"""Turns a `GraphSpec` into a `Compiled` graph, or says everything that is wrong with it, each problem with its place.
+
+Three passes: what can be said of each node alone; the order and the spine (which node's task stands right above
+which); then, on a sound spine, joins, bindings and schemas. A pass that found problems ends the compilation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from graphlib import CycleError, TopologicalSorter
+
+import msgspec
+
+from stoker.core.compiled import TRIGGER, Compiled, CompiledNode, Kid, Step, binding_refs
+from stoker.core.duration import micros
+from stoker.core.graph import (
+    ITEM_KIND,
+    Binding,
+    Each,
+    Edge,
+    Element,
+    GraphSpec,
+    Join,
+    KindSpec,
+    NodeSpec,
+    Ref,
+    RunInput,
+)
+from stoker.core.names import fault
+from stoker.core.retry import policy
+from stoker.core.schemas import mismatch
+from stoker.errors import Invalid, Problem
+
+MAX_NODES = 5_000
+_ITEM = KindSpec(name=ITEM_KIND)
+
+
+def compile_graph(spec: GraphSpec, kinds: Mapping[str, KindSpec], lanes: Mapping[str, int] | None = None) -> Compiled:
+    """The compiled graph. Raises Invalid with all problems at once. `lanes`: the queue of each node, by its name."""
+    compiler = _Compiler(spec, {**kinds, ITEM_KIND: _ITEM}, lanes or {})
+    for check in (compiler.check_nodes, compiler.find_spine, compiler.check_joins, compiler.check_bindings):
+        check()
+        if compiler.problems:
+            raise Invalid(
+                f"the graph {spec.name!r} has {len(compiler.problems)} problem(s)",
+                code="invalid_graph",
+                problems=compiler.problems,
+            )
+    return compiler.build()
+
+
+class _Compiler:
+    def __init__(self, spec: GraphSpec, kinds: Mapping[str, KindSpec], lanes: Mapping[str, int]) -> None:
+        self.spec = spec
+        self.kinds = kinds
+        self.lanes = lanes
+        self.problems: list[Problem] = []
+        self.names: dict[str, int] = {}
+        self.order: list[int] = []
+        self.parent: list[int] = []
+        self.enter: list[int] = []
+        self.leave: list[int] = []
+        self.steps: dict[int, tuple[Step, ...]] = {TRIGGER: ()}
+        self.feeds: dict[int, frozenset[int]] = {}
+
+    def problem(self, code: str, place: str, message: str, remedy: str = "") -> None:
+        self.problems.append(Problem(code=code, place=place, message=message, remedy=remedy))
+
+    # --- pass 1: each node alone ---
+
+    def check_nodes(self) -> None:
+        spec = self.spec
+        if wrong := fault(spec.name):
+            self.problem("bad_name", "graph", wrong)
+        if not spec.nodes:
+            self.problem("empty_graph", "graph", "a graph needs at least one node.")
+        if len(spec.nodes) > MAX_NODES:
+            self.problem("limit", "graph", f"a graph has at most {MAX_NODES} nodes; this one has {len(spec.nodes)}.")
+            return
+        for index, node in enumerate(spec.nodes):
+            if wrong := fault(node.name):
+                self.problem("bad_name", f"nodes[{index}]", wrong)
+            if node.name in self.names:
+                self.problem("duplicate_node", f"nodes[{index}]", f"the name {node.name!r} is taken by another node.")
+            self.names.setdefault(node.name, index)
+        for node in spec.nodes:
+            self._check_node(node)
+        for leaf in binding_refs(spec.result) if spec.result else ():
+            self._check_leaf("result", leaf)
+
+    def _check_node(self, node: NodeSpec) -> None:
+        place = f"node {node.name!r}"
+        if node.expand and isinstance(node.fire, Each) and node.fire.way:
+            way = node.fire.way
+            if way.expand is not None or (way.node in self.names and self.many(self.names[way.node])):
+                self.problem("bad_expand", place, "a node with its own expand has a plain way in, of one item.")
+        if node.kind not in self.kinds:
+            self.problem(
+                "unknown_kind",
+                place,
+                f"no kind {node.kind!r} is registered.",
+                "Push it with the graph, or start a runner that has it.",
+            )
+        if not 0 <= node.priority <= 9:
+            self.problem("bad_option", place, f"a priority lies between 0 and 9, not {node.priority}.")
+        if node.max_losses < 1:
+            self.problem("bad_option", place, f"max_losses is at least 1, not {node.max_losses}.")
+        if node.timeout is not None and node.timeout in (0, "0s"):
+            self.problem("bad_option", place, "a timeout is longer than 0.")
+        try:
+            policy(node.retry)
+            micros(node.timeout or 0)
+        except ValueError as error:
+            self.problem("bad_option", place, f"{error}.")
+        for name in self._edges_in(node):
+            if name not in self.names:
+                self.problem("unknown_node", place, f"it comes after {name!r}, which is not a node of this graph.")
+        bindings: list[tuple[str, Binding]] = list(node.bind.items())
+        if node.expand:
+            bindings.append(("expand", node.expand.over))
+        for name, binding in bindings:
+            for leaf in binding_refs(binding):
+                self._check_leaf(f"{place}, input {name!r}" if name != "expand" else f"{place}, expand", leaf)
+        if node.kind in self.kinds:
+            self._check_inputs(node, self.kinds[node.kind])
+
+    def _check_inputs(self, node: NodeSpec, kind: KindSpec) -> None:
+        """Names that the kind does not take, and required ones that are not bound."""
+        place = f"node {node.name!r}"
+        known = kind.input.get("properties", {})
+        if kind.input.get("additionalProperties") is False:
+            for name in node.bind.keys() - known.keys():
+                self.problem("unknown_input", place, f"the kind {node.kind!r} has no input {name!r}.")
+        for name in kind.input.get("required", ()):
+            if name not in node.bind:
+                self.problem("missing_input", place, f"the input {name!r} of kind {node.kind!r} is not bound.")
+
+    def _check_leaf(self, place: str, leaf: Binding) -> None:
+        match leaf:
+            case Ref(node=name) | Element(of=name) if name not in self.names:
+                self.problem("unknown_node", place, f"it refers to {name!r}, which is not a node of this graph.")
+            case RunInput(name=name) if name not in self.spec.inputs:
+                self.problem("unknown_input", place, f"the graph has no input {name!r}.")
+            case _:
+                pass
+
+    @staticmethod
+    def _edges_in(node: NodeSpec) -> list[str]:
+        match node.fire:
+            case Each(way=None):
+                return []
+            case Each(way=Edge(node=name)):
+                return [name]
+            case Join(anchor=anchor, of=of):
+                return ([anchor] if anchor is not None else []) + list(of)
+        raise AssertionError(node.fire)
+
+    # --- pass 2: order and spine ---
+
+    def find_spine(self) -> None:
+        before = [[self.names[name] for name in self._edges_in(node)] for node in self.spec.nodes]
+        try:
+            self.order = list(TopologicalSorter(dict(enumerate(before))).static_order())
+        except CycleError as error:
+            ring = " → ".join(self.spec.nodes[index].name for index in reversed(error.args[1]))
+            self.problem("cycle", "graph", f"the nodes {ring} wait for each other.", "A graph has no cycles.")
+            return
+        self.parent = [self._parent(node) for node in self.spec.nodes]
+        self._number_spine()
+        for index in self.order:
+            self.steps[index] = self._steps_of(index)
+
+    def _parent(self, node: NodeSpec) -> int:
+        match node.fire:
+            case Each(way=Edge(node=name)):
+                return self.names[name]
+            case Join(anchor=str() as anchor):
+                return self.names[anchor]
+        return TRIGGER
+
+    def _number_spine(self) -> None:
+        """Euler numbers of the spine tree, so that `above` is one comparison."""
+        below: dict[int, list[int]] = {}
+        for index, parent in enumerate(self.parent):
+            below.setdefault(parent, []).append(index)
+        self.enter, self.leave = [0] * len(self.parent), [0] * len(self.parent)
+        clock, stack = 0, [(index, False) for index in below.get(TRIGGER, ())]
+        while stack:
+            index, done = stack.pop()
+            clock += 1
+            if done:
+                self.leave[index] = clock
+                continue
+            self.enter[index] = clock
+            stack.append((index, True))
+            stack.extend((kid, False) for kid in below.get(index, ()))
+
+    def above(self, upper: int, lower: int) -> bool:
+        """Whether `upper` (a node or the trigger) lies strictly above `lower` on its branch."""
+        if upper == TRIGGER:
+            return True
+        return self.enter[upper] < self.enter[lower] and self.leave[lower] < self.leave[upper]
+
+    def many(self, index: int) -> bool:
+        kind = None if index == TRIGGER else self.kinds.get(self.spec.nodes[index].kind)
+        return kind is not None and kind.items == "many"
+
+    def _steps_of(self, index: int) -> tuple[Step, ...]:
+        node, parent = self.spec.nodes[index], self.parent[index]
+        steps = self.steps[parent]
+        if isinstance(node.fire, Each) and node.fire.way:
+            if self.many(parent):
+                steps += (Step(parent, "item"),)
+            if node.fire.way.expand is not None:
+                steps += (Step(parent, "element", node.fire.way.expand),)
+        if node.expand:
+            steps += (Step(index, "own"),)
+        return steps
+
+    # --- pass 3: joins ---
+
+    def joins(self) -> Iterable[tuple[int, Join]]:
+        for index, node in enumerate(self.spec.nodes):
+            if isinstance(node.fire, Join):
+                yield index, node.fire
+
+    def check_joins(self) -> None:
+        for index, join in self.joins():
+            place = f"node {self.spec.nodes[index].name!r}"
+            anchor = self.parent[index]
+            if not join.of:
+                self.problem("bad_join", place, "a join needs at least one node with an edge into it.")
+            for name in join.of:
+                parent = self.names[name]
+                if parent != anchor and not self.above(anchor, parent):
+                    self.problem(
+                        "bad_anchor",
+                        place,
+                        f"its anchor {join.anchor!r} does not lie above {name!r}, which leads into it.",
+                        "The anchor of a join lies on every way to it.",
+                    )
+        if not self.problems:
+            self._find_feeds()
+
+    def _find_feeds(self) -> None:
+        """Members, backwards from the last node: the first joins in sight whose anchor lies strictly above."""
+        after = self._edges_out()
+        for index in reversed(self.order):
+            found: set[int] = set()
+            seen: set[int] = set()
+            stack = list(after[index])
+            while stack:
+                node = stack.pop()
+                if node in seen:
+                    continue
+                seen.add(node)
+                if isinstance(self.spec.nodes[node].fire, Join) and self.above(self.parent[node], index):
+                    found.add(node)
+                else:
+                    stack.extend(self.feeds[node])
+            self.feeds[index] = frozenset(found)
+
+    def _edges_out(self) -> list[list[int]]:
+        after: list[list[int]] = [[] for _ in self.spec.nodes]
+        for index, node in enumerate(self.spec.nodes):
+            match node.fire:
+                case Each(way=Edge(node=name)):
+                    after[self.names[name]].append(index)
+                case Join(of=of):
+                    for name in set(of):
+                        after[self.names[name]].append(index)
+                case _:
+                    pass
+        return after
+
+    # --- pass 4: bindings and schemas ---
+
+    def check_bindings(self) -> None:
+        for index, node in enumerate(self.spec.nodes):
+            place = f"node {node.name!r}"
+            for name, binding in node.bind.items():
+                for leaf in binding_refs(binding):
+                    self._check_reach(f"{place}, input {name!r}", index, leaf, own=True)
+                if wrong := mismatch(self.spec, self.kinds, self.names, node, name):
+                    self.problem("schema_mismatch", f"{place}, input {name!r}", wrong)
+            for leaf in binding_refs(node.expand.over) if node.expand else ():
+                self._check_reach(f"{place}, expand", index, leaf, own=False)
+        for leaf in binding_refs(self.spec.result) if self.spec.result else ():
+            self._check_result(leaf)
+
+    def _check_reach(self, place: str, index: int, leaf: Binding, *, own: bool) -> None:
+        match leaf:
+            case Ref(node=name, many=True):
+                self._check_gather(place, index, self.names[name])
+            case Ref(node=name):
+                self._check_one(place, index, self.names[name])
+            case Element(of=name):
+                steps = self.steps[index] if own else self.steps[self.parent[index]]
+                if not any(step.producer == self.names[name] and step.role != "item" for step in steps):
+                    self.problem("bad_element", place, f"no expansion of {name!r} lies above it.")
+            case _:
+                pass
+
+    def _check_gather(self, place: str, index: int, source: int) -> None:
+        is_join = isinstance(self.spec.nodes[index].fire, Join)
+        if not is_join or not (source == self.parent[index] or self.above(self.parent[index], source)):
+            name = self.spec.nodes[source].name
+            self.problem("bad_ref", place, f"only a join whose anchor lies above {name!r} can gather its items.")
+
+    def _check_one(self, place: str, index: int, source: int) -> None:
+        name, steps = self.spec.nodes[source].name, self.steps[index]
+        if self.above(source, index):
+            depth = len(self.steps[source])
+            if self.many(source) and not (depth < len(steps) and steps[depth] == Step(source, "item")):
+                self.problem("bad_ref", place, f"{name!r} has many items; refer to them with many=true.")
+            return
+        anchor = self.parent[index]
+        is_member = isinstance(self.spec.nodes[index].fire, Join) and self.above(anchor, source)
+        if not is_member:
+            self.problem("bad_ref", place, f"{name!r} does not lie above it, nor between its anchor and itself.")
+        elif self.steps[source] != self.steps[anchor] or self.many(source):
+            self.problem("bad_ref", place, f"{name!r} can have several items here; refer to them with many=true.")
+
+    def _check_result(self, leaf: Binding) -> None:
+        match leaf:
+            case Ref(node=name, many=False):
+                source = self.names[name]
+                if self.steps[source] or self.many(source):
+                    self.problem("bad_ref", "result", f"{name!r} can have several items; refer to them with many=true.")
+            case Element():
+                self.problem("bad_element", "result", "a result has no element.")
+            case _:
+                pass
+
+    # --- the compiled graph ---
+
+    def build(self) -> Compiled:
+        after = self._edges_out()
+        touches: dict[int, frozenset[int]] = {}
+        for index in reversed(self.order):
+            feeds = self.feeds[index]
+            touches[index] = feeds.union(*(touches[join] for join in feeds))
+        opens: dict[int, list[int]] = {}
+        for index, _ in self.joins():
+            opens.setdefault(self.parent[index], []).append(index)
+        nodes = tuple(
+            self._node(index, after[index], touches[index], opens.get(index, [])) for index in range(len(self.parent))
+        )
+        return Compiled(
+            spec=self.spec,
+            nodes=nodes,
+            names=self.names,
+            kids=tuple(
+                Kid(index, None, False, self._toward(index))
+                for index, node in enumerate(self.spec.nodes)
+                if node.fire == Each()
+            ),
+            opens=tuple(opens.get(TRIGGER, ())),
+            row_depth={index: len(self.steps[self.parent[index]]) for index, _ in self.joins()},
+        )
+
+    def _toward(self, kid: int) -> tuple[int, ...]:
+        return tuple(sorted(self.feeds[kid]))
+
+    def _node(self, index: int, after: list[int], touches: frozenset[int], opens: list[int]) -> CompiledNode:
+        spec = self.spec.nodes[index]
+        join = spec.fire if isinstance(spec.fire, Join) else None
+        kids, straight = [], []
+        for node in after:
+            fire = self.spec.nodes[node].fire
+            if isinstance(fire, Each) and fire.way:
+                kids.append(Kid(node, fire.way.expand, self.many(index), self._toward(node)))
+            else:
+                straight.append(node)
+        return CompiledNode(
+            index=index,
+            spec=spec,
+            kind=self.kinds[spec.kind],
+            inline=spec.kind == ITEM_KIND,
+            parent=self.parent[index],
+            is_join=join is not None,
+            steps=self.steps[index],
+            kids=tuple(kids),
+            straight=tuple(straight),
+            opens=tuple(opens),
+            feeds=tuple(sorted(self.feeds[index])),
+            touches=tuple(sorted(touches)),
+            of=tuple(self.names[name] for name in join.of) if join else (),
+            all_done=join is not None and join.policy == "all_done",
+            must_have=self._must_have(index),
+            plain=self._plain(index, join),
+            retry=policy(spec.retry),
+            timeout=None if spec.timeout is None else micros(spec.timeout),
+            lane=self.lanes.get(spec.name, 0),
+        )
+
+    def _must_have(self, index: int) -> tuple[int, ...]:
+        """Members of a join whose single item it is bound to and cannot do without."""
+        node = self.spec.nodes[index]
+        leaves = [leaf for binding in node.bind.values() for leaf in binding_refs(binding)]
+        return tuple(
+            sorted(
+                {
+                    self.names[leaf.node]
+                    for leaf in leaves
+                    if isinstance(leaf, Ref) and not leaf.many and not leaf.optional
+                    if not self.above(self.names[leaf.node], index)
+                }
+            )
+        )
+
+    def _plain(self, index: int, join: Join | None) -> bool:
+        steps = self.steps[self.parent[index]]
+        return join is not None and all(
+            self.steps[self.names[name]] == steps and not self.many(self.names[name]) for name in join.of
+        )
+
+
+def with_lanes(graph: Compiled, lanes: Mapping[str, int]) -> Compiled:
+    """The same graph, each node in its queue."""
+    nodes = tuple(msgspec.structs.replace(node, lane=lanes.get(node.name, 0)) for node in graph.nodes)
+    return msgspec.structs.replace(graph, nodes=nodes)

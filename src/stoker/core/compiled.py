@@ -1,0 +1,102 @@
+"""A graph as the engine runs it: nodes by index, their steps, kids and joins. Made by `compile.py`, never by hand."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from stoker.core.branch import indexes
+from stoker.core.duration import Micros
+from stoker.core.graph import Binding, GraphSpec, KindSpec, ListOf, NodeSpec, ObjectOf, Path
+from stoker.core.retry import RetryPolicy
+
+TRIGGER = -1
+
+
+class Step(NamedTuple):
+    """One written step of a branch: an item of the producer, an element of an edge out of it, or of its own expand."""
+
+    producer: int
+    role: Literal["item", "element", "own"]
+    path: Path = ()
+
+
+class Kid(NamedTuple):
+    """A node that fires for each item of another. `many`: the item index is a step. `toward`: joins it leads to."""
+
+    node: int
+    expand: Path | None
+    many: bool
+    toward: tuple[int, ...]
+
+
+class CompiledNode(msgspec.Struct, frozen=True, kw_only=True):
+    """`parent`: the node whose tasks stand right above (the way in, or a join's anchor); TRIGGER at the top.
+
+    `feeds`: joins that a task here is a member of. `touches`: every join row that its settling may reach.
+    `opens`: joins anchored here. `straight`: joins with an edge from here. `of`: the straight parents of a join.
+    `must_have`: members whose single item a join cannot do without. `plain`: every straight parent stands once.
+    """
+
+    index: int
+    spec: NodeSpec
+    kind: KindSpec
+    inline: bool
+    parent: int
+    is_join: bool
+    steps: tuple[Step, ...]
+    kids: tuple[Kid, ...]
+    straight: tuple[int, ...]
+    opens: tuple[int, ...]
+    feeds: tuple[int, ...]
+    touches: tuple[int, ...]
+    of: tuple[int, ...]
+    all_done: bool
+    must_have: tuple[int, ...]
+    plain: bool
+    retry: RetryPolicy
+    timeout: Micros | None
+    lane: int = 0
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def depth(self) -> int:
+        return len(self.steps)
+
+
+class Compiled(msgspec.Struct, frozen=True, kw_only=True):
+    """`kids`, `opens`: those of the trigger. `row_depth[j]`: how many steps the branch of join j's anchor task has."""
+
+    spec: GraphSpec
+    nodes: tuple[CompiledNode, ...]
+    names: dict[str, int]
+    kids: tuple[Kid, ...]
+    opens: tuple[int, ...]
+    row_depth: dict[int, int]
+    warnings: tuple[str, ...] = ()
+
+    def place(self, name: str) -> CompiledNode:
+        return self.nodes[self.names[name]]
+
+
+def binding_refs(binding: Binding) -> list[Binding]:
+    """All leaves of a binding tree, left to right."""
+    match binding:
+        case ListOf(items=items):
+            return [leaf for item in items for leaf in binding_refs(item)]
+        case ObjectOf(fields=fields):
+            return [leaf for field in fields.values() for leaf in binding_refs(field)]
+        case _:
+            return [binding]
+
+
+def text_of(graph: Compiled, node: int, branch: bytes) -> str:
+    """A branch as people read it: `split[3]/page[17]`."""
+    steps = graph.nodes[node].steps
+    return "/".join(
+        f"{graph.nodes[step.producer].name}[{index}]" for step, index in zip(steps, indexes(branch), strict=True)
+    )

@@ -1,0 +1,149 @@
+"""The engine's records as values: a task, a run, a join row, an item. Frozen; a change is a new value."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from stoker.core.duration import Micros
+from stoker.core.states import RunState, TaskState, Verb
+
+MAX_TASKS = 1_000_000  # of one run
+MAX_ITEMS = 100_000  # of one report, and elements of one expansion
+ELEMENT_INLINE = 1024  # bytes; a child carries an element up to this size, a larger one is read from its source
+PAYLOAD_INLINE = 1024 * 1024  # bytes; a larger value lies in the artifact store
+GRACE: Micros = 30_000_000  # how long a cancelled attempt may take to confirm
+LEASE: Micros = 20_000_000
+CLOSED_GRACE: Micros = 5_000_000  # lease left after a closed claim stream
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """One unit of work. `attempt` is the fence; `ended` says what ended the last attempt."""
+
+    id: int
+    run: int
+    node: int
+    branch: bytes
+    generation: int = 0
+    state: TaskState
+    attempt: int = 0
+    failures: int = 0
+    losses: int = 0
+    priority: int = 5
+    lane: int = 0
+    order_at: Micros = 0
+    due_at: Micros | None = None
+    parent: int | None = None
+    element: bytes | None = None
+    session: int | None = None
+    answer: int = 0
+    deadline: Micros | None = None
+    ended: Verb = Verb.NONE
+    withheld: bool = False
+    code: str = ""
+    created_at: Micros = 0
+    claimed_at: Micros | None = None
+    settled_at: Micros | None = None
+
+
+class Run(msgspec.Struct, kw_only=True):
+    """One execution of a graph version. `open`: tasks READY or LEASED. `failed`: failures that nobody tolerates.
+
+    Not frozen: a fold counts in its own copy.
+    """
+
+    id: int
+    namespace: int
+    version: int
+    state: RunState = RunState.RUNNING
+    stopping: bool = False
+    priority: int = 5
+    last_order_at: Micros = 0
+    open: int = 0
+    tasks: int = 0
+    failed: int = 0
+    created_at: Micros = 0
+    ended_at: Micros | None = None
+    cancel_at: Micros | None = None
+
+
+class JoinState:
+    OPEN = 1
+    FIRED = 2
+    SKIPPED = 3
+
+
+class JoinKey(NamedTuple):
+    """A join row is found by run, join node and the branch of its anchor task."""
+
+    run: int
+    join: int
+    branch: bytes
+
+
+class JoinRow(msgspec.Struct, kw_only=True):
+    """The counters of one open or decided join; a cache of a definition (`firing.recount`).
+
+    Not frozen: a fold counts in its own copy.
+    """
+
+    open: int = 0
+    members: int = 0
+    arrived: int = 0
+    empty: int = 0
+    failed: int = 0
+    state: int = JoinState.OPEN
+
+
+class ItemKey(NamedTuple):
+    """An item is found by its task's place and its index."""
+
+    run: int
+    node: int
+    branch: bytes
+    item: int
+
+
+class NewItem(msgspec.Struct, frozen=True, kw_only=True):
+    """An item about to be written. `blob`: the key of its bytes in the artifact store; `body` is then not stored."""
+
+    key: ItemKey
+    body: bytes
+    blob: str | None = None
+
+
+class StoredItem(msgspec.Struct, frozen=True, kw_only=True):
+    """An item as read: its bytes, or where they are."""
+
+    key: ItemKey
+    size: int
+    body: bytes | None
+    blob: str | None = None
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """The history row of an attempt that did not settle its task well."""
+
+    task: int
+    run: int
+    attempt: int
+    outcome: str
+    code: str
+    message: str
+    type: str = ""
+    traceback: str = ""
+    session: int | None = None
+    started_at: Micros | None = None
+    ended_at: Micros = 0
+
+
+class Settled(NamedTuple):
+    """How many tasks of a node were made and how many ended which way; read as a difference when written."""
+
+    created: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    pruned: int = 0
+    cancelled: int = 0
+    skipped: int = 0

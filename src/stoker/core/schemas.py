@@ -1,0 +1,86 @@
+"""What can be said of two JSON Schemas without data: only a plain contradiction of types is a mismatch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from stoker.core.graph import Each, Edge, Element, GraphSpec, KindSpec, NodeSpec, Path, Ref, RunInput, Value
+
+_OF_VALUE: dict[type, str] = {
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    str: "string",
+    list: "array",
+    dict: "object",
+    type(None): "null",
+}
+
+
+def mismatch(
+    spec: GraphSpec, kinds: Mapping[str, KindSpec], names: Mapping[str, int], node: NodeSpec, name: str
+) -> str | None:
+    """Why the value bound to an input can never fit it; None where it may."""
+    wanted = kinds[node.kind].input.get("properties", {}).get(name, {})
+    match node.bind[name]:
+        case Value(value=value):
+            given: Mapping[str, Any] = {"type": _OF_VALUE.get(type(value))}
+            source = "the literal"
+        case RunInput(name=run_input, path=()):
+            given, source = spec.inputs[run_input].schema, f"the run's input {run_input!r}"
+        case Ref(node=other, path=path, many=many):
+            output = _below(kinds[spec.nodes[names[other]].kind].output, path)
+            given = {"type": "array", "items": output} if many else output
+            source = f"{other!r}"
+        case Element(of=other, path=()):
+            given, source = _element(spec, kinds, names, node, other), f"an element of {other!r}"
+        case _:
+            return None
+    return _contradiction(given, wanted, source)
+
+
+def _element(
+    spec: GraphSpec, kinds: Mapping[str, KindSpec], names: Mapping[str, int], node: NodeSpec, other: str
+) -> Mapping[str, Any]:
+    match node.fire:
+        case Each(way=Edge(node=parent, expand=path)) if parent == other and path is not None:
+            items = _below(kinds[spec.nodes[names[other]].kind].output, path).get("items", {})
+            return items if isinstance(items, dict) else {}
+        case _:
+            return {}
+
+
+def _below(schema: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+    for key in path:
+        match key:
+            case str():
+                schema = schema.get("properties", {}).get(key, {})
+            case int():
+                schema = schema.get("items", {})
+        if not isinstance(schema, dict):
+            return {}
+    return schema
+
+
+def _contradiction(given: Mapping[str, Any], wanted: Mapping[str, Any], source: str) -> str | None:
+    has, needs = _types(given), _types(wanted)
+    if not has or not needs or has & needs or ("number" in needs and "integer" in has):
+        return None if not (has == needs == {"array"}) else _items(given, wanted, source)
+    return f"{source} gives {_words(has)}, where {_words(needs)} is wanted."
+
+
+def _items(given: Mapping[str, Any], wanted: Mapping[str, Any], source: str) -> str | None:
+    inner, outer = given.get("items", {}), wanted.get("items", {})
+    if isinstance(inner, dict) and isinstance(outer, dict):
+        return _contradiction(inner, outer, f"each element of {source}")
+    return None
+
+
+def _types(schema: Mapping[str, Any]) -> set[str]:
+    kinds = schema.get("type")
+    return {kinds} if isinstance(kinds, str) else set(kinds) if isinstance(kinds, list) else set()
+
+
+def _words(types: set[str]) -> str:
+    return " or ".join(sorted(types))
