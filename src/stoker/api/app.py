@@ -1,0 +1,107 @@
+"""The ASGI application: a table of routes over an engine. Hot routes are dispatched before the router."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from starlette.routing import Route as Place
+from starlette.routing import Router
+
+from stoker.api import paths, problems
+from stoker.api.call import Receive, Scope, Send, Server
+from stoker.api.closing import Closing
+from stoker.api.openapi import describe
+from stoker.api.pipeline import Resource
+from stoker.api.route import NAMESPACED, Route, check
+from stoker.api.routes import ROUTES
+from stoker.api.write import write
+from stoker.engine.engine import Engine
+from stoker.errors import NotFound
+
+_NAMESPACES = NAMESPACED.removesuffix("{namespace}")
+
+
+def build(
+    engine: Engine,
+    *,
+    version: str,
+    insecure: bool = False,
+    path_prefix: str = "",
+    routes: Sequence[Route] = ROUTES,
+) -> App:
+    """The application. `insecure`: without tokens, for loopback only. ValueError if a route declares no scope."""
+    check(routes)
+    server = Server(
+        engine=engine,
+        closing=Closing(),
+        version=version,
+        path_prefix=path_prefix,
+        insecure=insecure,
+        openapi=msgspec.json.encode(describe(routes, version=version, path_prefix=path_prefix)),
+    )
+    return App(server, routes)
+
+
+class App:
+    """One server's ASGI callable. `closing.begin()` ends its held calls with an answer."""
+
+    def __init__(self, server: Server, routes: Sequence[Route]) -> None:
+        self.server = server
+        self.closing = server.closing
+        resources = _resources(server, routes)
+        self._hot = {path.rpartition("/")[2]: resource for path, resource in resources.items() if resource.hot}
+        self._router = Router(
+            [Place(_pattern(path), resource) for path, resource in resources.items()],
+            redirect_slashes=False,
+            default=self._unknown,
+        )
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await _not_http(scope, receive, send)
+            return
+        path = paths.without_prefix(paths.collapse(scope["path"]), self.server.path_prefix)
+        if path is None:
+            await self._unknown(scope, receive, send)
+            return
+        scope["path"] = path
+        if path.startswith(_NAMESPACES):
+            namespace, _, verb = path[len(_NAMESPACES) :].partition("/")
+            if resource := self._hot.get(verb):
+                scope["path_params"] = {"namespace": namespace}
+                await resource(scope, receive, send)
+                return
+        await self._router(scope, receive, send)
+
+    async def _unknown(self, scope: Scope, receive: Receive, send: Send) -> None:
+        error = NotFound(
+            f"there is no route {scope['path']}",
+            code="no_such_route",
+            place="path",
+            remedy=f"See {self.server.path_prefix}/openapi.json for all of them.",
+        )
+        await write(problems.answer(error), receive, send, close=self.closing.begun)
+
+
+def _resources(server: Server, routes: Sequence[Route]) -> dict[str, Resource]:
+    by_path: dict[str, list[Route]] = {}
+    for route in routes:
+        by_path.setdefault(route.path, []).append(route)
+    return {path: Resource(server, path_routes) for path, path_routes in by_path.items()}
+
+
+def _pattern(path: str) -> str:
+    """A name at the end of a path may hold slashes."""
+    return path.removesuffix("{name}") + "{name:path}" if path.endswith("{name}") else path
+
+
+async def _not_http(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer the two other things a server may start a conversation with: its lifespan, and a WebSocket."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1000})
+        return
+    while (message := await receive())["type"] != "lifespan.shutdown":
+        await send({"type": f"{message['type']}.complete"})
+    await send({"type": "lifespan.shutdown.complete"})

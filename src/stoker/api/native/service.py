@@ -1,0 +1,93 @@
+"""The server itself: its health, its description, and a page that says what it is."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from stoker.api import landing
+from stoker.api.call import Answer, Call, as_json
+from stoker.api.route import PUBLIC, Route
+from stoker.errors import Unavailable
+
+
+class Status(msgspec.Struct, frozen=True):
+    status: Literal["up", "ready"]
+
+
+class About(msgspec.Struct, frozen=True, kw_only=True):
+    """What answers here, and where to go on."""
+
+    name: str
+    version: str
+    api: str
+    openapi: str
+    health: str
+    ready: str
+
+
+async def health(_: Call) -> Answer:
+    return as_json(Status("up"))
+
+
+async def readiness(call: Call) -> Answer:
+    if call.server.closing.begun:
+        raise Unavailable("the server is closing", remedy="Ask again; its successor takes over the port.")
+    await call.engine.ready()
+    return as_json(Status("ready"))
+
+
+async def openapi(call: Call) -> Answer:
+    return Answer(body=call.server.openapi)
+
+
+async def home(call: Call) -> Answer:
+    prefix, version = call.server.path_prefix, call.server.version
+    if landing.wants_json(call.header(b"accept")):
+        about = About(
+            name="stoker",
+            version=version,
+            api=f"{prefix}/v1",
+            openapi=f"{prefix}/openapi.json",
+            health=f"{prefix}/healthz",
+            ready=f"{prefix}/readyz",
+        )
+        return msgspec.structs.replace(as_json(about), headers=((b"vary", b"accept"),))
+    return Answer(body=landing.page(version, prefix), media_type=landing.MEDIA_TYPE, headers=landing.HEADERS)
+
+
+ROUTES = (
+    Route(
+        method="GET",
+        path="/",
+        scopes=(PUBLIC,),
+        summary="What this server is: a page, or JSON to who accepts that",
+        endpoint=home,
+        response=About,
+    ),
+    Route(
+        method="GET",
+        path="/healthz",
+        scopes=(PUBLIC,),
+        summary="The process is up",
+        endpoint=health,
+        response=Status,
+    ),
+    Route(
+        method="GET",
+        path="/readyz",
+        scopes=(PUBLIC,),
+        summary="The server can do its work: the store answers",
+        endpoint=readiness,
+        response=Status,
+    ),
+    Route(
+        method="GET",
+        path="/openapi.json",
+        scopes=(PUBLIC,),
+        summary="This API, as an OpenAPI 3.1 document",
+        endpoint=openapi,
+        response=object,
+    ),
+)

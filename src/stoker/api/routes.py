@@ -1,0 +1,18 @@
+"""The table of all native routes."""
+
+from __future__ import annotations
+
+from stoker.api.native import artifacts, events, graphs, kinds, runners, runs, service, tasks, tokens
+from stoker.api.route import Route
+
+ROUTES: tuple[Route, ...] = (
+    *service.ROUTES,
+    *tokens.ROUTES,
+    *kinds.ROUTES,
+    *graphs.ROUTES,
+    *runs.ROUTES,
+    *tasks.ROUTES,
+    *runners.ROUTES,
+    *artifacts.ROUTES,
+    *events.ROUTES,
+)

@@ -1,0 +1,36 @@
+"""What the engine needs of an object store."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blob:
+    """Stored bytes. `key` is what `read` wants; `sha256` is hex."""
+
+    key: str
+    size: int
+    sha256: str
+
+
+class BlobStore(Protocol):
+    """Every verb raises Unavailable if the store cannot be read or written, and NotFound if there is no such key."""
+
+    async def write(self, chunks: AsyncIterator[bytes]) -> Blob:
+        """Store the bytes; durable when this returns. If it raises, nothing is left behind."""
+        ...
+
+    def read(self, key: str, start: int, stop: int) -> AsyncIterator[bytes]:
+        """Bytes [start, stop), in pieces."""
+        ...
+
+    async def exists(self, key: str) -> bool: ...
+
+    async def size(self, key: str) -> int: ...
+
+    async def delete(self, key: str) -> None:
+        """Remove the bytes; nothing happens if they are gone already."""
+        ...

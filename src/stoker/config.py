@@ -1,0 +1,258 @@
+"""Settings: a flag, else `STOKER_*` in the environment, else `stoker.toml`, else the default. And two small files.
+
+Only the standard library: the supervisor and the command line load this before anything else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from stoker.errors import Invalid, Unavailable
+
+DIALECTS: tuple[str, ...] = ()
+"""The dialects that exist in this version."""
+
+CONFIG_FILE = "stoker.toml"
+_PREFIX = "STOKER_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """`token`, `namespace` and `url` are the client's; the rest is the server's, `data` both's."""
+
+    host: str = "127.0.0.1"
+    port: int = 5220
+    data: Path = Path("~/.stoker")
+    database_url: str | None = None
+    token: str | None = None
+    namespace: str = "default"
+    url: str | None = None
+    path_prefix: str = ""
+    dialects: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFile:
+    """`<data>/server.json`: the server that uses this data folder."""
+
+    url: str
+    pid: int
+
+
+def load(
+    flags: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+    *,
+    config: Path | None = None,
+    folder: Path | None = None,
+) -> Settings:
+    """The settings in force. `flags` that are None were not given. `config` must exist; `stoker.toml` in `folder` may.
+
+    Invalid, naming key, source and remedy, for an unknown key or a bad value.
+    """
+    given = _from_file(config, folder or Path.cwd())
+    given |= _from_environment(os.environ if environment is None else environment)
+    given |= {key: (value, _flag(key)) for key, value in (flags or {}).items() if value is not None}
+    values = {key: _parse(key, value, source) for key, (value, source) in given.items()}
+    values.setdefault("data", Path("~/.stoker").expanduser())
+    return Settings(**values)
+
+
+# --- sources ---
+
+Given = dict[str, tuple[Any, str]]
+
+
+def _from_file(config: Path | None, folder: Path) -> Given:
+    import tomllib
+
+    path = config or folder / CONFIG_FILE
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if config is None:
+            return {}
+        raise Invalid(f"there is no file {config}", place="--config", remedy="Name one that exists.") from None
+    except (OSError, ValueError) as error:
+        raise Invalid(f"{path} cannot be read: {error}", place=str(path), remedy="It must be TOML.") from None
+    for key in content:
+        if key not in _PARSERS:
+            known = ", ".join(_PARSERS)
+            raise Invalid(f"{path} sets {key!r}, which is no setting", place=str(path), remedy=f"Settings: {known}.")
+    if isinstance(content.get("data"), str):
+        content["data"] = str(path.parent / Path(content["data"]).expanduser())
+    return {key: (value, str(path)) for key, value in content.items()}
+
+
+def _from_environment(environment: Mapping[str, str]) -> Given:
+    names = {key: _PREFIX + key.upper() for key in _PARSERS}
+    return {key: (environment[name], name) for key, name in names.items() if environment.get(name)}
+
+
+def _flag(key: str) -> str:
+    return "--" + key.replace("_", "-")
+
+
+# --- values ---
+
+
+def _parse(key: str, value: Any, source: str) -> Any:
+    try:
+        parse = _PARSERS[key]
+    except KeyError:
+        raise Invalid(f"{key!r} is no setting", place=source, remedy=f"Settings: {', '.join(_PARSERS)}.") from None
+    try:
+        return parse(value)
+    except ValueError as error:
+        message, _, remedy = str(error).partition("; ")
+        raise Invalid(f"{key}: {message}", place=source, remedy=remedy) from None
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value or any(character < " " for character in value):
+        raise ValueError(f"{value!r} is no text; Give one without control characters.")
+    return value
+
+
+def _port(value: Any) -> int:
+    text = str(value)
+    if isinstance(value, bool) or not (text.isascii() and text.isdigit()) or int(text) > 65_535:
+        raise ValueError(f"{value!r} is no port; Give a number from 0 (any free port) to 65535.")
+    return int(text)
+
+
+def _folder(value: Any) -> Path:
+    return Path(value if isinstance(value, Path) else _text(value)).expanduser().absolute()
+
+
+def _url(value: Any) -> str:
+    text = _text(value)
+    if not text.startswith(("http://", "https://")):
+        raise ValueError(f"{text!r} is no URL; Give one like http://127.0.0.1:5220.")
+    return text.rstrip("/")
+
+
+def _path_prefix(value: Any) -> str:
+    text = "" if value == "" else _text(value).rstrip("/")
+    if text and (not text.startswith("/") or "//" in text or any(mark in text for mark in "?#{} ")):
+        raise ValueError(f"{value!r} is no path prefix; Give one like /stoker.")
+    return text
+
+
+def _dialects(value: Any) -> tuple[str, ...]:
+    parts = value.split(",") if isinstance(value, str) else list(value) if isinstance(value, list | tuple) else [value]
+    named = tuple(part.strip() for part in map(_text, parts) if part.strip())
+    for name in named:
+        if name not in DIALECTS:
+            exist = ", ".join(DIALECTS) or "none yet"
+            raise ValueError(f"there is no dialect {name!r}; Dialects that exist: {exist}.")
+    return named
+
+
+_PARSERS: dict[str, Callable[[Any], Any]] = {
+    "host": _text,
+    "port": _port,
+    "data": _folder,
+    "database_url": _text,
+    "token": _text,
+    "namespace": _text,
+    "url": _url,
+    "path_prefix": _path_prefix,
+    "dialects": _dialects,
+}
+assert set(_PARSERS) == {field.name for field in fields(Settings)}
+
+
+# --- the two files that clients on the same machine read ---
+
+
+def data_token(data: Path) -> str:
+    """The token in `<data>/token`, made (readable by its owner alone) if there is none."""
+    path = data / "token"
+    found = _read(path)
+    if found is None:
+        _create(path, _new_token() + "\n")
+        found = _read(path)
+    if not found or not found.strip():
+        raise Invalid(f"{path} is empty", place=str(path), remedy="Delete it; a new one is made.")
+    return found.strip()
+
+
+def write_server_file(data: Path, url: str, pid: int) -> None:
+    _replace(data / "server.json", json.dumps({"url": url, "pid": pid}) + "\n")
+
+
+def read_server_file(data: Path) -> ServerFile | None:
+    """The server that says it uses this folder, if its process is alive."""
+    try:
+        content = json.loads(_read(data / "server.json") or "null")
+        found = ServerFile(url=str(content["url"]), pid=int(content["pid"]))
+    except (TypeError, KeyError, ValueError):
+        return None
+    return found if _alive(found.pid) else None
+
+
+def _new_token() -> str:
+    import secrets
+
+    return "stk_" + secrets.token_urlsafe(32)
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _io(path, error) from None
+
+
+def _create(path: Path, content: str) -> None:
+    """Write a file whole unless it exists: who comes second finds the first one's."""
+    _with_temporary(path, content, path.hardlink_to)
+
+
+def _replace(path: Path, content: str) -> None:
+    _with_temporary(path, content, lambda temporary: temporary.replace(path))
+
+
+def _with_temporary(path: Path, content: str, publish: Callable[[Path], Any]) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            with suppress(FileExistsError):
+                publish(temporary)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise _io(path, error) from None
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return pid > 0
+
+
+def _io(path: Path, error: OSError) -> Unavailable:
+    return Unavailable(
+        f"{path} cannot be read or written: {error.strerror}",
+        place=str(path),
+        remedy="Make the folder writable, or name another with --data.",
+    )
