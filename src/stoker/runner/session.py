@@ -333,7 +333,9 @@ def _instead(report: Report, message: str) -> Report | None:
         case Progress() | Log():
             return None
         case Complete(task=task, attempt=attempt):
-            error = ErrorInfo(code="invalid_output", type="Rejected", message=f"the server refused the output: {message}")
+            error = ErrorInfo(
+                code="invalid_output", type="Rejected", message=f"the server refused the output: {message}"
+            )
             return Fail(task=task, attempt=attempt, error=error, retryable=False)
         case _:
             return Release(task=report.task, attempt=report.attempt)

@@ -1,0 +1,184 @@
+"""Every endpoint of the native API as a coroutine: what the client and the command line call."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import aiohttp
+import msgspec
+
+from stoker.core.graph import KindSpec
+from stoker.core.views import (
+    ArtifactView,
+    AttemptView,
+    Explanation,
+    GraphView,
+    Hint,
+    LogView,
+    Page,
+    PushRequest,
+    RetryAnswer,
+    RunnerView,
+    RunRef,
+    RunView,
+    TaskView,
+    TokenRequest,
+    TokenView,
+    TriggerBatch,
+    TriggerRequest,
+)
+from stoker.runner import http
+from stoker.runner.settings import namespace_of, token_of, url_of
+from stoker.runner.wire import Wire
+
+T = TypeVar("T")
+
+
+class Api:
+    """One server, one namespace. Raises `stoker.errors`; lists come in pages (`after` of one goes into the next)."""
+
+    def __init__(self, url: str | None = None, token: str | None = None, namespace: str | None = None) -> None:
+        self.namespace = namespace_of(namespace)
+        self.wire = Wire(url_of(url), token_of(token))
+        self._in = f"/v1/namespaces/{quote(self.namespace, safe='')}"
+
+    async def close(self) -> None:
+        await self.wire.close()
+
+    # graphs, kinds, runners
+
+    async def push(self, request: PushRequest) -> GraphView:
+        return await self.wire.call("POST", f"{self._in}/graphs", body=request, answer=GraphView)
+
+    async def graphs(self, limit: int = 100, after: str | None = None) -> Page[GraphView]:
+        return await self._get("/graphs", Page[GraphView], limit=limit, after=after)
+
+    async def graph(self, name: str, version: int | None = None) -> GraphView:
+        return await self._get(f"/graphs/{quote(name, safe='')}", GraphView, version=version)
+
+    async def kinds(self) -> list[KindSpec]:
+        return await self._get("/kinds", list[KindSpec])
+
+    async def runners(self) -> list[RunnerView]:
+        return await self._get("/runners", list[RunnerView])
+
+    # runs
+
+    async def trigger(self, request: TriggerRequest) -> RunRef:
+        return await self.wire.call("POST", f"{self._in}/runs", body=request, answer=RunRef)
+
+    async def trigger_batch(self, requests: Sequence[TriggerRequest]) -> list[RunRef]:
+        body = TriggerBatch(runs=list(requests))
+        return await self.wire.call("POST", f"{self._in}/runs/batch", body=body, answer=list[RunRef])
+
+    async def runs(
+        self, *, state: str | None = None, graph: str | None = None, limit: int = 50, after: str | None = None
+    ) -> Page[RunView]:
+        return await self._get("/runs", Page[RunView], state=state, graph=graph, limit=limit, after=after)
+
+    async def run(self, run: int, wait_s: float = 0.0) -> RunView:
+        """Show a run; with `wait_s`, once it has ended or so many seconds have passed."""
+        query = {"wait_s": wait_s or None}
+        return await self.wire.call("GET", f"{self._in}/runs/{run}", answer=RunView, query=query, wait_s=wait_s)
+
+    async def result(self, run: int) -> bytes:
+        """Return the JSON of a run's result."""
+        return await self._get(f"/runs/{run}/result", bytes)
+
+    async def cancel(self, run: int) -> RunView:
+        return await self.wire.call("POST", f"{self._in}/runs/{run}/cancel", answer=RunView)
+
+    async def retry(self, run: int) -> RetryAnswer:
+        return await self.wire.call("POST", f"{self._in}/runs/{run}/retry", answer=RetryAnswer)
+
+    async def explain_run(self, run: int) -> Explanation:
+        return await self._get(f"/runs/{run}/explain", Explanation)
+
+    async def run_logs(self, run: int, *, after: int = 0, limit: int = 1000) -> list[LogView]:
+        return await self._get(f"/runs/{run}/logs", list[LogView], after=after, limit=limit)
+
+    # tasks
+
+    async def tasks(
+        self,
+        run: int,
+        *,
+        state: str | None = None,
+        node: str | None = None,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> Page[TaskView]:
+        query = {"state": state, "node": node, "limit": limit, "after": after}
+        return await self._get(f"/runs/{run}/tasks", Page[TaskView], **query)
+
+    async def task(self, task: int) -> TaskView:
+        return await self._get(f"/tasks/{task}", TaskView)
+
+    async def explain_task(self, task: int) -> Explanation:
+        return await self._get(f"/tasks/{task}/explain", Explanation)
+
+    async def attempts(self, task: int) -> list[AttemptView]:
+        return await self._get(f"/tasks/{task}/attempts", list[AttemptView])
+
+    async def task_logs(self, task: int, *, after: int = 0, limit: int = 1000) -> list[LogView]:
+        return await self._get(f"/tasks/{task}/logs", list[LogView], after=after, limit=limit)
+
+    # artifacts
+
+    async def artifact(self, artifact: int) -> ArtifactView:
+        return await self._get(f"/artifacts/{artifact}", ArtifactView)
+
+    async def upload(self, content: bytes | Path, name: str, media_type: str) -> ArtifactView:
+        return await http.upload(self.wire, self.namespace, name, media_type, content)
+
+    async def download(self, artifact: int, path: Path) -> None:
+        """Write an artifact to `path`, which exists only once size and digest are right."""
+        await http.download(self.wire, self.namespace, artifact, path)
+
+    # events
+
+    async def events(self, run: int | None = None) -> AsyncIterator[Hint]:
+        """Yield hints that something changed, until the server ends the stream. They may be lost or repeated."""
+        headers = {"Accept": "text/event-stream"}
+        async with self.wire.open(
+            "GET", f"{self._in}/events", query={"run": run}, headers=headers, wait_s=None
+        ) as response:
+            async for data in _data_of(response):
+                yield msgspec.json.decode(data, type=Hint)
+
+    # the server
+
+    async def tokens(self) -> list[TokenView]:
+        return await self.wire.call("GET", "/v1/tokens", answer=list[TokenView])
+
+    async def create_token(self, request: TokenRequest) -> TokenView:
+        return await self.wire.call("POST", "/v1/tokens", body=request, answer=TokenView)
+
+    async def revoke_token(self, token: int) -> None:
+        await self.wire.call("DELETE", f"/v1/tokens/{token}")
+
+    async def healthy(self) -> None:
+        """Return when the server's process answers; Unavailable otherwise."""
+        await self.wire.call("GET", "/healthz")
+
+    async def ready(self) -> None:
+        """Return when the server can work (its store answers); Unavailable otherwise."""
+        await self.wire.call("GET", "/readyz")
+
+    async def _get(self, path: str, answer: type[T], **query: Any) -> T:
+        return await self.wire.call("GET", self._in + path, answer=answer, query=query)
+
+
+async def _data_of(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """Yield the data of each server-sent event."""
+    lines: list[bytes] = []
+    async for raw in response.content:
+        line = raw.rstrip(b"\r\n")
+        if line.startswith(b"data:"):
+            lines.append(line[5:].removeprefix(b" "))
+        elif not line and lines:
+            yield b"\n".join(lines)
+            lines = []

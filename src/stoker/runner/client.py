@@ -1,0 +1,184 @@
+"""The client: push graphs, trigger runs, wait for results. Plain calls; the coroutines behind them are in `api.py`."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Coroutine, Mapping, Sequence
+from pathlib import Path
+from threading import Lock
+from typing import Any, TypeVar
+
+import msgspec
+
+from stoker.authoring.file import File, uploaded
+from stoker.core.views import GraphView, RunRef, TriggerRequest
+from stoker.errors import Conflict, Invalid
+from stoker.runner.api import Api
+from stoker.runner.handle import RunHandle
+from stoker.runner.portal import Portal
+
+T = TypeVar("T")
+
+
+class Client:
+    """One server, one namespace; from STOKER_URL, STOKER_TOKEN and STOKER_NAMESPACE unless given.
+
+    Works anywhere, also inside of a running event loop (which it blocks, as any plain call does): its own loop runs in
+    a thread. Raises `stoker.errors`: Rejected when the server says no, Unavailable when it cannot be reached.
+    """
+
+    def __init__(self, url: str | None = None, token: str | None = None, namespace: str | None = None) -> None:
+        self.api = Api(url, token, namespace)
+        self._portal = Portal()
+        self._pushed: dict[int, tuple[Any, str]] = {}
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._lock = Lock()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections and remove what was downloaded."""
+        try:
+            self.call(self.api.close())
+        except Conflict:  # closed before
+            return
+        self._portal.close()
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def push(self, graph: Any) -> GraphView:
+        """Publish a graph with the kinds it uses; an unchanged one keeps its version."""
+        return self.call(self.api.push(graph.push_request()))
+
+    def trigger(
+        self,
+        graph: Any,
+        idempotency_key: str | None = None,
+        priority: int = 5,
+        version: int | None = None,
+        **inputs: Any,
+    ) -> RunHandle:
+        """Start a run of a graph (an object, pushed first, or the name of one). Files in inputs are uploaded.
+
+        The same `idempotency_key` gives the same run again. `version` None: the newest.
+        """
+        name = self._name_of(graph)
+        return self.call(self._trigger(name, inputs, idempotency_key, priority, version))
+
+    def trigger_many(self, graph: Any, inputs: Sequence[Mapping[str, Any]]) -> list[RunHandle]:
+        """Start a run for each of the inputs, in one transaction."""
+        return self.call(self._trigger_many(self._name_of(graph), inputs))
+
+    def run(self, run: int) -> RunHandle:
+        """Return the handle of a run, without asking the server."""
+        return RunHandle(self, run)
+
+    # for handles and files
+
+    def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine (of `api`) and wait for it."""
+        return self._portal.call(coroutine)
+
+    def value(self, document: bytes) -> Any:
+        """Decode a result; artifact handles in it become files that open through this client."""
+        return self._with_files(msgspec.json.decode(document))
+
+    def fetch(self, artifact: int) -> Path:
+        """Download an artifact, once, into a folder that lives as long as this client."""
+        with self._lock:
+            if self._folder is None:
+                self._folder = tempfile.TemporaryDirectory(prefix="stoker-client-")
+            path = Path(self._folder.name, str(artifact))
+            if not path.exists():
+                self.call(self.api.download(artifact, path))
+            return path
+
+    # steps
+
+    def _name_of(self, graph: Any) -> str:
+        """Return the name of a graph; push it if it is an object that this client has not pushed yet."""
+        if isinstance(graph, str):
+            return graph
+        if not hasattr(graph, "push_request"):
+            raise Invalid(
+                f"{graph!r} is neither a graph nor the name of one",
+                remedy="Decorate the function with `@stoker.graph`.",
+            )
+        if id(graph) not in self._pushed:
+            self._pushed[id(graph)] = (graph, self.push(graph).name)  # the object is kept, so its id stays its own
+        return self._pushed[id(graph)][1]
+
+    async def _trigger(
+        self, graph: str, inputs: Mapping[str, Any], key: str | None, priority: int, version: int | None
+    ) -> RunHandle:
+        request = TriggerRequest(
+            graph=graph,
+            inputs=await self._encoded(inputs),
+            version=version,
+            idempotency_key=key,
+            priority=priority,
+        )
+        return self._handle(await self.api.trigger(request))
+
+    async def _trigger_many(self, graph: str, inputs: Sequence[Mapping[str, Any]]) -> list[RunHandle]:
+        requests = [TriggerRequest(graph=graph, inputs=await self._encoded(one)) for one in inputs]
+        return [self._handle(ref) for ref in await self.api.trigger_batch(requests)]
+
+    async def _encoded(self, inputs: Mapping[str, Any]) -> dict[str, msgspec.Raw]:
+        ready = await uploaded(dict(inputs), self._upload)
+        return {name: _encode(name, value) for name, value in ready.items()}
+
+    async def _upload(self, file: File) -> int:
+        return (await self.api.upload(file.path, file.name, file.media_type)).id
+
+    def _handle(self, ref: RunRef) -> RunHandle:
+        return RunHandle(self, ref.id, created=ref.created)
+
+    def _with_files(self, value: Any) -> Any:
+        match value:
+            case {"$artifact": int(artifact)} if len(value) == 1:
+                return FetchedFile.through(self, artifact)
+            case dict():
+                return {key: self._with_files(item) for key, item in value.items()}
+            case list():
+                return [self._with_files(item) for item in value]
+            case _:
+                return value
+
+
+class FetchedFile(File):
+    """A file in a result: its bytes come through the client when they are asked for."""
+
+    __slots__ = ("_client",)
+    _client: Client
+
+    @classmethod
+    def through(cls, client: Client, artifact: int) -> FetchedFile:
+        file = cls.of(artifact)
+        assert isinstance(file, FetchedFile)
+        file._client = client
+        return file
+
+    @property
+    def path(self) -> Path:
+        """A local copy, as long as the client is open."""
+        assert self.id is not None
+        return self._client.fetch(self.id)
+
+
+def _encode(name: str, value: Any) -> msgspec.Raw:
+    try:
+        return msgspec.Raw(msgspec.json.encode(value, enc_hook=_dumped))
+    except (TypeError, UnicodeEncodeError) as error:
+        raise Invalid(f"the input cannot be JSON: {error}", place=name, remedy="Pass plain values or Files.") from error
+
+
+def _dumped(value: Any) -> Any:
+    """Encode what msgspec does not know: pydantic models say how."""
+    if callable(dump := getattr(value, "model_dump", None)):
+        return dump(mode="json")
+    raise TypeError(f"{type(value).__name__} {value!r} has no JSON form")

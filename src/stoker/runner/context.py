@@ -1,0 +1,62 @@
+"""The task context that user code gets in a runner."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from stoker.authoring.task import Task
+from stoker.core.protocol import Assignment
+from stoker.runner.journal import Journal
+
+
+class TaskContext(Task):
+    """One attempt, seen from inside. `ends_at`: when it times out, by the monotonic clock of this machine."""
+
+    def __init__(self, assignment: Assignment, journal: Journal, ends_at: float | None) -> None:
+        self.id = assignment.task
+        self.attempt = assignment.attempt
+        self.run = assignment.run
+        self.node = assignment.node
+        self.branch = assignment.branch
+        self.ends_at = ends_at
+        self._journal = journal
+        self._cancelled = False
+        self._scratch: Path | None = None
+
+    def progress(self, fraction: float | None = None, message: str = "") -> None:
+        self._journal.progress(None if fraction is None else min(1.0, max(0.0, float(fraction))), str(message))
+
+    def log(self, text: str) -> None:
+        self._journal.write("log", str(text) if str(text).endswith("\n") else f"{text}\n")
+
+    @property
+    def cancelled(self) -> bool:
+        return self._cancelled
+
+    @property
+    def deadline(self) -> float | None:
+        """Seconds that are left; None: no timeout."""
+        return None if self.ends_at is None else max(0.0, self.ends_at - time.monotonic())
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        return {}
+
+    @property
+    def scratch(self) -> Path:
+        """A folder of this attempt, removed when it ends."""
+        if self._scratch is None:
+            self._scratch = Path(tempfile.mkdtemp(prefix=f"stoker-{self.id}-{self.attempt}-"))
+        return self._scratch
+
+    # for the runner
+
+    def cancel(self) -> None:
+        self._cancelled = True
+
+    def close(self) -> None:
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)

@@ -1,0 +1,162 @@
+"""Runs one attempt to its outcome, in a thread or in the loop of user code. Raises nothing that user code raised."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import Context, copy_context
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from stoker.authoring.file import artifacts
+from stoker.authoring.task import running
+from stoker.core.protocol import SPILL_ITEM, Complete, Item, Report
+from stoker.runner import outcome
+from stoker.runner.job import Job
+from stoker.runner.output import JOURNAL
+
+MOST_INLINE = 4 * 1024 * 1024  # bytes of one report; what is above goes out as artifacts, largest first
+
+
+class Access(Protocol):
+    """Artifacts, as attempts need them. Every method blocks."""
+
+    def fetch(self, artifact: int) -> Path: ...
+    def store(self, path: Path, name: str, media_type: str) -> int: ...
+    def spill(self, name: str, document: bytes) -> int:
+        """Upload an item's JSON and return the artifact's id."""
+        ...
+
+
+class Kit(msgspec.Struct):
+    """What every attempt of a runner shares. `context`: contextvars that user code starts with."""
+
+    context: Context
+    access: Access
+
+
+@contextmanager
+def kit_of(access: Access) -> Iterator[Kit]:
+    """Make the kit of a runner: user code starts in a context in which files go through `access`."""
+    context = copy_context()
+    scope = artifacts(access)
+    context.run(scope.__enter__)
+    try:
+        yield Kit(context=context, access=access)
+    finally:
+        context.run(scope.__exit__, None, None, None)
+
+
+def run(job: Job, kit: Kit) -> list[Report]:
+    """Run a sync node here and now; return its last words and its outcome."""
+    if job.stopped is not None:
+        return [outcome.stopped(job.key, job.stopped)]
+    return kit.context.copy().run(_run, job, kit)
+
+
+def _run(job: Job, kit: Kit) -> list[Report]:
+    JOURNAL.set(job.journal)
+    try:
+        with running(job.context):
+            report = _attempt(job, kit)
+    except BaseException as error:  # noqa: BLE001  user code may raise anything, SystemExit too
+        report = outcome.raised(job.key, error)
+    return ended(job, report)
+
+
+def _attempt(job: Job, kit: Kit) -> Report:
+    try:
+        arguments = job.arguments()
+    except Exception as error:  # noqa: BLE001  whatever it is, this input does not fit
+        return outcome.refused(job.key, error)
+    work = job.work
+    return completed(job, work.dump(work.call(arguments)), kit.access)
+
+
+async def run_async(job: Job, kit: Kit) -> list[Report]:
+    """Run an async node in the running loop (in a context of its own); as `run`."""
+    if job.stopped is not None:
+        return [outcome.stopped(job.key, job.stopped)]
+    JOURNAL.set(job.journal)
+    try:
+        with running(job.context):
+            report = await _attempt_async(job, kit)
+    except BaseException as error:  # noqa: BLE001  as above; a cancellation ends here because this task ends here
+        report = outcome.raised(job.key, error)
+    return ended(job, report)
+
+
+async def _attempt_async(job: Job, kit: Kit) -> Report:
+    try:
+        arguments = job.arguments()
+    except Exception as error:  # noqa: BLE001  as above
+        return outcome.refused(job.key, error)
+    return await _completed_async(job, await job.work.call(arguments), kit)
+
+
+async def _completed_async(job: Job, result: Any, kit: Kit) -> Report:
+    """Make the outcome of a result without blocking the loop: where something is uploaded, in a thread."""
+    refusing = _Refusing()
+    try:
+        with artifacts(refusing):
+            documents = job.work.dump(result)
+    except Exception:
+        if not refusing.asked:
+            raise
+        documents = await asyncio.to_thread(job.work.dump, result)
+    if sum(map(len, documents)) <= SPILL_ITEM:
+        return completed(job, documents, kit.access)
+    return await asyncio.to_thread(completed, job, documents, kit.access)
+
+
+class _Refusing:
+    """An access that notes that it was needed, where using it would block."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def fetch(self, artifact: int) -> Path:
+        self.asked = True
+        raise BlockingIOError(f"artifact {artifact} is fetched in a thread")
+
+    def store(self, path: Path, name: str, media_type: str) -> int:
+        self.asked = True
+        raise BlockingIOError(f"{name} ({media_type}) is uploaded from {path} in a thread")
+
+
+def completed(job: Job, documents: Sequence[bytes], access: Access) -> Complete:
+    """Make the outcome of a result: what is too large for a report goes out as an artifact first."""
+    task, attempt = job.key
+    if sum(map(len, documents)) <= SPILL_ITEM:
+        return Complete(task=task, attempt=attempt, items=[Item(value=msgspec.Raw(one)) for one in documents])
+    large = _too_large(documents)
+    name = f"{job.assignment.node}-{task}"
+    items = [
+        Item(artifact=access.spill(f"{name}-{index}.json", one)) if index in large else Item(value=msgspec.Raw(one))
+        for index, one in enumerate(documents)
+    ]
+    return Complete(task=task, attempt=attempt, items=items)
+
+
+def _too_large(documents: Sequence[bytes]) -> set[int]:
+    """Choose the items to upload: each over the limit, then the largest until the rest fits one report."""
+    rest = sum(map(len, documents))
+    chosen: set[int] = set()
+    for index in sorted(range(len(documents)), key=lambda index: -len(documents[index])):
+        if len(documents[index]) <= SPILL_ITEM and rest <= MOST_INLINE:
+            break
+        chosen.add(index)
+        rest -= len(documents[index])
+    return chosen
+
+
+def ended(job: Job, report: Report) -> list[Report]:
+    """Put the last words before the outcome; an end after a stop is the stop's."""
+    if job.stopped is not None:
+        report = outcome.stopped(job.key, job.stopped)
+    job.context.close()
+    words = job.journal.close()
+    return [*words, report] if words else [report]

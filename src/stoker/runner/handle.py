@@ -1,0 +1,89 @@
+"""A run, as the one who triggered it sees it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from stoker.core.views import Cause, RunStateName, RunView
+from stoker.errors import NoResult, NotFound, RunCancelled, RunFailed
+
+if TYPE_CHECKING:
+    from stoker.runner.client import Client
+
+POLL_S = 30.0  # one long-poll
+CAUSES_SHOWN = 3
+
+
+class RunHandle:
+    """`id` names the run for ever; everything else is asked of the server."""
+
+    def __init__(self, client: Client, run: int, *, created: bool = True) -> None:
+        self._client = client
+        self.id = run
+        self.created = created
+
+    def __repr__(self) -> str:
+        return f"<run {self.id}>"
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for the end and return the result.
+
+        Raises RunFailed with the first causes, RunCancelled, NoResult when what the result is made of was pruned or
+        skipped, and TimeoutError after `timeout` seconds.
+        """
+        return result_of(self._client, self.wait(timeout))
+
+    def wait(self, timeout: float | None = None) -> RunView:
+        """Wait for the end, however it is. TimeoutError after `timeout` seconds."""
+        ends = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = POLL_S if ends is None else min(POLL_S, max(0.0, ends - time.monotonic()))
+            view = self._client.call(self._client.api.run(self.id, left))
+            if view.state != "RUNNING":
+                return view
+            if ends is not None and time.monotonic() >= ends:
+                raise TimeoutError(f"run {self.id} ({view.graph}) is still RUNNING after {timeout:g} seconds")
+
+    def view(self) -> RunView:
+        return self._client.call(self._client.api.run(self.id))
+
+    def state(self) -> RunStateName:
+        return self.view().state
+
+    def cancel(self) -> RunView:
+        """Ask for the end of the run; its tasks are told."""
+        return self._client.call(self._client.api.cancel(self.id))
+
+
+def result_of(client: Client, view: RunView) -> Any:
+    """Return the result of a run that ended, or raise what it ended with."""
+    match view.state:
+        case "FAILED":
+            raise RunFailed(_story(view), place=f"run {view.id}", remedy=f"See `stoker run explain {view.id}`.")
+        case "CANCELLED":
+            raise RunCancelled(f"the run of {view.graph!r} was cancelled", place=f"run {view.id}")
+        case _:
+            return client.value(_fetched(client, view))
+
+
+def _fetched(client: Client, view: RunView) -> bytes:
+    try:
+        return client.call(client.api.result(view.id))
+    except NotFound as error:
+        raise NoResult(error.message, place=f"run {view.id}", remedy=error.remedy) from None
+
+
+def _story(view: RunView) -> str:
+    """Tell the first causes of a failure, with their remote tracebacks."""
+    shown = [_cause(cause) for cause in view.causes[:CAUSES_SHOWN]]
+    more = len(view.causes) - len(shown)
+    rest = [f"and {more} more failed tasks"] if more > 0 else []
+    return "\n\n".join([f"the run of {view.graph!r} failed", *shown, *rest])
+
+
+def _cause(cause: Cause) -> str:
+    where = f"{cause.node}" + (f" at {cause.branch}" if cause.branch else "")
+    what = f"{cause.type}: {cause.message}" if cause.type else cause.message
+    head = f"{where} (task {cause.task}, attempt {cause.attempt}) failed with {cause.code}: {what}"
+    return f"{head}\n{cause.traceback.rstrip()}" if cause.traceback else head

@@ -1,0 +1,56 @@
+"""One attempt in this process: what was assigned, the work it asks for, and whether it was told to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import msgspec
+
+from stoker.core.protocol import Assignment
+from stoker.errors import Invalid
+from stoker.runner.context import TaskContext
+from stoker.runner.journal import Journal
+from stoker.runner.outbox import Key
+from stoker.runner.work import Work
+
+Reason = Literal["cancelled", "timeout", "stale"]
+
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class Job:
+    """`stopped`: why to stop, once told. `on_stop`: how the one who runs it is told, with the grace in seconds."""
+
+    __slots__ = ("assignment", "context", "input", "journal", "on_stop", "stopped", "timer", "work")
+
+    def __init__(self, assignment: Assignment, work: Work, journal: Journal, deadline: float | None) -> None:
+        self.assignment = assignment
+        self.work = work
+        self.journal = journal
+        self.input: Any = assignment.input
+        self.context = TaskContext(assignment, journal, deadline)
+        self.stopped: Reason | None = None
+        self.on_stop: Callable[[float], None] | None = None
+        self.timer: Any = None
+
+    @property
+    def key(self) -> Key:
+        return self.assignment.task, self.assignment.attempt
+
+    def stop(self, reason: Reason, grace_s: float) -> None:
+        """Tell the work to stop: the flag at once, then the way its kind of execution has. The first reason stays."""
+        if self.stopped is not None:
+            return
+        self.stopped = reason
+        self.context.cancel()
+        if self.on_stop is not None:
+            self.on_stop(grace_s)
+
+    def arguments(self) -> dict[str, Any]:
+        """Decode the input and let the node check it; Invalid when it is no JSON object."""
+        try:
+            inputs = _decode(self.input) if memoryview(self.input) else {}
+        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+            raise Invalid(f"the input is not a JSON object: {error}", code="invalid_input") from error
+        return self.work.arguments(inputs, task=self.context)

@@ -1,0 +1,140 @@
+"""What one attempt says while it runs: captured output and progress, gathered and rationed.
+
+A task that says nothing costs nothing here but the object. Text is cut into chunks of at most 64 KiB, sent at most
+once a second for each stream, and ends with a mark after 10 MiB. The last words go out with the outcome.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from threading import Lock
+from typing import Literal, Protocol
+
+from stoker.core.protocol import LOG_CHUNK, LOG_TASK, Log, Progress
+
+Stream = Literal["log", "stdout", "stderr"]
+
+LOG_EVERY_S = 1.0
+PROGRESS_EVERY_S = 0.5
+GATHER_S = 0.2  # what is said first waits a moment for what follows
+CUT_MARK = f"\n[stoker: output cut here, a task keeps {LOG_TASK // 2**20} MiB of it]\n"
+NEVER = float("inf")
+
+
+class Listener(Protocol):
+    """Hears, from any thread, that a journal has something to say."""
+
+    def touched(self, journal: Journal) -> None: ...
+
+
+class Journal:
+    """Written by user code in any thread, read by the loop (`flush`) and once at the end (`close`)."""
+
+    __slots__ = (
+        "_attempt", "_closed", "_listener", "_lock", "_log_at", "_pieces",
+        "_progress", "_progress_at", "_seq", "_size", "_task", "_touched",
+    )  # fmt: skip
+
+    def __init__(self, task: int, attempt: int, listener: Listener, lock: Lock) -> None:
+        self._task = task
+        self._attempt = attempt
+        self._listener = listener
+        self._lock = lock  # shared by all journals of a runner: taken rarely and briefly
+        self._pieces: deque[tuple[Stream, str]] | None = None
+        self._progress: Progress | None = None
+        self._log_at = 0.0
+        self._progress_at = 0.0
+        self._size = 0
+        self._seq = 0
+        self._closed = False
+        self._touched = False
+
+    def write(self, stream: Stream, text: str) -> None:
+        """Keep a piece of output; after the limit, only the mark that it was cut."""
+        if not text:
+            return
+        with self._lock:
+            if self._closed or self._size > LOG_TASK:
+                return
+            if self._pieces is None:
+                self._pieces = deque()
+            self._size += len(text) if text.isascii() else len(text.encode(errors="replace"))
+            if self._size > LOG_TASK:
+                stream, text = "log", CUT_MARK
+            self._pieces.append((stream, text))
+        self._touch()
+
+    def progress(self, fraction: float | None, message: str) -> None:
+        """Keep the newest progress."""
+        progress = Progress(task=self._task, attempt=self._attempt, fraction=fraction, message=clean(message))
+        with self._lock:
+            if self._closed:
+                return
+            self._progress = progress
+        self._touch()
+
+    def due(self, now: float) -> float:
+        """Return when `flush` has something to give, if nothing more is said."""
+        log = max(now + GATHER_S, self._log_at + LOG_EVERY_S) if self._pieces else NEVER
+        progress = max(now, self._progress_at + PROGRESS_EVERY_S) if self._progress else NEVER
+        return min(log, progress)
+
+    def flush(self, now: float) -> list[Log | Progress]:
+        """Take what may be sent now: the newest progress, and a chunk of each stream."""
+        reports: list[Log | Progress] = []
+        with self._lock:
+            if self._closed:
+                return reports
+            if self._progress is not None and now >= self._progress_at + PROGRESS_EVERY_S:
+                reports.append(self._progress)
+                self._progress = None
+                self._progress_at = now
+            if self._pieces and now >= self._log_at + LOG_EVERY_S:
+                reports += self._chunks(whole=False)
+                self._log_at = now
+            self._touched = bool(self._pieces) or self._progress is not None
+        return reports
+
+    def close(self) -> list[Log]:
+        """Take all the output that is left; what is said later is lost, and so is a progress: the outcome says more."""
+        with self._lock:
+            self._closed = True
+            return self._chunks(whole=True) if self._pieces else []
+
+    def _touch(self) -> None:
+        if not self._touched:
+            self._touched = True
+            self._listener.touched(self)
+
+    def _chunks(self, *, whole: bool) -> list[Log]:
+        """Take the pieces as chunks by stream, each stream in order; not `whole`: leave what is over one chunk."""
+        texts: dict[Stream, list[str]] = {}
+        pieces, self._pieces = self._pieces or (), None
+        for stream, text in pieces:
+            texts.setdefault(stream, []).append(text)
+        logs: list[Log] = []
+        for stream, parts in texts.items():
+            rest = clean("".join(parts))
+            while rest:
+                chunk, rest = cut(rest, LOG_CHUNK)
+                logs.append(Log(task=self._task, attempt=self._attempt, seq=self._seq, text=chunk, stream=stream))
+                self._seq += 1
+                if not whole:
+                    break
+            if rest:
+                self._pieces = self._pieces or deque()
+                self._pieces.append((stream, rest))
+        return logs
+
+
+def clean(text: str) -> str:
+    """Return the text as JSON can carry it: lone surrogates become question marks."""
+    return text if text.isascii() else text.encode(errors="replace").decode()
+
+
+def cut(text: str, most: int) -> tuple[str, str]:
+    """Split off a head of at most `most` bytes of UTF-8, never inside a character."""
+    if len(text) <= most and (text.isascii() or len(text.encode()) <= most):
+        return text, ""
+    head = text[:most].encode()[:most].decode(errors="ignore")
+    return head, text[len(head) :]

@@ -1,0 +1,373 @@
+"""The thread that talks to the server: claims, reports, beats. User code never runs in it and cannot block it.
+
+No policy is here: the session says what to send next and when; this sends it and brings back what came of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Coroutine
+from threading import Event, Lock, Thread
+from typing import Any
+
+from stoker.core.protocol import Assignment, Log, Progress, Release
+from stoker.errors import Forbidden, Invalid, StokerError, TooLarge, Unauthorized, Unavailable
+from stoker.runner import outcome
+from stoker.runner.access import LoopAccess
+from stoker.runner.backoff import Backoff
+from stoker.runner.execute import kit_of
+from stoker.runner.job import Job
+from stoker.runner.journal import Journal
+from stoker.runner.mailbox import Mailbox
+from stoker.runner.outbox import Key
+from stoker.runner.session import NEVER, ClaimCall, Effects, ReportCall, Session
+from stoker.runner.transport import Transport
+from stoker.runner.work import Work
+from stoker.runner.workers import Workers
+
+FLUSH_S = 5.0  # at the end, for the last reports to get their receipts
+LEAVE_S = 2.0
+
+log = logging.getLogger("stoker.runner")
+
+
+class Loop:
+    """`start` returns at once; `stop` drains; `error` says why it ended by itself."""
+
+    def __init__(
+        self, session: Session, transport: Transport, namespace: str, works: dict[str, Work], threads: int
+    ) -> None:
+        self.error: StokerError | None = None
+        self.ended = Event()
+        self.serving = Event()
+        self._session = session
+        self._transport = transport
+        self._namespace = namespace
+        self._works = works
+        self._jobs: dict[Key, Job] = {}
+        self._journals: dict[Journal, float] = {}  # those with something to say, and when it is due
+        self._journal_lock = Lock()
+        self._claims: dict[int, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._complained = False
+        self._threads = threads
+        self._thread = Thread(target=self._run, name="stoker-runner", daemon=True)
+        self._loop: asyncio.AbstractEventLoop
+        self._mailbox: Mailbox
+        self._workers: Workers
+        self._stopping: asyncio.Event = asyncio.Event()
+        self._changed: asyncio.Event = asyncio.Event()
+        self._grace_s = 0.0
+
+    # called from other threads
+
+    def start(self) -> None:
+        self._loop = _new_loop()
+        self._thread.start()
+
+    def stop(self, grace_s: float) -> None:
+        """Begin to drain: no new work, `grace_s` for what runs, then it is released. `ended` tells when."""
+        self._grace_s = grace_s
+        try:
+            self._loop.call_soon_threadsafe(self._stopping.set)
+        except RuntimeError:  # it has ended by itself
+            return
+
+    def join(self, timeout: float | None = None) -> None:
+        self._thread.join(timeout)
+
+    # the thread
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._main())
+        except Exception as error:
+            log.exception("the runner's loop failed")
+            self.error = StokerError(f"the runner's loop failed: {error!r}")
+        finally:
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.close()
+            self.serving.set()
+            self.ended.set()
+
+    async def _main(self) -> None:
+        access = LoopAccess(self._transport, self._namespace, self._loop)
+        self._mailbox = Mailbox(self._loop, self._collect)
+        with kit_of(access) as kit:
+            self._workers = Workers(self._threads, kit, self._mailbox)
+            try:
+                await self._register()
+                self._pump()
+                await self._stopping.wait()
+                await self._drain()
+            finally:
+                self._workers.close()
+                await self._close()
+                access.close()
+
+    async def _register(self) -> None:
+        """Put the kinds; a server that is not there yet is waited for."""
+        backoff = Backoff()
+        while not self._stopping.is_set():
+            try:
+                await self._transport.put_kinds(self._namespace, [work.kind for work in self._works.values()])
+            except Unavailable as error:
+                self._complain(error)
+                await self._pause(backoff.failed(_jitter()))
+            except StokerError as error:
+                self._die(error)
+            else:
+                self._recovered()
+                self.serving.set()
+                return
+
+    # one pass
+
+    def _pump(self) -> None:
+        """Send whatever is due, and wake up when something will be."""
+        now = time.monotonic()
+        while (claim := self._session.next_claim(now)) is not None:
+            self._claims[id(claim)] = self._spawn(self._claim(claim))
+        if (report := self._session.next_report(now)) is not None:
+            self._spawn(self._report(report))
+        self._sleep_until(min(self._session.due(), *self._journals.values(), NEVER))
+        self._changed.set()
+
+    def _sleep_until(self, due: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if due != NEVER:
+            self._timer = self._loop.call_later(max(0.0, due - time.monotonic()) + 0.001, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        now = time.monotonic()
+        for journal in [journal for journal, due in self._journals.items() if due <= now]:
+            for report in journal.flush(now):
+                self._session.add(report)
+            self._listen(journal, now)
+        self._pump()
+
+    def _listen(self, journal: Journal, now: float) -> None:
+        due = journal.due(now)
+        if due == NEVER:
+            self._journals.pop(journal, None)
+        else:
+            self._journals[journal] = due
+
+    def _collect(self) -> None:
+        """Take what the workers put: outcomes, and journals that have something to say."""
+        reports, journals = self._mailbox.take()
+        for report in reports:
+            if isinstance(report, Progress | Log):
+                self._session.add(report)
+            else:
+                self._forget((report.task, report.attempt))
+                self._session.end(report)
+        for journal in journals:
+            self._listen(journal, time.monotonic())
+        self._pump()
+
+    # calls
+
+    async def _claim(self, call: ClaimCall) -> None:
+        try:
+            answer = await self._transport.claim(self._namespace, call.request)
+        except StokerError as error:
+            self._session.claim_failed(call, time.monotonic(), _jitter())
+            self._failed(error)
+        else:
+            self._apply(self._session.claimed(call, answer, time.monotonic()))
+            self._recovered()
+        finally:
+            self._claims.pop(id(call), None)
+        self._pump()
+
+    async def _report(self, call: ReportCall) -> None:
+        try:
+            answer = await self._transport.report(self._namespace, call.request)
+        except (Invalid, TooLarge) as error:  # a verdict on what was sent; every other error says nothing about it
+            for line in self._session.report_rejected(call, str(error), time.monotonic(), _jitter()):
+                log.error("%s", line)  # noqa: TRY400  the server's words say it all
+        except StokerError as error:
+            self._session.report_failed(call, time.monotonic(), _jitter())
+            self._failed(error)
+        else:
+            self._apply(self._session.reported(call, answer, time.monotonic()))
+            self._recovered()
+        self._pump()
+
+    def _apply(self, effects: Effects) -> None:
+        for line in effects.warnings:
+            log.warning("%s", line)
+        for call in effects.drop:
+            if (task := self._claims.pop(id(call), None)) is not None:
+                task.cancel()
+        for stop in effects.stop:
+            if (job := self._jobs.get((stop.task, stop.attempt))) is not None:
+                self._stop(job, stop.reason, stop.grace_s)
+        if effects.start:
+            self._workers.start([job for task in effects.start if (job := self._accept(task)) is not None])
+
+    # jobs
+
+    def _accept(self, task: Assignment) -> Job | None:
+        """Make the job of an assignment; None when it cannot start right now (its input is on the way) or at all."""
+        work = self._works.get(task.kind)
+        if work is None:
+            log.error("task %d has kind %r, which this runner does not have; released", task.task, task.kind)
+            self._session.end(Release(task=task.task, attempt=task.attempt))
+            return None
+        deadline = None if task.timeout_s is None else time.monotonic() + task.timeout_s
+        job = Job(task, work, Journal(task.task, task.attempt, self._mailbox, self._journal_lock), deadline)
+        self._jobs[job.key] = job
+        if task.timeout_s is not None:
+            job.timer = self._loop.call_later(task.timeout_s, self._stop, job, "timeout", 5.0)
+        if task.input_url:
+            self._spawn(self._fetch(job))
+            return None
+        return job
+
+    async def _fetch(self, job: Job) -> None:
+        """Get a large input, for as long as it takes and the job is wanted."""
+        backoff = Backoff()
+        while job.stopped is None:
+            try:
+                job.input = await self._transport.input(job.assignment.input_url, self._session.secret)
+            except Unavailable as error:
+                self._complain(error)
+                await asyncio.sleep(backoff.failed(_jitter()))
+            except StokerError as error:
+                log.error("the input of task %d cannot be had (%s); released", job.assignment.task, error)  # noqa: TRY400
+                self._end(job, Release(task=job.key[0], attempt=job.key[1]))
+                return
+            else:
+                self._recovered()
+                self._workers.start([job])
+                return
+        self._end(job, outcome.stopped(job.key, job.stopped))
+
+    def _stop(self, job: Job, reason: Any, grace_s: float) -> None:
+        if self._workers.take_back(job):
+            job.stop(reason, grace_s)
+            self._end(job, outcome.stopped(job.key, reason))
+            self._pump()
+        else:
+            job.stop(reason, grace_s)
+
+    def _end(self, job: Job, report: Any) -> None:
+        self._forget(job.key)
+        self._session.end(report)
+
+    def _forget(self, key: Key) -> None:
+        job = self._jobs.pop(key, None)
+        if job is None:
+            return
+        if job.timer is not None:
+            job.timer.cancel()
+        self._journals.pop(job.journal, None)
+
+    # the end
+
+    async def _drain(self) -> None:
+        """Finish what runs, release the rest, flush, leave."""
+        self._session.drain()
+        for job in list(self._jobs.values()):
+            if self._workers.take_back(job):
+                self._end(job, Release(task=job.key[0], attempt=job.key[1]))
+        self._pump()
+        if self.error is None:
+            await self._until(lambda: not self._jobs, self._grace_s)
+        for job in list(self._jobs.values()):
+            job.stop("cancelled", 0.0)
+            log.warning("task %d did not end within the grace; released", job.key[0])
+            self._end(job, Release(task=job.key[0], attempt=job.key[1]))
+        self._pump()
+        if self.error is None:
+            await self._until(lambda: self._session.idle, FLUSH_S)
+
+    async def _until(self, fact: Any, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                while not fact() and self.error is None:
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            return
+
+    async def _close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        try:
+            async with asyncio.timeout(LEAVE_S):
+                await self._transport.leave(self._namespace, self._session.secret)
+        except (StokerError, TimeoutError) as error:
+            log.info("could not say goodbye: %s", error)
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(list(self._tasks), timeout=LEAVE_S)
+        await self._transport.close()
+
+    # what fails
+
+    def _failed(self, error: StokerError) -> None:
+        if isinstance(error, Unauthorized | Forbidden):
+            self._die(error)
+        else:
+            self._complain(error)
+
+    def _die(self, error: StokerError) -> None:
+        """End: asking again gives the same answer."""
+        log.error("the runner stops: %s", error)
+        self.error = error
+        self._grace_s = 0.0
+        self._stopping.set()
+        self._changed.set()
+
+    def _complain(self, error: StokerError) -> None:
+        if not self._complained:
+            self._complained = True
+            log.warning("the server cannot be reached; trying again: %s", error)
+
+    def _recovered(self) -> None:
+        if self._complained and not self._session.failures:
+            self._complained = False
+            log.warning("the server is back")
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
+
+    def _spawn(self, call: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self._loop.create_task(call)
+        self._tasks.add(task)
+        task.add_done_callback(self._gone)
+        return task
+
+    def _gone(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a call of the runner failed", exc_info=error)
+            self._die(StokerError(f"the runner failed: {error!r}"))
+
+
+def _jitter() -> float:
+    return random.random()  # noqa: S311  spreads retries, hides nothing
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()

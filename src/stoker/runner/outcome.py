@@ -1,0 +1,96 @@
+"""What the end of user code means: a table from results and exceptions to the report that ends the attempt."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from types import TracebackType
+
+import stoker.authoring
+from stoker.authoring.signals import NotRetryable, Prune, Requeue
+from stoker.core import protocol
+from stoker.core.protocol import ErrorInfo, Fail, Release, Report
+from stoker.errors import StokerError
+from stoker.runner.journal import clean
+from stoker.runner.outbox import Key
+
+MOST_MESSAGE = 8 * 1024
+MOST_TRACEBACK = 48 * 1024  # with the message under 64 KiB
+
+_OURS = tuple(f"{Path(file).parent}/" for file in (__file__, stoker.authoring.__file__))
+
+
+def stopped(key: Key, reason: str) -> Report:
+    """The work ended after it was told to stop, one way or another."""
+    task, attempt = key
+    if reason == "timeout":
+        error = ErrorInfo(code="timeout", type="TimeoutError", message="the attempt ran longer than its timeout")
+        return Fail(task=task, attempt=attempt, error=error)
+    return Release(task=task, attempt=attempt)
+
+
+def raised(key: Key, error: BaseException) -> Report:
+    """The work raised: a signal has its own verb, everything else is a failure."""
+    task, attempt = key
+    match error:
+        case Requeue():
+            return protocol.Requeue(task=task, attempt=attempt, after_s=error.after_s)
+        case Prune():
+            return protocol.Prune(task=task, attempt=attempt, reason=clean(str(error.reason))[:MOST_MESSAGE])
+        case _:
+            return Fail(
+                task=task, attempt=attempt, error=described(error), retryable=not isinstance(error, NotRetryable)
+            )
+
+
+def refused(key: Key, error: BaseException) -> Report:
+    """The input did not fit: trying again gives the same."""
+    info = described(error)
+    if info.code == "error":
+        info = ErrorInfo(code="invalid_input", type=info.type, message=info.message, traceback=info.traceback)
+    return Fail(task=key[0], attempt=key[1], error=info, retryable=False)
+
+
+def described(error: BaseException) -> ErrorInfo:
+    """Describe an exception with the frames of user code only."""
+    return ErrorInfo(
+        code=error.code if isinstance(error, StokerError) else "error",
+        type=_type_name(type(error)),
+        message=_shortened(clean(_text(error)), MOST_MESSAGE),
+        traceback=_shortened(clean(_traceback(error)), MOST_TRACEBACK),
+    )
+
+
+def _type_name(cls: type[BaseException]) -> str:
+    return cls.__qualname__ if cls.__module__ in {"builtins", "__main__"} else f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001  a user's exception may fail to print itself
+        return f"<{type(error).__name__} whose str() failed>"
+
+
+def _traceback(error: BaseException) -> str:
+    try:
+        shown = traceback.TracebackException(type(error), error, _user_frames(error.__traceback__))
+        return "".join(shown.format())
+    except Exception:  # noqa: BLE001  as above
+        return ""
+
+
+def _user_frames(tb: TracebackType | None) -> TracebackType | None:
+    """Skip the frames that lead into user code."""
+    while tb is not None and tb.tb_frame.f_code.co_filename.startswith(_OURS):
+        tb = tb.tb_next
+    return tb
+
+
+def _shortened(text: str, most: int) -> str:
+    """Keep the head and the tail within `most` bytes: the end of a traceback says what happened."""
+    if len(text) * 4 <= most or len(text.encode()) <= most:
+        return text
+    half = most // 2 - 32
+    raw = text.encode()
+    return f"{raw[:half].decode(errors='ignore')}\n… cut here …\n{raw[-half:].decode(errors='ignore')}"
