@@ -1,0 +1,163 @@
+"""`@graph`: a function that wires nodes. It is run once, with handles, and becomes a `GraphSpec`."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
+
+from stoker.authoring.dump import plain
+from stoker.authoring.handle import Handle
+from stoker.authoring.lowering import lower
+from stoker.authoring.misuse import misuse
+from stoker.authoring.model import Node
+from stoker.authoring.program import Input, Program
+from stoker.authoring.schema import schema_of
+from stoker.authoring.source import hints_of, line_of, names_around, parameters, summary
+from stoker.authoring.task import Task
+from stoker.authoring.trace import Trace, current
+from stoker.authoring.work import Work
+from stoker.core.graph import GraphSpec, InputSpec
+from stoker.core.views import PushRequest
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Graph(Generic[P, R]):
+    """A graph. Called inside another graph it is inlined: its nodes are named `graph.node` there."""
+
+    def __init__(self, code: Callable[P, R], name: str, names: dict[str, Any]) -> None:
+        self.code = code
+        self.name = name
+        self.place = line_of(code)
+        self._names = names
+        self._parameters = parameters(code, f"the graph {name!r}", self.place)
+        functools.update_wrapper(self, code)
+        for parameter in self._parameters:
+            if parameter.kind is parameter.VAR_KEYWORD:
+                raise misuse(
+                    f"the parameter **{parameter.name} of the graph {name!r} has no fixed inputs.",
+                    "Name each input.",
+                    place=self.place,
+                )
+
+    def __repr__(self) -> str:
+        return f"<graph {self.name!r} at {self.place}>"
+
+    def __reduce__(self) -> str:
+        return self.code.__qualname__
+
+    @property
+    def spec(self) -> GraphSpec:
+        """The graph as it is pushed. Raises Misuse, naming the line, if the function cannot mean a graph."""
+        return self._traced[0]
+
+    @property
+    def nodes(self) -> list[Work]:
+        """The distinct nodes that it uses: what a runner needs to run it."""
+        return list(self._traced[1])
+
+    def push_request(self) -> PushRequest:
+        """The graph and its kinds, as a server takes them."""
+        return PushRequest(graph=self.spec, kinds=tuple(work.kind for work in self.nodes))
+
+    def bind(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """The inputs of a run by name. Raises Misuse if they do not fit the parameters."""
+        return dict(self._bound(args, kwargs).arguments)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        trace = self._trace("called")
+        bound = self._bound(args, kwargs)
+        bound.apply_defaults()
+        with trace.inside(self, self.name):
+            return self.code(*bound.args, **bound.kwargs)
+
+    def map(self, *args: Any, **kwargs: Any) -> Any:
+        """Inside another graph: the whole graph once per element of `each(...)`."""
+        trace = self._trace("mapped")
+        bound = self._bound(args, kwargs)
+        bound.apply_defaults()
+        region, inside = trace.region(self.name, bound.arguments)
+        with trace.inside(self, self.name, region):
+            return self.code(**inside)  # type: ignore[call-arg]
+
+    def _trace(self, what: str) -> Trace:
+        trace = current()
+        if trace is None:
+            raise misuse(
+                f"the graph {self.name!r} is {what} outside of a graph.",
+                f"Run it with stoker.run({self.name}, ...); test its nodes by calling them.",
+            )
+        return trace
+
+    def _bound(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> inspect.BoundArguments:
+        signature = inspect.Signature(self._parameters)
+        try:
+            return signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise misuse(f"{self.name}{signature}: {error}.") from None
+
+    @cached_property
+    def _traced(self) -> tuple[GraphSpec, tuple[Work, ...]]:
+        trace = Trace()
+        inputs = {
+            parameter.name: Handle(Input(parameter.name), f"the input {parameter.name!r}", trace)
+            for parameter in self._parameters
+        }
+        specs = self._inputs()
+        with trace.active():
+            returned = cast("Any", self.code)(**inputs)
+            result = None if returned is None else trace.term(returned)
+        program = Program(
+            name=self.name,
+            steps=tuple(trace.steps),
+            inputs=specs,
+            result=result,
+            description=summary(self.code),
+        )
+        return lower(program), tuple(trace.works.values())
+
+    def _inputs(self) -> dict[str, InputSpec]:
+        hints = hints_of(self.code, self._names, self.place)
+        return {
+            parameter.name: self._input(parameter, hints.get(parameter.name, Any)) for parameter in self._parameters
+        }
+
+    def _input(self, parameter: inspect.Parameter, hint: Any) -> InputSpec:
+        if hint is Task:
+            raise misuse(f"the graph {self.name!r} takes a Task.", "Only nodes run as tasks.", place=self.place)
+        schema = schema_of(hint, f"the parameter {parameter.name!r}", self.place)
+        if parameter.default is parameter.empty:
+            return InputSpec(schema=schema)
+        return InputSpec(schema=schema, required=False, default=plain(parameter.default))
+
+
+@overload
+def graph(code: Callable[P, R], /) -> Graph[P, R]: ...
+@overload
+def graph(*, name: str | None = ...) -> Callable[[Callable[P, R]], Graph[P, R]]: ...
+def graph(code: Callable[..., Any] | None = None, /, *, name: str | None = None) -> Any:
+    """Make a function a graph: its parameters are the inputs of a run, what it returns is the result."""
+
+    def decorate(code: Callable[..., Any]) -> Graph[..., Any]:
+        if not inspect.isfunction(code) or inspect.iscoroutinefunction(code) or inspect.isgeneratorfunction(code):
+            raise misuse(
+                f"@graph stands on a plain function, not on {code!r}.",
+                "A graph only wires nodes; async code belongs into a node.",
+            )
+        return Graph(code, name or code.__name__, names_around(code, frames))
+
+    frames = 1 if code is None else 2  # between here and the user
+    return decorate if code is None else decorate(code)
+
+
+def work_of(given: Any) -> Work:
+    """The work in what a user passes as a node: a function node, or a subclass of Node. Raises Misuse otherwise."""
+    if isinstance(given, Work):
+        return given
+    if isinstance(given, type) and issubclass(given, Node):
+        return given.node()
+    raise misuse(f"{given!r} is not a node.", "Decorate the function with @stoker.node.")

@@ -1,0 +1,33 @@
+"""The error for graph code that cannot mean anything: it is a `TypeError` and says where and what to do instead."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from stoker.errors import Invalid
+
+_PACKAGE = str(Path(__file__).parent)
+
+
+class Misuse(Invalid, TypeError):
+    """A node, graph or handle is used in a way that cannot work; `place` is the user's line."""
+
+    code = "misuse"
+
+
+class NoAttribute(Misuse, AttributeError):
+    """A handle was asked for an attribute; it has none."""
+
+
+def here() -> str:
+    """The line of the innermost frame that is not this package: `file.py:12`."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def misuse(message: str, remedy: str = "", *, place: str = "") -> Misuse:
+    """Build the error for the user's current line, or for `place`."""
+    return Misuse(message, place=place or here(), remedy=remedy)

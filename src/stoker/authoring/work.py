@@ -1,0 +1,104 @@
+"""`Work`: a kind together with the code that does it. What a runner needs of a node, in either form."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any
+
+from stoker.authoring.dump import InvalidOutput, to_json
+from stoker.authoring.items import Items
+from stoker.authoring.misuse import misuse
+from stoker.authoring.retry import duration
+from stoker.authoring.schema import Output
+from stoker.authoring.task import Task
+from stoker.core import graph
+
+
+class Work(ABC):
+    """`template` has the kind's name and the options that its places in graphs start from."""
+
+    name: str
+    isolation: bool
+    template: graph.NodeSpec
+    place: str
+
+    @property
+    @abstractmethod
+    def kind(self) -> graph.KindSpec:
+        """The kind as it is pushed. Raises Misuse if the hints make no schema."""
+
+    @property
+    @abstractmethod
+    def is_async(self) -> bool: ...
+
+    @property
+    @abstractmethod
+    def output(self) -> Output: ...
+
+    @abstractmethod
+    def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments of a call in a graph, by input name. Raises Misuse if they do not fit."""
+
+    @abstractmethod
+    def arguments(self, inputs: dict[str, Any], *, task: Task | None) -> dict[str, Any]:
+        """A task's JSON inputs as what the code takes. Raises Invalid (`invalid_input`) naming each wrong input."""
+
+    @abstractmethod
+    def call(self, arguments: dict[str, Any]) -> Any | Awaitable[Any]:
+        """Run the code; an awaitable if it is async."""
+
+    @abstractmethod
+    def results(self, result: Any) -> Sequence[Any]:
+        """The items in what the code returned."""
+
+    def dump(self, result: Any) -> list[bytes]:
+        """One JSON document per item. Raises InvalidOutput naming the place of what does not fit."""
+        return [to_json(self.output.conform(item)) for item in self.results(result)]
+
+
+def unfold(result: Any, *, name: str, many: bool) -> Sequence[Any]:
+    """The items of a function's result: `Items` fan out, all else is one."""
+    if isinstance(result, Items) and not many:
+        raise InvalidOutput(
+            f"{name!r} returned Items, but is not annotated so.", remedy="Annotate it `-> stoker.Items[T]`."
+        )
+    if not many:
+        return [result]
+    if isinstance(result, Items):
+        return result.values
+    raise InvalidOutput(
+        f"{name!r} is annotated with Items, but returned {type(result).__name__}.",
+        remedy="Return stoker.Items([...]).",
+    )
+
+
+def template(
+    name: str,
+    *,
+    retry: graph.Retry | None = None,
+    timeout: graph.Duration | None = None,
+    priority: int = 5,
+    max_losses: int = 3,
+    requires: graph.Requirements | None = None,
+    tolerated: bool = False,
+) -> graph.NodeSpec:
+    """The options of a node, checked."""
+    if not name:
+        raise misuse("a node has a name.", "Pass name='...'.")
+    if isinstance(priority, bool) or not isinstance(priority, int) or not 0 <= priority <= 9:
+        raise misuse(f"a priority is an integer from 0 to 9, not {priority!r}.")
+    if max_losses < 1:
+        raise misuse(f"max_losses is at least 1, not {max_losses!r}.")
+    if retry is not None and not isinstance(retry, graph.Retry):
+        raise misuse(f"retry={retry!r} is not a policy.", "Write retry=stoker.Retry(3, base='2s').")
+    return graph.NodeSpec(
+        name=name,
+        kind=name,
+        retry=retry,
+        timeout=None if timeout is None else duration("timeout", timeout),
+        priority=priority,
+        max_losses=max_losses,
+        requires=requires or graph.Requirements(),
+        tolerated=tolerated,
+    )
