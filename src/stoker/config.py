@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
@@ -223,7 +224,7 @@ def _replace(path: Path, content: str) -> None:
 
 
 def _with_temporary(path: Path, content: str, publish: Callable[[Path], Any]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -241,13 +242,15 @@ def _with_temporary(path: Path, content: str, publish: Callable[[Path], Any]) ->
 
 
 def _alive(pid: int) -> bool:
+    if pid <= 0:
+        return False  # to `kill`, these are groups of processes
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True
-    return pid > 0
+    return True
 
 
 def _io(path: Path, error: OSError) -> Unavailable:

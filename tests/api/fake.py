@@ -1,0 +1,368 @@
+"""An engine in memory: enough behaviour to tell whether the HTTP surface passes everything on, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from stoker.core.graph import KindSpec
+from stoker.core.protocol import Assignment, ClaimAnswer, ClaimRequest, Receipt, ReportAnswer, ReportRequest
+from stoker.core.views import (
+    ArtifactView,
+    AttemptView,
+    Explanation,
+    GraphView,
+    Hint,
+    LogView,
+    Page,
+    PushRequest,
+    RetryAnswer,
+    RunnerView,
+    RunRef,
+    RunView,
+    TaskView,
+    TokenRequest,
+    TokenView,
+    TriggerRequest,
+)
+from stoker.engine.engine import Caller
+from stoker.errors import Conflict, NotFound, RunFailed, Unauthorized
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+SESSION = "0123456789abcdef" * 2
+
+
+class FakeEngine:
+    def __init__(self) -> None:
+        self.catalog: Any = self
+        self.runs: Any = self
+        self.leases: Any = self
+        self.views: Any = self
+        self.artifacts: Any = self
+        self.tokens: Any = self
+        self.events: Any = self
+        self.asked: list[tuple[Any, ...]] = []
+        self.callers: dict[str, Caller] = {}
+        self.kind_rows: dict[str, KindSpec] = {}
+        self.graph_rows: dict[str, GraphView] = {}
+        self.run_rows: dict[int, RunView] = {}
+        self.keys: dict[str, int] = {}
+        self.results: dict[int, bytes | Exception] = {}
+        self.contents: dict[int, tuple[ArtifactView, bytes]] = {}
+        self.token_rows: dict[int, TokenView] = {}
+        self.offered: asyncio.Queue[Assignment] = asyncio.Queue()
+        self.hints: asyncio.Queue[Hint | None] = asyncio.Queue()
+        self.waiting = asyncio.Event()  # a held call has reached the engine
+        self.hung_up = asyncio.Event()  # `closed` or a cancelled wait was heard
+        self.ended = asyncio.Event()
+        self.failure: Exception | None = None
+        self.largest_chunk = 0
+
+    def allow(self, token: str, *scopes: str, namespaces: tuple[str, ...] = ("*",), kinds: tuple[str, ...] = ()) -> str:
+        self.callers[token] = Caller(
+            token_id=len(self.callers) + 1,
+            name=token,
+            scopes=frozenset(scopes),
+            namespaces=frozenset(namespaces),
+            kinds=frozenset(kinds),
+        )
+        return token
+
+    def note(self, *what: Any) -> None:
+        self.asked.append(what)
+        if self.failure is not None:
+            raise self.failure
+
+    async def ready(self) -> None:
+        self.note("ready")
+
+    # tokens
+
+    async def caller(self, token: str) -> Caller:
+        if token not in self.callers:
+            raise Unauthorized("this token is unknown, expired or revoked")
+        return self.callers[token]
+
+    async def create(self, request: TokenRequest) -> TokenView:
+        self.note("create", request)
+        view = TokenView(
+            id=len(self.token_rows) + 1,
+            name=request.name,
+            scopes=list(request.scopes),
+            namespaces=request.namespaces or ["*"],
+            kinds=request.kinds,
+            created_at=NOW,
+        )
+        self.token_rows[view.id] = view
+        return msgspec.structs.replace(view, token="shown-once")
+
+    async def list(self) -> Any:
+        return [*self.token_rows.values()]
+
+    async def revoke(self, token_id: int) -> None:
+        if token_id not in self.token_rows:
+            raise NotFound(f"there is no token {token_id}")
+        del self.token_rows[token_id]
+
+    # catalog
+
+    async def put_kinds(self, namespace: str, kinds: Sequence[KindSpec]) -> None:
+        self.note("put_kinds", namespace)
+        self.kind_rows |= {kind.name: kind for kind in kinds}
+
+    async def kinds(self, namespace: str) -> Any:
+        self.note("kinds", namespace)
+        return [*self.kind_rows.values()]
+
+    async def push(self, namespace: str, request: PushRequest) -> GraphView:
+        self.note("push", namespace)
+        name = request.graph.name
+        created = name not in self.graph_rows
+        self.graph_rows[name] = GraphView(name=name, version=1, hash="h", created_at=NOW, spec=request.graph)
+        return msgspec.structs.replace(self.graph_rows[name], created=created)
+
+    async def graphs(self, namespace: str, limit: int, after: str | None) -> Page[GraphView]:
+        self.note("graphs", namespace, limit, after)
+        return Page(items=[*self.graph_rows.values()], after=None)
+
+    async def graph(self, namespace: str, name: str, version: int | None) -> GraphView:
+        self.note("graph", namespace, name, version)
+        if name not in self.graph_rows:
+            raise NotFound(f"there is no graph {name!r}")
+        return self.graph_rows[name]
+
+    # runs
+
+    async def trigger(self, namespace: str, requests: Sequence[TriggerRequest]) -> Any:
+        self.note("trigger", namespace, len(requests))
+        return [self._trigger(namespace, request) for request in requests]
+
+    def _trigger(self, namespace: str, request: TriggerRequest) -> RunRef:
+        if request.idempotency_key in self.keys:
+            return RunRef(id=self.keys[request.idempotency_key], created=False)
+        run = len(self.run_rows) + 1
+        self.run_rows[run] = RunView(
+            id=run,
+            namespace=namespace,
+            graph=request.graph,
+            version=1,
+            state="RUNNING",
+            stopping=False,
+            priority=request.priority,
+            created_at=NOW,
+        )
+        if request.idempotency_key:
+            self.keys[request.idempotency_key] = run
+        return RunRef(id=run)
+
+    def settle(self, run: int, state: Any, result: bytes | Exception) -> None:
+        self.run_rows[run] = msgspec.structs.replace(self.run_rows[run], state=state)
+        self.results[run] = result
+        self.ended.set()
+
+    async def cancel(self, namespace: str, run: int) -> RunView:
+        view = await self.run(namespace, run)
+        self.run_rows[run] = msgspec.structs.replace(view, state="CANCELLED")
+        return self.run_rows[run]
+
+    async def retry(self, namespace: str, run: int) -> RetryAnswer:
+        await self.run(namespace, run)
+        return RetryAnswer(retried=2, fired=["total"])
+
+    async def wait(self, namespace: str, run: int, wait_s: float) -> RunView:
+        self.waiting.set()
+        self.note("wait", run, wait_s)
+        try:
+            await asyncio.wait_for(self.ended.wait(), wait_s)
+        except TimeoutError:
+            pass
+        except asyncio.CancelledError:
+            self.hung_up.set()
+            raise
+        return await self.run(namespace, run)
+
+    async def result(self, namespace: str, run: int) -> bytes:
+        await self.run(namespace, run)
+        found = self.results.get(run, Conflict(f"run {run} is RUNNING and has no result yet"))
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    # leases
+
+    async def claim(self, namespace: str, request: ClaimRequest, kinds: frozenset[str]) -> ClaimAnswer:
+        self.note("claim", namespace, request, kinds)
+        self.waiting.set()
+        try:
+            task = await asyncio.wait_for(self.offered.get(), request.wait_s)
+        except TimeoutError:
+            return ClaimAnswer(session_id=7)
+        return ClaimAnswer(number=1, session_id=7, tasks=[task])
+
+    async def closed(self, session: str) -> None:
+        self.asked.append(("closed", session))
+        self.hung_up.set()
+
+    async def undelivered(self, session: str, answer: ClaimAnswer | ReportAnswer) -> None:
+        self.asked.append(("undelivered", session, answer))
+        self.hung_up.set()
+
+    async def report(self, namespace: str, request: ReportRequest) -> ReportAnswer:
+        self.note("report", namespace, request)
+        receipts = [Receipt(status="accepted" if each.attempt == 1 else "stale") for each in request.reports]
+        tasks = [] if self.offered.empty() else [self.offered.get_nowait()]
+        return ReportAnswer(receipts=receipts, tasks=tasks)
+
+    async def leave(self, session: str) -> None:
+        self.note("leave", session)
+
+    async def input(self, session: str, task: int, attempt: int) -> AsyncIterator[bytes]:
+        self.note("input", session, task, attempt)
+        if attempt != 1:
+            raise Conflict(f"attempt {attempt} of task {task} is no longer current")
+        return _pieces(b'{"xs":[', b"1,2", b"]}")
+
+    # views
+
+    async def run(self, namespace: str, run: int) -> RunView:
+        self.note("run", namespace, run)
+        if run not in self.run_rows:
+            raise NotFound(f"there is no run {run} in the namespace {namespace!r}", place="path.id")
+        return self.run_rows[run]
+
+    async def _runs(self, namespace: str, **asked: Any) -> Page[RunView]:
+        self.note("runs", namespace, asked)
+        return Page(items=[*self.run_rows.values()], after="next")
+
+    async def tasks(self, namespace: str, run: int, **asked: Any) -> Page[TaskView]:
+        self.note("tasks", namespace, run, asked)
+        return Page(items=[_task()], after=None)
+
+    async def task(self, namespace: str, task: int) -> TaskView:
+        if task != 1:
+            raise NotFound(f"there is no task {task}")
+        return _task()
+
+    async def attempts(self, namespace: str, task: int) -> Any:
+        return [AttemptView(attempt=1, outcome="lost", code="lost", message="no beat")]
+
+    async def logs(self, namespace: str, **asked: Any) -> Any:
+        self.note("logs", namespace, asked)
+        return [LogView(cursor=5, task=1, node="n", branch="", attempt=1, stream="log", at=NOW, text="hello")]
+
+    async def explain_run(self, namespace: str, run: int) -> Explanation:
+        return Explanation(subject=f"run {run}", state="RUNNING", because=["it waits for a runner"])
+
+    async def explain_task(self, namespace: str, task: int) -> Explanation:
+        return Explanation(subject=f"task {task}", state="READY", because=["no runner offers its kind"])
+
+    async def runners(self, namespace: str) -> Any:
+        self.note("runners", namespace)
+        return [
+            RunnerView(
+                session=1, name="r", kinds=["k"], labels={}, capacity=1, leases=0, connected=True, started_at=NOW
+            )
+        ]
+
+    # artifacts
+
+    async def put(self, namespace: str, name: str, media_type: str, chunks: AsyncIterator[bytes]) -> ArtifactView:
+        content = bytearray()
+        self.waiting.set()
+        try:
+            async for chunk in chunks:
+                self.largest_chunk = max(self.largest_chunk, len(chunk))
+                content += chunk
+        except Exception:
+            self.hung_up.set()
+            raise
+        view = ArtifactView(
+            id=len(self.contents) + 1,
+            name=name,
+            media_type=media_type,
+            size=len(content),
+            sha256=hashlib.sha256(content).hexdigest(),
+            created_at=NOW,
+        )
+        self.contents[view.id] = (view, bytes(content))
+        return view
+
+    async def get(self, namespace: str, artifact: int) -> ArtifactView:
+        if artifact not in self.contents:
+            raise NotFound(f"there is no artifact {artifact}")
+        return self.contents[artifact][0]
+
+    def read(self, view: ArtifactView, start: int, stop: int) -> AsyncIterator[bytes]:
+        self.asked.append(("read", start, stop))
+        return self._read(self.contents[view.id][1][start:stop])
+
+    async def _read(self, content: bytes) -> AsyncIterator[bytes]:
+        if self.failure is not None:
+            raise self.failure
+        for at in range(0, len(content), 65_536):
+            yield content[at : at + 65_536]
+
+    # events
+
+    def subscribe(self, namespace: str, run: int | None) -> AsyncIterator[Hint]:
+        self.note("subscribe", namespace, run)
+        return self._hints()
+
+    async def _hints(self) -> AsyncIterator[Hint]:
+        self.waiting.set()
+        try:
+            while (hint := await self.hints.get()) is not None:
+                yield hint
+        finally:
+            self.hung_up.set()
+
+
+class FakeViews:
+    """The views, whose `runs` is a verb where the engine's is a noun."""
+
+    def __init__(self, engine: FakeEngine) -> None:
+        self._engine = engine
+        self.runs = engine._runs
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+
+def make() -> FakeEngine:
+    engine = FakeEngine()
+    engine.views = FakeViews(engine)
+    return engine
+
+
+def assignment(task: int = 1) -> Assignment:
+    return Assignment(task=task, attempt=1, run=1, node="n", kind="k", input=msgspec.Raw(b'{"x":1}'))
+
+
+def failed_run() -> RunFailed:
+    return RunFailed("run 1 FAILED: node n raised ValueError")
+
+
+async def _pieces(*pieces: bytes) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
+
+
+def _task() -> TaskView:
+    return TaskView(
+        id=1,
+        run=1,
+        node="n",
+        kind="k",
+        branch="",
+        generation=0,
+        state="READY",
+        attempt=0,
+        failures=0,
+        losses=0,
+        created_at=NOW,
+    )

@@ -1,0 +1,150 @@
+"""Settings: which source wins, and what a mistake in one says."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stoker.config import Settings, data_token, load, read_server_file, write_server_file
+from stoker.errors import Invalid, Unavailable
+
+
+def toml(folder: Path, text: str) -> Path:
+    path = folder / "stoker.toml"
+    path.write_text(text)
+    return path
+
+
+def test_the_defaults(tmp_path: Path) -> None:
+    settings = load({}, {}, folder=tmp_path)
+    assert settings == Settings(data=Path("~/.stoker").expanduser())
+    assert (settings.host, settings.port, settings.namespace, settings.dialects) == ("127.0.0.1", 5220, "default", ())
+
+
+def test_a_flag_wins_over_the_environment_over_the_file(tmp_path: Path) -> None:
+    toml(tmp_path, 'port = 1\nhost = "h1"\nnamespace = "n1"\n')
+    environment = {"STOKER_PORT": "2", "STOKER_HOST": "h2"}
+    settings = load({"port": 3, "host": None}, environment, folder=tmp_path)
+    assert (settings.port, settings.host, settings.namespace) == (3, "h2", "n1")
+
+
+def test_every_setting_has_a_variable(tmp_path: Path) -> None:
+    environment = {
+        "STOKER_HOST": "::1",
+        "STOKER_PORT": "0",
+        "STOKER_DATA": str(tmp_path),
+        "STOKER_DATABASE_URL": "postgresql:///x",
+        "STOKER_TOKEN": "t",
+        "STOKER_NAMESPACE": "n",
+        "STOKER_URL": "https://h/p/",
+        "STOKER_PATH_PREFIX": "/p/",
+        "STOKER_DIALECTS": "",
+    }
+    assert load({}, environment, folder=tmp_path) == Settings(
+        host="::1",
+        port=0,
+        data=tmp_path,
+        database_url="postgresql:///x",
+        token="t",
+        namespace="n",
+        url="https://h/p",
+        path_prefix="/p",
+    )
+
+
+def test_the_data_folder_of_a_file_is_relative_to_the_file(tmp_path: Path) -> None:
+    assert load({}, {}, config=toml(tmp_path, 'data = "d"')).data == tmp_path / "d"
+    assert load({}, {}, config=toml(tmp_path, 'data = "~/d"')).data == Path("~/d").expanduser()
+    assert load({"data": "d"}, {}, folder=tmp_path).data == Path.cwd() / "d"
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "file", "source", "said"),
+    [
+        ({}, {}, "prot = 1", "stoker.toml", "'prot', which is no setting"),
+        ({}, {}, "port =", "stoker.toml", "cannot be read"),
+        ({}, {}, 'port = "x"', "stoker.toml", "port: 'x' is no port"),
+        ({}, {}, "port = true", "stoker.toml", "no port"),
+        ({}, {}, "host = 5", "stoker.toml", "host: 5 is no text"),
+        ({}, {"STOKER_PORT": "65536"}, "", "STOKER_PORT", "65535"),
+        ({}, {"STOKER_URL": "ftp://x"}, "", "STOKER_URL", "is no URL"),
+        ({"port": -1}, {}, "", "--port", "no port"),
+        ({"path_prefix": "x"}, {}, "", "--path-prefix", "Give one like /stoker"),
+        ({"dialects": "heat"}, {}, "", "--dialects", "there is no dialect 'heat'"),
+        ({"colour": 1}, {}, "", "--colour", "is no setting"),
+    ],
+)
+def test_a_mistake_names_key_source_and_remedy(
+    tmp_path: Path, flags: Any, environment: Any, file: str, source: str, said: str
+) -> None:
+    toml(tmp_path, file)
+    with pytest.raises(Invalid) as caught:
+        load(flags, environment, folder=tmp_path)
+    assert caught.value.place.endswith(source)
+    assert said in str(caught.value)
+    assert caught.value.remedy
+
+
+def test_a_named_dialect_that_does_not_exist_is_answered_with_those_that_do(tmp_path: Path) -> None:
+    with pytest.raises(Invalid) as caught:
+        load({"dialects": ("exosphere",)}, {}, folder=tmp_path)
+    assert caught.value.remedy == "Dialects that exist: none yet."
+
+
+def test_a_named_file_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(Invalid, match="there is no file"):
+        load({}, {}, config=tmp_path / "other.toml")
+
+
+def test_the_token_of_a_data_folder_is_made_once_and_for_its_owner(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    token = data_token(data)
+    assert len(token) > 40
+    assert data_token(data) == token
+    assert (data / "token").stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in data.iterdir()] == ["token"]
+
+
+def test_two_who_make_the_token_at_once_get_the_same(tmp_path: Path) -> None:
+    found: list[str] = []
+    threads = [threading.Thread(target=lambda: found.append(data_token(tmp_path))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4
+    assert len(set(found)) == 1
+
+
+def test_an_empty_token_file_is_said(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("\n")
+    with pytest.raises(Invalid, match="is empty"):
+        data_token(tmp_path)
+
+
+def test_a_data_folder_that_is_a_file_is_said(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("")
+    with pytest.raises(Unavailable) as caught:
+        data_token(tmp_path / "data")
+    assert "--data" in caught.value.remedy
+
+
+def test_a_live_server_is_found_through_its_file(tmp_path: Path) -> None:
+    assert read_server_file(tmp_path) is None
+    write_server_file(tmp_path, "http://127.0.0.1:1", os.getpid())
+    found = read_server_file(tmp_path)
+    assert found is not None
+    assert (found.url, found.pid) == ("http://127.0.0.1:1", os.getpid())
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", "{}", '{"url": "u", "pid": "x"}', '{"url": "u", "pid": 4194304000}', '{"url": "u", "pid": 0}'],
+)
+def test_a_file_of_no_live_server_is_no_server(tmp_path: Path, content: str) -> None:
+    (tmp_path / "server.json").write_text(content)
+    assert read_server_file(tmp_path) is None
