@@ -32,20 +32,24 @@ class Access(Protocol):
 
 
 class Kit(msgspec.Struct):
-    """What every attempt of a runner shares. `context`: contextvars that user code starts with."""
+    """What every attempt of a runner shares. `context`: contextvars that user code starts with.
+
+    `spills`: large outputs are uploaded here (not in the process of an isolated node: its runner does it).
+    """
 
     context: Context
     access: Access
+    spills: bool = True
 
 
 @contextmanager
-def kit_of(access: Access) -> Iterator[Kit]:
+def kit_of(access: Access, *, spills: bool = True) -> Iterator[Kit]:
     """Make the kit of a runner: user code starts in a context in which files go through `access`."""
     context = copy_context()
     scope = artifacts(access)
     context.run(scope.__enter__)
     try:
-        yield Kit(context=context, access=access)
+        yield Kit(context=context, access=access, spills=spills)
     finally:
         context.run(scope.__exit__, None, None, None)
 
@@ -73,7 +77,7 @@ def _attempt(job: Job, kit: Kit) -> Report:
     except Exception as error:  # noqa: BLE001  whatever it is, this input does not fit
         return outcome.refused(job.key, error)
     work = job.work
-    return completed(job, work.dump(work.call(arguments)), kit.access)
+    return completed(job, work.dump(work.call(arguments)), kit)
 
 
 async def run_async(job: Job, kit: Kit) -> list[Report]:
@@ -108,8 +112,8 @@ async def _completed_async(job: Job, result: Any, kit: Kit) -> Report:
             raise
         documents = await asyncio.to_thread(job.work.dump, result)
     if sum(map(len, documents)) <= SPILL_ITEM:
-        return completed(job, documents, kit.access)
-    return await asyncio.to_thread(completed, job, documents, kit.access)
+        return completed(job, documents, kit)
+    return await asyncio.to_thread(completed, job, documents, kit)
 
 
 class _Refusing:
@@ -127,15 +131,15 @@ class _Refusing:
         raise BlockingIOError(f"{name} ({media_type}) is uploaded from {path} in a thread")
 
 
-def completed(job: Job, documents: Sequence[bytes], access: Access) -> Complete:
+def completed(job: Job, documents: Sequence[bytes], kit: Kit) -> Complete:
     """Make the outcome of a result: what is too large for a report goes out as an artifact first."""
     task, attempt = job.key
-    if sum(map(len, documents)) <= SPILL_ITEM:
+    if not kit.spills or sum(map(len, documents)) <= SPILL_ITEM:
         return Complete(task=task, attempt=attempt, items=[Item(value=msgspec.Raw(one)) for one in documents])
     large = _too_large(documents)
     name = f"{job.assignment.node}-{task}"
     items = [
-        Item(artifact=access.spill(f"{name}-{index}.json", one)) if index in large else Item(value=msgspec.Raw(one))
+        Item(artifact=kit.access.spill(f"{name}-{index}.json", one)) if index in large else Item(value=msgspec.Raw(one))
         for index, one in enumerate(documents)
     ]
     return Complete(task=task, attempt=attempt, items=items)

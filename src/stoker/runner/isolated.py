@@ -56,7 +56,7 @@ def _attempt(begin: frames.Begin, pipe: Pipe) -> list[Report]:
     if logging.getLogger().level == logging.WARNING:
         logging.getLogger().setLevel(logging.INFO)
     pipe.listen(job)
-    with kit_of(PipedAccess(pipe)) as kit:
+    with kit_of(PipedAccess(pipe), spills=False) as kit:
         if work.is_async:
             return kit.context.run(asyncio.run, _cancellable(job, kit))
         signal.signal(signal.SIGTERM, _raise_cancelled)

@@ -76,7 +76,7 @@ class _Child:
             return _crashed(self._job, code)
         if isinstance(self._report, Complete):
             documents = [bytes(item.value) for item in self._report.items]
-            return completed(self._job, documents, self._kit.access)
+            return completed(self._job, documents, self._kit)
         return self._report
 
     def _serve(self) -> None:

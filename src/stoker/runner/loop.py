@@ -30,6 +30,7 @@ from stoker.runner.workers import Workers
 
 FLUSH_S = 5.0  # at the end, for the last reports to get their receipts
 LEAVE_S = 2.0
+TIMEOUT_GRACE_S = 3.0  # the server has given the task away already; only the process is left to end
 
 log = logging.getLogger("stoker.runner")
 
@@ -228,7 +229,7 @@ class Loop:
         job = Job(task, work, Journal(task.task, task.attempt, self._mailbox, self._journal_lock), deadline)
         self._jobs[job.key] = job
         if task.timeout_s is not None:
-            job.timer = self._loop.call_later(task.timeout_s, self._stop, job, "timeout", 5.0)
+            job.timer = self._loop.call_later(task.timeout_s, self._stop, job, "timeout", TIMEOUT_GRACE_S)
         if task.input_url:
             self._spawn(self._fetch(job))
             return None
@@ -246,12 +247,14 @@ class Loop:
             except StokerError as error:
                 log.error("the input of task %d cannot be had (%s); released", job.assignment.task, error)  # noqa: TRY400
                 self._end(job, Release(task=job.key[0], attempt=job.key[1]))
+                self._pump()
                 return
             else:
                 self._recovered()
                 self._workers.start([job])
                 return
         self._end(job, outcome.stopped(job.key, job.stopped))
+        self._pump()
 
     def _stop(self, job: Job, reason: Any, grace_s: float) -> None:
         if self._workers.take_back(job):

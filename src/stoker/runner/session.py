@@ -8,7 +8,8 @@ Rules kept here:
 * an outcome is sent until it has a receipt, whatever fails in between;
 * a lease counts as held, and takes capacity, until its outcome has a receipt;
 * capacity that a call in flight has asked for is not asked for again;
-* an answer number is named as read only when nothing in flight can bring a smaller one (`numbers.py`).
+* an answer number is named as read only when nothing in flight can bring a smaller one: two streams carry answers, so
+  a later number may arrive first, and naming it would give the tasks of the earlier one away.
 """
 
 from __future__ import annotations
@@ -35,7 +36,6 @@ from stoker.core.protocol import (
     Stop,
 )
 from stoker.runner.backoff import Backoff
-from stoker.runner.numbers import Numbers
 from stoker.runner.outbox import MOST_REPORTS, Key, Outbox
 
 WAIT_S = 30.0  # a claim is held open this long; proxies in between usually allow a minute
@@ -44,7 +44,8 @@ NEVER = float("inf")
 
 
 class ClaimCall(msgspec.Struct, eq=False):
-    """A claim on its way. `since`: the highest answer number that had arrived when it was made."""
+    """A claim on its way. `since`: the highest answer number that had arrived when it was made;
+    its answer has a larger one."""
 
     request: ClaimRequest
     since: int
@@ -80,7 +81,7 @@ class Session:
         self._registered = False
         self._leases: dict[Key, bool] = {}  # True: its outcome is queued or on its way
         self._outbox = Outbox()
-        self._numbers = Numbers()
+        self._highest = 0  # of the answer numbers that arrived
         self._claims: list[ClaimCall] = []  # newest last
         self._report: ReportCall | None = None
         self._claim_after = 0.0
@@ -148,7 +149,7 @@ class Session:
                 held=self._held(),
                 alone=not self._flying(),
             ),
-            since=self._numbers.highest,
+            since=self._highest,
             sent=now,
         )
         self._claims.append(call)
@@ -171,7 +172,7 @@ class Session:
                 held=self._held(),
                 alone=not self._flying(),
             ),
-            since=self._numbers.highest,
+            since=self._highest,
             sent=now,
         )
         self._beat_at = now + BEAT_S
@@ -266,7 +267,7 @@ class Session:
         return max(0, min(self.batch, self.capacity - len(self._leases) - asked + freed))
 
     def _read(self) -> int:
-        return self._numbers.read([call.since for call in self._flying()])
+        return min((call.since for call in self._flying()), default=self._highest)
 
     def _flying(self) -> list[ClaimCall | ReportCall]:
         """The calls on their way whose answers may carry tasks."""
@@ -279,7 +280,7 @@ class Session:
         return [Held(task=task, attempt=attempt) for task, attempt in self._leases]
 
     def _take(self, answer: ClaimAnswer | ReportAnswer, sent: float, now: float, effects: Effects) -> None:
-        self._numbers.arrived(answer.number)
+        self._highest = max(self._highest, answer.number)
         self.lease_until = sent + answer.lease_s
         for task in answer.tasks:
             self._start(task, effects)
@@ -319,7 +320,7 @@ class Session:
         effects.drop += self._claims
         self._claims = []
         self._registered = False
-        self._numbers = Numbers()
+        self._highest = 0
         self._claim_after = 0.0
 
 
