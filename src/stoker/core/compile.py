@@ -62,6 +62,7 @@ class _Compiler:
         self.leave: list[int] = []
         self.steps: dict[int, tuple[Step, ...]] = {TRIGGER: ()}
         self.feeds: dict[int, frozenset[int]] = {}
+        self.touches: dict[int, frozenset[int]] = {}
 
     def problem(self, code: str, place: str, message: str, remedy: str = "") -> None:
         self.problems.append(Problem(code=code, place=place, message=message, remedy=remedy))
@@ -105,11 +106,10 @@ class _Compiler:
             self.problem("bad_option", place, f"a priority lies between 0 and 9, not {node.priority}.")
         if node.max_losses < 1:
             self.problem("bad_option", place, f"max_losses is at least 1, not {node.max_losses}.")
-        if node.timeout is not None and node.timeout in (0, "0s"):
-            self.problem("bad_option", place, "a timeout is longer than 0.")
         try:
             policy(node.retry)
-            micros(node.timeout or 0)
+            if node.timeout is not None and not micros(node.timeout):
+                self.problem("bad_option", place, "a timeout is longer than 0.")
         except ValueError as error:
             self.problem("bad_option", place, f"{error}.")
         for name in self._edges_in(node):
@@ -129,7 +129,7 @@ class _Compiler:
         place = f"node {node.name!r}"
         known = kind.input.get("properties", {})
         if kind.input.get("additionalProperties") is False:
-            for name in node.bind.keys() - known.keys():
+            for name in sorted(node.bind.keys() - known.keys()):
                 self.problem("unknown_input", place, f"the kind {node.kind!r} has no input {name!r}.")
         for name in kind.input.get("required", ()):
             if name not in node.bind:
@@ -259,6 +259,7 @@ class _Compiler:
                 else:
                     stack.extend(self.feeds[node])
             self.feeds[index] = frozenset(found)
+            self.touches[index] = self.feeds[index].union(*(self.touches[join] for join in found))
 
     def _edges_out(self) -> list[list[int]]:
         after: list[list[int]] = [[] for _ in self.spec.nodes]
@@ -302,10 +303,14 @@ class _Compiler:
                 pass
 
     def _check_gather(self, place: str, index: int, source: int) -> None:
-        is_join = isinstance(self.spec.nodes[index].fire, Join)
+        name, is_join = self.spec.nodes[source].name, isinstance(self.spec.nodes[index].fire, Join)
         if not is_join or not (source == self.parent[index] or self.above(self.parent[index], source)):
-            name = self.spec.nodes[source].name
             self.problem("bad_ref", place, f"only a join whose anchor lies above {name!r} can gather its items.")
+        elif source != self.parent[index] and index not in self.touches[source]:
+            self._not_awaited(place, name)
+
+    def _not_awaited(self, place: str, name: str) -> None:
+        self.problem("bad_ref", place, f"nothing leads from {name!r} into this join.", "Add an edge, so that it waits.")
 
     def _check_one(self, place: str, index: int, source: int) -> None:
         name, steps = self.spec.nodes[source].name, self.steps[index]
@@ -318,6 +323,8 @@ class _Compiler:
         is_member = isinstance(self.spec.nodes[index].fire, Join) and self.above(anchor, source)
         if not is_member:
             self.problem("bad_ref", place, f"{name!r} does not lie above it, nor between its anchor and itself.")
+        elif index not in self.touches[source]:
+            self._not_awaited(place, name)
         elif self.steps[source] != self.steps[anchor] or self.many(source):
             self.problem("bad_ref", place, f"{name!r} can have several items here; refer to them with many=true.")
 
@@ -336,15 +343,12 @@ class _Compiler:
 
     def build(self) -> Compiled:
         after = self._edges_out()
-        touches: dict[int, frozenset[int]] = {}
-        for index in reversed(self.order):
-            feeds = self.feeds[index]
-            touches[index] = feeds.union(*(touches[join] for join in feeds))
         opens: dict[int, list[int]] = {}
         for index, _ in self.joins():
             opens.setdefault(self.parent[index], []).append(index)
         nodes = tuple(
-            self._node(index, after[index], touches[index], opens.get(index, [])) for index in range(len(self.parent))
+            self._node(index, after[index], self.touches[index], opens.get(index, []))
+            for index in range(len(self.parent))
         )
         return Compiled(
             spec=self.spec,
@@ -397,7 +401,8 @@ class _Compiler:
     def _must_have(self, index: int) -> tuple[int, ...]:
         """Members of a join whose single item it is bound to and cannot do without."""
         node = self.spec.nodes[index]
-        leaves = [leaf for binding in node.bind.values() for leaf in binding_refs(binding)]
+        bindings = [*node.bind.values(), *([node.expand.over] if node.expand else [])]
+        leaves = [leaf for binding in bindings for leaf in binding_refs(binding)]
         return tuple(
             sorted(
                 {
@@ -410,9 +415,11 @@ class _Compiler:
         )
 
     def _plain(self, index: int, join: Join | None) -> bool:
-        steps = self.steps[self.parent[index]]
-        return join is not None and all(
-            self.steps[self.names[name]] == steps and not self.many(self.names[name]) for name in join.of
+        if join is None:
+            return False
+        steps, straight = self.steps[self.parent[index]], [self.names[name] for name in join.of]
+        return all(self.steps[name] == steps and not self.many(name) for name in straight) and all(
+            any(source == name or self.above(source, name) for name in straight) for source in self._must_have(index)
         )
 
 

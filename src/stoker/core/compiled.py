@@ -36,7 +36,8 @@ class CompiledNode(msgspec.Struct, frozen=True, kw_only=True):
 
     `feeds`: joins that a task here is a member of. `touches`: every join row that its settling may reach.
     `opens`: joins anchored here. `straight`: joins with an edge from here. `of`: the straight parents of a join.
-    `must_have`: members whose single item a join cannot do without. `plain`: every straight parent stands once.
+    `must_have`: members whose single item a join cannot do without. `plain`: every straight parent stands once, and
+    where all of them SUCCEEDED, so did the `must_have`.
     """
 
     index: int
@@ -95,8 +96,8 @@ def binding_refs(binding: Binding) -> list[Binding]:
 
 
 def text_of(graph: Compiled, node: int, branch: bytes) -> str:
-    """A branch as people read it: `split[3]/page[17]`."""
+    """A branch as people read it: `split[3]/page[17]`. One that ended before its own expand lacks the last step."""
     steps = graph.nodes[node].steps
     return "/".join(
-        f"{graph.nodes[step.producer].name}[{index}]" for step, index in zip(steps, indexes(branch), strict=True)
+        f"{graph.nodes[step.producer].name}[{index}]" for step, index in zip(steps, indexes(branch), strict=False)
     )

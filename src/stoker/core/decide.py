@@ -8,6 +8,7 @@ it back (`expanded`, `has_members`) and calls `settle_joins` again. At the end t
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -33,6 +34,7 @@ from stoker.core.model import (
     Task,
 )
 from stoker.core.protocol import ErrorInfo, Receipt
+from stoker.core.reopen import Plan
 from stoker.core.states import LIVE, RunState, TaskState, Verb, check_move
 from stoker.core.values import BadPath, elements
 
@@ -73,16 +75,18 @@ class Fold:
         self.tasks: dict[int, Task] = {}
         self.loaded: dict[int, Task] = {}
         self.rows: dict[JoinKey, JoinRow] = {}
-        self.loaded_rows: set[JoinKey] = set()
+        self.changed_rows: set[JoinKey] = set()
         self.new_runs: set[int] = set()
+        self.new_inputs: dict[int, bytes] = {}
         self.items: list[NewItem] = []
         self.history: list[Ended] = []
         self.counts: dict[tuple[int, int], list[int]] = {}
         self.wants: list[Want] = []
-        self.lanes: set[int] = set()
+        self.lanes: dict[int, int] = {}
         self.changed_runs: set[int] = set()
         self.ended_runs: set[int] = set()
         self._touched: list[JoinKey] = []
+        self._inline: deque[tuple[Task, bytes]] = deque()
 
     # --- the picture ---
 
@@ -95,7 +99,6 @@ class Fold:
 
     def show_row(self, key: JoinKey, row: JoinRow) -> None:
         self.rows[key] = row
-        self.loaded_rows.add(key)
 
     def graph_of(self, task: Task) -> Compiled:
         return self.graphs[self.runs[task.run].version]
@@ -105,9 +108,11 @@ class Fold:
 
     # --- verbs ---
 
-    def trigger(self, run: Run, graph: Compiled) -> None:
-        """Start a run: open the joins of the trigger and make the first tasks."""
+    def trigger(self, run: Run, graph: Compiled, inputs: bytes = b"") -> None:
+        """Start a run: open the joins of the trigger and make the first tasks. `inputs`: one JSON object, or empty."""
         self.show_run(run, graph)
+        if inputs:
+            self.new_inputs[run.id] = inputs
         self.new_runs.add(run.id)
         self.changed_runs.add(run.id)
         self._open_joins(run, graph, graph.opens, b"")
@@ -202,6 +207,8 @@ class Fold:
 
     def lose(self, task: Task) -> None:
         """The holder's lease ended: READY again, revivable; or FAILED after too many losses."""
+        if task.state is not TaskState.LEASED:
+            return
         if self._stopped(task, Verb.LOSE):
             return
         losses, most = task.losses + 1, self.node_of(task).spec.max_losses
@@ -215,6 +222,8 @@ class Fold:
 
     def expire(self, task: Task) -> None:
         """The attempt took longer than its node allows: a failure; the fence moves at once."""
+        if task.state is not TaskState.LEASED or task.deadline is None or task.deadline > self.now:
+            return
         error = ErrorInfo(code="timeout", message=f"attempt {task.attempt} took longer than its timeout allows")
         self._fail(task, error, retryable=True, verb=Verb.TIMEOUT)
 
@@ -227,10 +236,20 @@ class Fold:
             self._put(held)
         return True
 
+    def refuse(self, task: Task, message: str) -> None:
+        """The inputs of a READY task cannot be bound: it FAILED before anyone ran it."""
+        if task.state is not TaskState.READY or self._stopped(task, Verb.FAIL):
+            return
+        task = _replace(task, attempt=task.attempt + 1, session=None, code="binding", failures=task.failures + 1)
+        self._remember(task, "failed", ErrorInfo(code="binding", message=message))
+        self._leave(self._settle(task, TaskState.FAILED, Verb.FAIL), failed=True)
+
     def due(self, task: Task) -> None:
         """A delayed task enters its lane."""
+        if task.state is not TaskState.READY or task.due_at is None or task.due_at > self.now:
+            return
         self._put(_replace(task, due_at=None, order_at=self._order(self.runs[task.run], task.priority)))
-        self.lanes.add(task.lane)
+        self._offer(task.lane, 1)
 
     def stop(self, run: Run) -> None:
         """Request a run's cancel; its tasks are swept afterwards."""
@@ -248,6 +267,30 @@ class Fold:
             self._remember(task, "cancelled", error)
             self._settle(_replace(task, code="unconfirmed"), TaskState.CANCELLED, Verb.CANCEL)
 
+    def reopen(self, run: Run, plan: Plan, items: Callable[[Task], Sequence[Body]]) -> None:
+        """Carry out a manual retry of an ended run: `items` gives what a withheld task settled with."""
+        run.state, run.stopping, run.ended_at, run.cancel_at = RunState.RUNNING, False, None, None
+        self.changed_runs.add(run.id)
+        run.tasks -= len(plan.delete)
+        for task in plan.delete:
+            self._count(run, task, TaskState.SKIPPED, -1)
+            if self.graphs[run.version].nodes[task.node].steps:
+                self._counter(run.id, task.node)[0] -= 1
+        for key, row in plan.rows.items():
+            self.rows[key] = row
+            self._touch(key)
+        for task in plan.retry:
+            self.show_task(task)
+            self._count(run, task, task.state, -1)
+            run.failed -= not self.node_of(task).spec.tolerated
+            run.open += 1
+            self._ready(_replace(task, failures=0, losses=0, code="", settled_at=None), Verb.NONE, self.now)
+        for task in plan.withheld:
+            self.show_task(task)
+            node, bodies = self.node_of(task), items(task)
+            families = [(kid, self._family(kid, bodies)) for kid in node.kids]
+            self._unlock(self._put(_replace(task, withheld=False)), node, families)
+
     # --- the fence ---
 
     def _held(self, task_id: int, attempt: int, session: int, verb: Verb) -> tuple[Task | None, Receipt]:
@@ -260,8 +303,14 @@ class Fold:
         if task.state is TaskState.LEASED:
             return task, ACCEPTED
         if task.state is TaskState.READY and task.ended is Verb.LOSE and not self.runs[task.run].stopping:
-            return _replace(task, state=TaskState.LEASED, losses=task.losses - 1, ended=Verb.NONE), ACCEPTED
+            return self._revived(task), ACCEPTED
         return None, ACCEPTED if verb is not Verb.NONE and task.ended is verb else STALE
+
+    def _revived(self, task: Task) -> Task:
+        """The loss taken back; the attempt's timeout still counts from its claim."""
+        timeout = self.node_of(task).timeout
+        deadline = None if timeout is None else (task.claimed_at or self.now) + timeout
+        return _replace(task, state=TaskState.LEASED, losses=task.losses - 1, ended=Verb.NONE, deadline=deadline)
 
     # --- ending an attempt ---
 
@@ -302,7 +351,7 @@ class Fold:
             )
         )
         if not delayed:
-            self.lanes.add(task.lane)
+            self._offer(task.lane, 1)
 
     def _settle(self, task: Task, state: TaskState, verb: Verb) -> Task:
         run = self.runs[task.run]
@@ -311,7 +360,7 @@ class Fold:
         node = self.node_of(task)
         if state in (TaskState.FAILED, TaskState.CANCELLED) and not node.spec.tolerated:
             run.failed += 1
-        self._count(task, state, 1)
+        self._count(run, task, state, 1)
         return self._put(
             _replace(
                 task,
@@ -375,7 +424,7 @@ class Fold:
         for join in opens:
             key = JoinKey(run.id, join, branch)
             self.rows[key] = JoinRow()
-            self._touched.append(key)
+            self._touch(key)
         for join in opens:
             self._enter(run, graph, graph.nodes[join].feeds, branch, 1)
 
@@ -387,8 +436,12 @@ class Fold:
 
     def _row(self, run: Run, graph: Compiled, join: int, branch: bytes) -> JoinRow:
         key = JoinKey(run.id, join, cut(branch, graph.row_depth[join]))
-        self._touched.append(key)
+        self._touch(key)
         return self.rows[key]
+
+    def _touch(self, key: JoinKey) -> None:
+        self._touched.append(key)
+        self.changed_rows.add(key)
 
     def _fire(
         self,
@@ -460,16 +513,38 @@ class Fold:
         if node.steps:
             self._counter(run.id, node.index)[0] += len(made)
         if not node.inline:
-            self.lanes.add(node.lane)
+            self._offer(node.lane, len(made))
             return
-        for task, (_, element) in zip(made, places, strict=True):
-            self._settle_inline(task, node, element or b"null")
+        outermost = not self._inline
+        self._inline.extend((task, element or b"null") for task, (_, element) in zip(made, places, strict=True))
+        if outermost:
+            self._settle_inline()
 
-    def _settle_inline(self, task: Task, node: CompiledNode, element: bytes) -> None:
-        task = self._settle(_replace(task, attempt=1), TaskState.SUCCEEDED, Verb.COMPLETE)
-        self.items.append(NewItem(key=ItemKey(task.run, task.node, task.branch, 0), body=element))
+    def _settle_inline(self) -> None:
+        """Settle inline tasks and those that follow from them; a loop, since a chain of them may be long."""
+        while self._inline:
+            self._pass_on(*self._inline[0])
+            self._inline.popleft()
+
+    def _pass_on(self, task: Task, element: bytes) -> None:
+        """An inline task SUCCEEDS with its element, or FAILED where the element does not fit what follows."""
+        node, run, task = self.node_of(task), self.runs[task.run], _replace(task, attempt=1)
         bodies = [Body(element)]
-        self._unlock(task, node, [(kid, self._family(kid, bodies)) for kid in node.kids])
+        try:
+            families = [(kid, self._family(kid, bodies)) for kid in node.kids]
+        except BadPath as error:
+            self._fail_inline(task, f"what follows {node.name!r} expands its element, but {error}", "invalid_output")
+            return
+        if run.tasks + sum(len(family) for _, family in families) > MAX_TASKS:
+            self._fail_inline(task, f"the run would have more than {MAX_TASKS} tasks", "limit")
+            return
+        task = self._settle(task, TaskState.SUCCEEDED, Verb.COMPLETE)
+        self.items.append(NewItem(key=ItemKey(task.run, task.node, task.branch, 0), body=element))
+        self._unlock(task, node, families)
+
+    def _fail_inline(self, task: Task, message: str, code: str) -> None:
+        self._remember(task, "failed", ErrorInfo(code=code, message=message))
+        self._leave(self._settle(_replace(task, code=code), TaskState.FAILED, Verb.FAIL), failed=True)
 
     @staticmethod
     def _priority(run: Run, node: CompiledNode) -> int:
@@ -533,7 +608,9 @@ class Fold:
             row.open -= 1
             row.failed += code == "failed"
 
-    def _stillborn(self, run: Run, node: CompiledNode, branch: bytes, state: TaskState, code: str) -> Task:
+    def _stillborn(
+        self, run: Run, node: CompiledNode, branch: bytes, state: TaskState, code: str, parent: int | None = None
+    ) -> Task:
         task = Task(
             id=self.next_id(),
             run=run.id,
@@ -541,6 +618,7 @@ class Fold:
             branch=branch,
             state=state,
             attempt=1,
+            parent=parent,
             code=code,
             created_at=self.now,
             settled_at=self.now,
@@ -550,7 +628,7 @@ class Fold:
         self.changed_runs.add(run.id)
         if node.steps:
             self._counter(run.id, node.index)[0] += 1
-        self._count(task, state, 1)
+        self._count(run, task, state, 1)
         return task
 
     # --- answers to wants ---
@@ -558,6 +636,10 @@ class Fold:
     def expanded(self, want: Want, found: list[bytes]) -> None:
         """The list of a node's own expand is known: make a task per element; its open membership ends."""
         run = self.runs[want.run]
+        if len(found) > MAX_ITEMS or run.tasks + len(found) > MAX_TASKS:
+            limits = f"the limits are {MAX_ITEMS} at once and {MAX_TASKS} in a run"
+            self.unbound(want, f"its expand would make {len(found)} tasks; {limits}", "limit")
+            return
         graph = self.graphs[run.version]
         node = graph.nodes[want.node]
         for join in node.feeds:
@@ -570,17 +652,18 @@ class Fold:
             ]
             self._create(run, graph, node, places, want.parent)
 
-    def unbound(self, want: Want, message: str) -> None:
-        """What a node was to expand cannot be had: it FAILED before it was offered."""
+    def unbound(self, want: Want, message: str, code: str = "binding") -> None:
+        """What a node was to expand cannot be had: one task of it, at the branch it expands from, stands FAILED."""
         run = self.runs[want.run]
         graph = self.graphs[run.version]
         node = graph.nodes[want.node]
-        task = self._stillborn(run, node, want.branch, TaskState.FAILED, "binding")
-        self._remember(task, "failed", ErrorInfo(code="binding", message=message))
+        task = self._stillborn(run, node, want.branch, TaskState.FAILED, code, want.parent)
+        self._remember(task, "failed", ErrorInfo(code=code, message=message))
         run.failed += not node.spec.tolerated
         for join in node.feeds:
             row = self._row(run, graph, join, want.branch)
             row.open -= 1
+            row.members += 1
             row.failed += not node.spec.tolerated
 
     def has_members(self, want: Want, missing: Sequence[str]) -> None:
@@ -609,6 +692,9 @@ class Fold:
 
     # --- bookkeeping ---
 
+    def _offer(self, lane: int, count: int) -> None:
+        self.lanes[lane] = self.lanes.get(lane, 0) + count
+
     def _put(self, task: Task) -> Task:
         before = self.tasks.get(task.id)
         if before is not None and before.state not in LIVE:
@@ -622,6 +708,6 @@ class Fold:
             found = self.counts[run, node] = [0, 0, 0, 0, 0, 0]
         return found
 
-    def _count(self, task: Task, state: TaskState, by: int) -> None:
-        if self.node_of(task).steps:
+    def _count(self, run: Run, task: Task, state: TaskState, by: int) -> None:
+        if self.graphs[run.version].nodes[task.node].steps:
             self._counter(task.run, task.node)[state - TaskState.LEASED] += by

@@ -18,15 +18,18 @@ LEASE: Micros = 20_000_000
 CLOSED_GRACE: Micros = 5_000_000  # lease left after a closed claim stream
 
 
-class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """One unit of work. `attempt` is the fence; `ended` says what ended the last attempt."""
+class Task(msgspec.Struct, frozen=True):
+    """One unit of work. `attempt` is the fence; `ended` says what ended the last attempt.
+
+    The order of the fields is the order of the columns in SQL.
+    """
 
     id: int
     run: int
     node: int
     branch: bytes
     generation: int = 0
-    state: TaskState
+    state: TaskState = TaskState.READY
     attempt: int = 0
     failures: int = 0
     losses: int = 0

@@ -16,14 +16,17 @@ _OF_VALUE: dict[type, str] = {
     dict: "object",
     type(None): "null",
 }
+_NUMBERS = {"number", "integer"}  # to JSON Schema 1.0 is an integer
 
 
 def mismatch(
     spec: GraphSpec, kinds: Mapping[str, KindSpec], names: Mapping[str, int], node: NodeSpec, name: str
 ) -> str | None:
     """Why the value bound to an input can never fit it; None where it may."""
-    wanted = kinds[node.kind].input.get("properties", {}).get(name, {})
+    wanted = _below(kinds[node.kind].input, (name,))
     match node.bind[name]:
+        case Value(value=float() as value) if _types(wanted) == {"integer"} and not value.is_integer():
+            return f"the literal {value} is not an integer."
         case Value(value=value):
             given: Mapping[str, Any] = {"type": _OF_VALUE.get(type(value))}
             source = "the literal"
@@ -45,8 +48,7 @@ def _element(
 ) -> Mapping[str, Any]:
     match node.fire:
         case Each(way=Edge(node=parent, expand=path)) if parent == other and path is not None:
-            items = _below(kinds[spec.nodes[names[other]].kind].output, path).get("items", {})
-            return items if isinstance(items, dict) else {}
+            return _below(kinds[spec.nodes[names[other]].kind].output, (*path, 0))
         case _:
             return {}
 
@@ -55,17 +57,19 @@ def _below(schema: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
     for key in path:
         match key:
             case str():
-                schema = schema.get("properties", {}).get(key, {})
+                properties = schema.get("properties")
+                found = properties.get(key) if isinstance(properties, dict) else None
             case int():
-                schema = schema.get("items", {})
-        if not isinstance(schema, dict):
+                found = schema.get("items")
+        if not isinstance(found, dict):  # absent, or a schema that is true or false
             return {}
+        schema = found
     return schema
 
 
 def _contradiction(given: Mapping[str, Any], wanted: Mapping[str, Any], source: str) -> str | None:
     has, needs = _types(given), _types(wanted)
-    if not has or not needs or has & needs or ("number" in needs and "integer" in has):
+    if not has or not needs or has & needs or (has & _NUMBERS and needs & _NUMBERS):
         return None if not (has == needs == {"array"}) else _items(given, wanted, source)
     return f"{source} gives {_words(has)}, where {_words(needs)} is wanted."
 

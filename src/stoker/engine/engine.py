@@ -77,7 +77,7 @@ class Leases(Protocol):
         ...
 
     async def input(self, session: str, task: int, attempt: int) -> AsyncIterator[bytes]:
-        """The input of a leased task, streamed as one JSON object."""
+        """The input of a leased task, to be streamed as one JSON object."""
         ...
 
 
@@ -125,13 +125,20 @@ class Events(Protocol):
 
 
 class Engine(Protocol):
-    catalog: Catalog
-    runs: Runs
-    leases: Leases
-    views: Views
-    artifacts: Artifacts
-    tokens: Tokens
-    events: Events
+    @property
+    def catalog(self) -> Catalog: ...
+    @property
+    def runs(self) -> Runs: ...
+    @property
+    def leases(self) -> Leases: ...
+    @property
+    def views(self) -> Views: ...
+    @property
+    def artifacts(self) -> Artifacts: ...
+    @property
+    def tokens(self) -> Tokens: ...
+    @property
+    def events(self) -> Events: ...
 
     async def ready(self) -> None:
         """Return when the store answers; Unavailable otherwise."""

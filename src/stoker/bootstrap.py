@@ -1,0 +1,232 @@
+"""The one place that knows every concrete class: builds an engine over a store, and serves or embeds it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import random
+import secrets
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stoker.artifacts.file import FileStore
+from stoker.config import Settings, data_token, load, read_server_file
+from stoker.core.duration import Micros
+from stoker.engine.artifacts import Artifacts
+from stoker.engine.batch import Batches, Outcome
+from stoker.engine.catalog import Catalog
+from stoker.engine.dispatch import Dispatcher
+from stoker.engine.events import Hub
+from stoker.engine.ids import Ids
+from stoker.engine.leases import Leases
+from stoker.engine.namespaces import Namespaces
+from stoker.engine.runs import Runs
+from stoker.engine.sessions import Sessions
+from stoker.engine.tokens import Tokens
+from stoker.engine.upkeep import Refuse, Upkeep
+from stoker.engine.versions import Versions
+from stoker.engine.views import Views
+from stoker.errors import Conflict, Unavailable
+from stoker.scheduler import loop
+from stoker.storage.sqlite import Sqlite
+
+if TYPE_CHECKING:
+    from stoker.api.app import App
+
+VERSION = installed_version("stoker")
+
+
+class SystemClock:
+    """UTC microseconds: the wall clock at start, carried on by the monotonic one, so that a jump ends no lease."""
+
+    def __init__(self) -> None:
+        self._offset = time.time_ns() - time.monotonic_ns()
+
+    def now(self) -> Micros:
+        return (self._offset + time.monotonic_ns()) // 1_000
+
+
+class SystemDice:
+    """Jitter from a fast generator, secrets from the operating system."""
+
+    def __init__(self) -> None:
+        self._random = random.Random()  # noqa: S311 - spreads retries, protects nothing
+
+    def random(self) -> float:
+        return self._random.random()
+
+    def token_bytes(self, count: int) -> bytes:
+        return secrets.token_bytes(count)
+
+
+class StokerEngine:
+    """The engine over one SQLite file and one folder of artifacts."""
+
+    def __init__(self, data: Path, *, durable: bool = True, root_token: str | None = None) -> None:
+        self.clock = SystemClock()
+        dice = SystemDice()
+        self.store = Sqlite(data / "stoker.db", durable=durable)
+        self.blobs = FileStore(data / "artifacts", sync=durable)
+        self._ids = Ids(self.store)
+        self._namespaces = Namespaces(self.store)
+        versions = Versions()
+        self.sessions = Sessions(self.store, self.clock, self._namespaces)
+        self.dispatcher = Dispatcher()
+        self.events = Hub(self._namespaces)
+        self.batches = Batches(
+            self.store, versions, self._ids, self.clock, dice, self.blobs, self.dispatcher, self._committed
+        )
+        self.catalog = Catalog(self.store, self._namespaces, versions, self.sessions, self.clock)
+        self.views = Views(self.store, self._namespaces, versions, self.sessions, self.clock)
+        self.runs = Runs(
+            self.store,
+            self._namespaces,
+            self.catalog,
+            versions,
+            self.batches,
+            self.views,
+            self.blobs,
+            self._ids,
+            self.events,
+            self.dispatcher,
+        )
+        self.leases = Leases(
+            self.store,
+            self._namespaces,
+            self.sessions,
+            versions,
+            self.batches,
+            self.dispatcher,
+            self.blobs,
+            self._ids,
+            self.clock,
+        )
+        self.artifacts = Artifacts(self.store, self._namespaces, self.blobs, self._ids, self.clock)
+        self.tokens = Tokens(self.store, self.clock, dice, root_token)
+        self.upkeep = Upkeep(self.store, self.batches, self.sessions, self.clock)
+        self._ticking: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Open and migrate the store, then start the ticks."""
+        await self.store.open()
+        await self.blobs.open()
+        await self._namespaces.load()
+        self._ticking = asyncio.create_task(loop.run(self.upkeep.tick, self.events.scheduler))
+
+    async def ready(self) -> None:
+        """Return when the store answers."""
+        await self.store.read(lambda reader: reader.rows("namespaces"))
+
+    def closing(self) -> None:
+        """End what is held open, with an answer."""
+        self.dispatcher.end_all()
+        self.events.close()
+
+    async def close(self) -> None:
+        """Finish what was submitted, give unused ids back, and let the file go."""
+        self.closing()
+        if self._ticking is not None:
+            self._ticking.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._ticking
+        await self.batches.close()
+        with suppress(Unavailable):
+            await self._ids.close()
+        await self.store.close()
+
+    def _committed(self, outcome: Outcome) -> None:
+        for waiter, handed in outcome.waiters:
+            self.leases.told(waiter, handed)
+        if outcome.refused:
+            self.batches.start(Refuse(outcome.refused))
+        self.events.committed(outcome)
+
+
+@contextmanager
+def locked(data: Path) -> Iterator[None]:
+    """Hold the data folder for one process. Conflict names the one that has it."""
+    try:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Unavailable(
+            f"the data folder cannot be used: {error.strerror}.",
+            code="data_folder",
+            place=str(data),
+            remedy="Make it writable for this user, or name another with --data.",
+        ) from None
+    try:
+        _lock(handle, data)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int, data: Path) -> None:
+    for left in range(50, -1, -1):  # a predecessor that is just ending gets a moment
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if left == 0 or read_server_file(data) is not None:
+                break
+            time.sleep(0.1)
+        else:
+            return
+    server = read_server_file(data)
+    by = f"the server {server.url} (pid {server.pid})" if server else "another process"
+    raise Conflict(
+        f"the data folder is in use by {by}.",
+        code="data_in_use",
+        place=str(data),
+        remedy="Use that server (set STOKER_URL), end it, or name another folder with --data.",
+    )
+
+
+@asynccontextmanager
+async def opened(data: Path, *, durable: bool = True, root_token: str | None = None) -> AsyncIterator[StokerEngine]:
+    """An engine on a data folder that no other process uses."""
+    with locked(data):
+        engine = StokerEngine(data, durable=durable, root_token=root_token)
+        try:
+            await engine.open()
+            yield engine
+        finally:
+            await engine.close()
+
+
+@asynccontextmanager
+async def serving(arguments: Sequence[str]) -> AsyncIterator[App]:
+    """The application of the serving child; settings come from its environment. `--insecure`: without tokens."""
+    from stoker.api.app import build
+
+    settings = load()
+    insecure = "--insecure" in arguments
+    token = settings.token or data_token(settings.data)
+    async with opened(settings.data, root_token=token) as engine:
+        app = build(engine, version=VERSION, insecure=insecure, path_prefix=settings.path_prefix)
+        ending = asyncio.ensure_future(_ending(app, engine))
+        try:
+            yield app
+        finally:
+            ending.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await ending
+
+
+async def _ending(app: App, engine: StokerEngine) -> None:
+    await asyncio.wait([app.closing.future()])
+    engine.closing()
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """The settings as the serving child reads them."""
+    found = {"STOKER_DATA": str(settings.data), "STOKER_PATH_PREFIX": settings.path_prefix}
+    if settings.token:
+        found["STOKER_TOKEN"] = settings.token
+    return found

@@ -1,0 +1,140 @@
+"""Inputs from bindings: first what must be read (`needs`), then the JSON put together from it (`render`).
+
+A place is where a task stands; its branch says which item of each node above is meant. Values are spliced as the bytes
+they were received as; nothing is scanned for placeholders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from stoker.core.branch import cut, index_at
+from stoker.core.compiled import TRIGGER, Compiled, Step
+from stoker.core.graph import Binding, Element, ListOf, ObjectOf, Ref, RunInput, Value
+from stoker.core.model import ItemKey
+from stoker.core.values import NULL, BadPath, as_list, as_object, elements, encode, pick
+
+
+class Place(NamedTuple):
+    """Where a task stands, or (node TRIGGER) the run itself. `element`: the element it carries, if it does."""
+
+    run: int
+    node: int
+    branch: bytes
+    element: bytes | None = None
+
+
+class Below(NamedTuple):
+    """All items of a node whose branch begins so."""
+
+    run: int
+    node: int
+    prefix: bytes
+
+
+class Found(NamedTuple):
+    """What was read. An item that does not exist is not there."""
+
+    items: Mapping[ItemKey, bytes]
+    below: Mapping[Below, list[bytes]]
+    run_inputs: Mapping[int, Mapping[str, bytes]]
+
+
+Need = ItemKey | Below | int  # int: the inputs of this run
+
+
+def needs(graph: Compiled, place: Place, binding: Binding) -> Iterator[Need]:
+    """What a binding is made of, at a place."""
+    match binding:
+        case ListOf(items=items):
+            for item in items:
+                yield from needs(graph, place, item)
+        case ObjectOf(fields=fields):
+            for field in fields.values():
+                yield from needs(graph, place, field)
+        case Ref():
+            yield source(graph, place, binding)
+        case RunInput():
+            yield place.run
+        case Element(of=name):
+            at, step = _step(graph, place, name)
+            if not _carried(graph, place, at):
+                yield from needs(graph, *_expansion(graph, place, at, step))
+        case Value():
+            pass
+
+
+def render(graph: Compiled, place: Place, binding: Binding, found: Found) -> bytes:
+    """The JSON of a binding. BadPath where a value has no such part."""
+    match binding:
+        case Value(value=value):
+            return encode(value)
+        case ListOf(items=items):
+            return as_list(render(graph, place, item, found) for item in items)
+        case ObjectOf(fields=fields):
+            return as_object({name: render(graph, place, field, found) for name, field in fields.items()})
+        case RunInput(name=name, path=path):
+            return pick(found.run_inputs.get(place.run, {}).get(name, NULL), path)
+        case Ref(path=path):
+            key = source(graph, place, binding)
+            if isinstance(key, Below):
+                return as_list(pick(body, path) for body in found.below[key])
+            body = found.items.get(key)
+            if body is None and not binding.optional:
+                raise BadPath(f"{binding.node!r} has no item here")
+            return NULL if body is None else pick(body, path)
+        case Element(of=name, path=path):
+            return pick(_element(graph, place, name, found), path)
+    raise AssertionError(binding)
+
+
+def source(graph: Compiled, place: Place, ref: Ref) -> ItemKey | Below:
+    """The item, or the items, that a reference means at a place."""
+    node = graph.names[ref.node]
+    if ref.many:
+        depth = 0 if place.node == TRIGGER else graph.row_depth[place.node]
+        return Below(place.run, node, cut(place.branch, depth))
+    depth = graph.nodes[node].depth
+    branch = cut(place.branch, depth)
+    steps = () if place.node == TRIGGER else graph.nodes[place.node].steps
+    if len(steps) > depth and steps[depth] == Step(node, "item"):
+        return ItemKey(place.run, node, branch, index_at(place.branch, depth))
+    return ItemKey(place.run, node, branch, 0)
+
+
+def _step(graph: Compiled, place: Place, name: str) -> tuple[int, Step]:
+    """The lowest step of this branch that expands `name`, and its position."""
+    node = graph.names[name]
+    steps = graph.nodes[place.node].steps
+    for at in range(len(steps) - 1, -1, -1):
+        if steps[at].producer == node and steps[at].role != "item":
+            return at, steps[at]
+    raise AssertionError(f"no expansion of {name!r} above {graph.nodes[place.node].name!r}")
+
+
+def _carried(graph: Compiled, place: Place, at: int) -> bool:
+    return place.element is not None and at == graph.nodes[place.node].depth - 1
+
+
+def _element(graph: Compiled, place: Place, name: str, found: Found) -> bytes:
+    at, step = _step(graph, place, name)
+    if _carried(graph, place, at):
+        assert place.element is not None
+        return place.element
+    upper, binding = _expansion(graph, place, at, step)
+    index = index_at(place.branch, at)
+    found_elements = elements(render(graph, upper, binding, found))
+    if index >= len(found_elements):
+        raise BadPath(f"the expansion of {name!r} has no element {index}")
+    return found_elements[index]
+
+
+def _expansion(graph: Compiled, place: Place, at: int, step: Step) -> tuple[Place, Binding]:
+    """Where the list stands that a step counts through, and the binding that gives it."""
+    branch = cut(place.branch, at)
+    producer = graph.nodes[step.producer]
+    if step.role == "own":
+        assert producer.spec.expand is not None
+        return Place(place.run, step.producer, branch), producer.spec.expand.over
+    return Place(place.run, place.node, branch), Ref(node=producer.name, path=step.path)

@@ -1,0 +1,173 @@
+"""Kinds and graphs: what may run. A pushed graph is compiled first; an unchanged one keeps its version."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+
+import msgspec
+
+from stoker.core.compile import compile_graph, with_lanes
+from stoker.core.duration import Micros
+from stoker.core.graph import ITEM_KIND, GraphSpec, KindSpec
+from stoker.core.names import fault
+from stoker.core.views import GraphView, Page, PushRequest
+from stoker.engine.namespaces import Namespaces
+from stoker.engine.ports import Clock, Reader, Store, Tx
+from stoker.engine.sessions import Sessions
+from stoker.engine.versions import Version, Versions, check_schemas, lane_key, lanes_of
+from stoker.errors import Invalid, NotFound
+
+
+def when(at: Micros) -> datetime:
+    return datetime.fromtimestamp(at / 1_000_000, UTC)
+
+
+class Catalog:
+    """Publishes kinds and graphs, and finds them again."""
+
+    def __init__(
+        self, store: Store, namespaces: Namespaces, versions: Versions, sessions: Sessions, clock: Clock
+    ) -> None:
+        self._store = store
+        self._namespaces = namespaces
+        self._versions = versions
+        self._sessions = sessions
+        self._clock = clock
+        self._latest: dict[tuple[int, str], int] = {}
+        self._numbered: dict[tuple[int, str, int], int] = {}
+
+    async def push(self, namespace: str, request: PushRequest) -> GraphView:
+        """Publish a graph with its kinds. Invalid lists every problem; nothing is stored then."""
+        check_schemas(request.kinds)
+        number = await self._namespaces.made(namespace)
+        known = {kind.name: kind for kind in await self._kinds(number)}
+        known.update({kind.name: kind for kind in request.kinds})
+        compiled = compile_graph(request.graph, known)
+        check_schemas([KindSpec(name=name, input=wanted.schema) for name, wanted in request.graph.inputs.items()])
+        used = [known[name] for name in sorted({node.kind for node in request.graph.nodes} - {ITEM_KIND})]
+        spec = msgspec.json.encode(request.graph).decode()
+        kinds = msgspec.json.encode(used).decode()
+        digest = sha256(f"{spec}\n{kinds}".encode()).hexdigest()
+        now = self._clock.now()
+
+        async def put(tx: Tx) -> tuple[int, int, Micros, bool, dict[str, int]]:
+            await self._put_kinds(tx, number, request.kinds, now)
+            for node in request.graph.nodes:
+                kind, requires = lane_key(node)
+                await tx.execute("put_lane", number, kind, requires)
+            lanes = await lanes_of(tx, number, request.graph)
+            latest = await tx.execute("latest_version", number, request.graph.name)
+            if latest and latest[0][2] == digest:
+                return latest[0][0], latest[0][1], latest[0][3], False, lanes
+            version = latest[0][1] + 1 if latest else 1
+            rows = await tx.execute("insert_version", number, request.graph.name, version, digest, spec, kinds, now)
+            return rows[0][0], version, now, True, lanes
+
+        id_, version, created_at, created, lanes = await self._store.transact(put)
+        if self._versions.known(id_) is None:
+            self._versions.add(Version(id_, number, version, with_lanes(compiled, lanes)))
+        self._latest[number, request.graph.name] = id_
+        if created:
+            await self._sessions.lanes_changed()
+        return GraphView(
+            name=request.graph.name,
+            version=version,
+            hash=digest,
+            created_at=when(created_at),
+            created=created,
+            warnings=list(compiled.warnings),
+        )
+
+    async def put_kinds(self, namespace: str, kinds: Sequence[KindSpec]) -> None:
+        """Register kinds, or what has changed about them. Graph versions keep the kinds they were pushed with."""
+        for kind in kinds:
+            if wrong := fault(kind.name):
+                raise Invalid(wrong, code="bad_name", place="kinds")
+        check_schemas(kinds)
+        number = await self._namespaces.made(namespace)
+        now = self._clock.now()
+
+        async def put(tx: Tx) -> None:
+            await self._put_kinds(tx, number, kinds, now)
+
+        await self._store.transact(put)
+
+    @staticmethod
+    async def _put_kinds(tx: Tx, namespace: int, kinds: Sequence[KindSpec], now: Micros) -> None:
+        for kind in kinds:
+            await tx.execute("put_kind", namespace, kind.name, msgspec.json.encode(kind).decode(), now)
+
+    async def kinds(self, namespace: str) -> list[KindSpec]:
+        return await self._kinds(await self._namespaces.existing(namespace))
+
+    async def _kinds(self, namespace: int) -> list[KindSpec]:
+        rows = await self._store.read(lambda reader: reader.rows("kinds", namespace))
+        return [msgspec.json.decode(spec, type=KindSpec) for (spec,) in rows]
+
+    async def graphs(self, namespace: str, limit: int, after: str | None) -> Page[GraphView]:
+        """The newest version of each graph, by name."""
+        number = await self._namespaces.existing(namespace)
+        rows = await self._store.read(lambda reader: reader.rows("graphs", number, after or "", limit + 1))
+        items = [
+            GraphView(name=name, version=version, hash=digest, created_at=when(at))
+            for name, version, digest, at in rows[:limit]
+        ]
+        return Page(items=items, after=items[-1].name if len(rows) > limit else None)
+
+    async def graph(self, namespace: str, name: str, version: int | None) -> GraphView:
+        """One version with its specification; None: the newest."""
+        number = await self._namespaces.existing(namespace)
+
+        async def find(reader: Reader) -> tuple[int, int, str, Micros, str]:
+            if version is None:
+                latest = await reader.rows("latest_version", number, name)
+                wanted = latest[0][1] if latest else 0
+            else:
+                wanted = version
+            for row in await reader.rows("version_by_number", number, name, wanted):
+                return row[0], row[1], row[2], row[3], row[4]
+            raise _no_graph(namespace, name, version)
+
+        _, found, digest, at, spec = await self._store.read(find)
+        return GraphView(
+            name=name,
+            version=found,
+            hash=digest,
+            created_at=when(at),
+            spec=msgspec.json.decode(spec, type=GraphSpec),
+        )
+
+    async def version(self, namespace: str, name: str, version: int | None) -> Version:
+        """The graph version that a trigger means."""
+        number = await self._namespaces.existing(namespace)
+        id_ = self._latest.get((number, name)) if version is None else self._numbered.get((number, name, version))
+        known = self._versions.known(id_) if id_ is not None else None
+        if known is not None:
+            return known
+
+        async def find(reader: Reader) -> Version:
+            if version is None:
+                rows = await reader.rows("latest_version", number, name)
+            else:
+                rows = await reader.rows("version_by_number", number, name, version)
+            if not rows:
+                raise _no_graph(namespace, name, version)
+            return await self._versions.get(reader, rows[0][0])
+
+        found = await self._store.read(find)
+        if version is None:
+            self._latest[number, name] = found.id
+        else:
+            self._numbered[number, name, version] = found.id
+        return found
+
+
+def _no_graph(namespace: str, name: str, version: int | None) -> NotFound:
+    which = f"version {version} of the graph {name!r}" if version is not None else f"a graph {name!r}"
+    return NotFound(
+        f"the namespace {namespace!r} has not got {which}.",
+        code="no_graph",
+        remedy="Push it with `stoker graphs push FILE:graph`, or list them with `stoker graphs list`.",
+    )

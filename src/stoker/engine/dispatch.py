@@ -1,0 +1,111 @@
+"""Waiting claims: who is armed on which lanes, and which lanes are known to be dry.
+
+A waiter arms itself before it queries, so that a task made in between wakes it. A lane whose last claim came back short
+is dry until a commit of this server puts a task there: idle runners cost no statements.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from stoker.core.duration import Micros
+from stoker.core.protocol import Assignment
+from stoker.engine.sessions import Session
+
+DRY_FOR: Micros = 30_000_000  # a safety poll behind the wake-ups
+
+
+class Handed(NamedTuple):
+    """Tasks handed to one session, and until when its leases last."""
+
+    number: int
+    tasks: list[Assignment]
+    until: Micros
+
+
+class Waiter:
+    """One held claim. It is given an answer once, or learns that it should ask itself."""
+
+    def __init__(self, session: Session, want: int) -> None:
+        self.session = session
+        self.want = want
+        self.taken = False
+        self.answer: asyncio.Future[Handed | None] = asyncio.get_running_loop().create_future()
+
+    def give(self, answer: Handed | None) -> bool:
+        """Wake the claim, with tasks or with nothing; False if it has been woken or given up."""
+        if self.answer.done():
+            return False
+        self.answer.set_result(answer)
+        return True
+
+
+class Dispatcher:
+    """The waiters of this server, first come first served on each lane."""
+
+    def __init__(self) -> None:
+        self._by_lane: dict[int, dict[Waiter, None]] = {}
+        self._by_session: dict[int, dict[Waiter, None]] = {}
+        self._dry: dict[int, Micros] = {}
+
+    def arm(self, waiter: Waiter) -> None:
+        self._by_session.setdefault(waiter.session.id, {})[waiter] = None
+        if waiter.want:
+            for lane in waiter.session.lanes:
+                self._by_lane.setdefault(lane, {})[waiter] = None
+
+    def disarm(self, waiter: Waiter) -> None:
+        self._by_session.get(waiter.session.id, {}).pop(waiter, None)
+        self.reserve(waiter)
+
+    def reserve(self, waiter: Waiter) -> None:
+        """Take a waiter out of its lanes while a claim for it is under way."""
+        for lane in waiter.session.lanes:
+            self._by_lane.get(lane, {}).pop(waiter, None)
+
+    def rearm(self, waiter: Waiter) -> None:
+        if not waiter.answer.done():
+            self.arm(waiter)
+
+    def replace(self, session: Session) -> None:
+        """The lanes of a session changed: its waiters stand on the new ones."""
+        for waiter in self._by_session.get(session.id, {}):
+            self.arm(waiter)
+
+    def pick(self, lanes: Mapping[int, int]) -> list[Waiter]:
+        """Enough waiters for so many new tasks on these lanes."""
+        picked: dict[Waiter, None] = {}
+        for lane, tasks in lanes.items():
+            left = tasks
+            for waiter in self._by_lane.get(lane, {}):
+                if left <= 0:
+                    break
+                left -= waiter.want
+                picked[waiter] = None
+        for waiter in picked:
+            self.reserve(waiter)
+        return list(picked)
+
+    def wet(self, lanes: Iterable[int]) -> None:
+        for lane in lanes:
+            self._dry.pop(lane, None)
+
+    def dry(self, lanes: Iterable[int], now: Micros) -> None:
+        for lane in lanes:
+            self._dry[lane] = now
+
+    def worth_asking(self, lanes: Iterable[int], now: Micros) -> bool:
+        return any(now - self._dry.get(lane, -DRY_FOR) >= DRY_FOR for lane in lanes)
+
+    def nudge(self, session: int) -> None:
+        """Have a session's held claim ask again, because it must learn of something."""
+        for waiter in list(self._by_session.get(session, {})):
+            waiter.give(None)
+
+    def end_all(self) -> None:
+        """The server stops: end every held claim with an empty answer."""
+        for waiters in list(self._by_session.values()):
+            for waiter in list(waiters):
+                waiter.give(None)

@@ -1,0 +1,98 @@
+"""What a commit changed, told to whoever waits in this server: hints that save polling, never the facts themselves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import contextmanager
+
+from stoker.core.states import RunState, TaskState
+from stoker.core.views import Hint
+from stoker.engine.batch import Outcome
+from stoker.engine.namespaces import Namespaces
+
+BACKLOG = 1_000  # hints kept for a slow listener; older ones are dropped
+
+
+class Hub:
+    """Wakes those who wait for the end of a run, and listeners of a namespace or run."""
+
+    def __init__(self, namespaces: Namespaces) -> None:
+        self._namespaces = namespaces
+        self._ends: dict[int, set[asyncio.Future[None]]] = {}
+        self._listeners: dict[asyncio.Queue[Hint | None], tuple[int, int | None]] = {}
+        self.scheduler = asyncio.Event()
+
+    def wake_scheduler(self) -> None:
+        """Something may be due earlier than the scheduler thinks."""
+        self.scheduler.set()
+
+    @contextmanager
+    def watching(self, run: int) -> Iterator[asyncio.Future[None]]:
+        """A future that is done when the run ends."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._ends.setdefault(run, set()).add(future)
+        try:
+            yield future
+        finally:
+            future.cancel()
+            waiting = self._ends.get(run, set())
+            waiting.discard(future)
+            if not waiting:
+                self._ends.pop(run, None)
+
+    def committed(self, outcome: Outcome) -> None:
+        """Tell what a commit changed."""
+        fold = outcome.fold
+        for run in fold.ended_runs:
+            for future in self._ends.get(run, ()):
+                if not future.done():
+                    future.set_result(None)
+        if self._listeners:
+            self._publish(outcome)
+        if any(task.due_at is not None or task.deadline is not None for task in fold.tasks.values()):
+            self.wake_scheduler()
+
+    def _publish(self, outcome: Outcome) -> None:
+        fold = outcome.fold
+        hints = [
+            (fold.runs[task.run].namespace, Hint(kind="task", run=task.run, task=task.id, state=task.state.name))
+            for task in fold.tasks.values()
+            if fold.loaded.get(task.id) is not task
+        ]
+        for run_id in fold.ended_runs | fold.new_runs:
+            run = fold.runs[run_id]
+            hints.append((run.namespace, Hint(kind="run", run=run_id, state=RunState(run.state).name)))
+        for _, handed in [*outcome.handed.items(), *outcome.waiters]:
+            for assignment in handed.tasks if handed else ():
+                state = TaskState.LEASED.name
+                hint = Hint(kind="task", run=assignment.run, task=assignment.task, state=state)
+                hints.append((0, hint))
+        self.publish(hints)
+
+    def publish(self, hints: Iterable[tuple[int, Hint]]) -> None:
+        """Put hints before every listener they concern; namespace 0 goes by run alone."""
+        for namespace, hint in hints:
+            for queue, (wanted, run) in self._listeners.items():
+                if (run == hint.run if run is not None else namespace == wanted) and not queue.full():
+                    queue.put_nowait(hint)
+
+    async def subscribe(self, namespace: str, run: int | None) -> AsyncIterator[Hint]:
+        """Hints of a namespace, or of one run, from now on."""
+        queue: asyncio.Queue[Hint | None] = asyncio.Queue(BACKLOG)
+        self._listeners[queue] = (await self._namespaces.existing(namespace), run)
+        try:
+            while (hint := await queue.get()) is not None:
+                yield hint
+        finally:
+            self._listeners.pop(queue, None)
+
+    def close(self) -> None:
+        """The server stops: end every subscription and every wait."""
+        for queue in self._listeners:
+            if not queue.full():
+                queue.put_nowait(None)
+        for futures in self._ends.values():
+            for future in futures:
+                if not future.done():
+                    future.set_result(None)

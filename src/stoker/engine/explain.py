@@ -1,0 +1,164 @@
+"""One causal answer to «why is it not done»: what a task or run waits for, or what made it so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stoker.core.compiled import Compiled, CompiledNode
+from stoker.core.duration import SECOND, Micros
+from stoker.core.model import Run, Task
+from stoker.core.states import LIVE, RunState, TaskState, Verb
+from stoker.core.views import Explanation
+from stoker.engine.ports import Clock, Reader
+from stoker.engine.sessions import Session, Sessions, runner_names, satisfies
+
+FEW = 5
+
+
+class Explaining:
+    """Explains from the rows and from who is connected to this server."""
+
+    def __init__(self, sessions: Sessions, clock: Clock) -> None:
+        self._sessions = sessions
+        self._clock = clock
+
+    async def run(self, reader: Reader, run: Run, graph: Compiled) -> Explanation:
+        """Why a run stands where it stands."""
+        subject = f"run {run.id} of {graph.spec.name!r}"
+        state = RunState(run.state).name
+        match run.state:
+            case RunState.RUNNING if run.stopping:
+                because = [f"a cancel was requested; {run.open} task(s) are still to stop"]
+                return Explanation(subject=subject, state=f"{state} (stopping)", because=because)
+            case RunState.RUNNING:
+                return await self._running(reader, run, graph, subject)
+            case RunState.FAILED:
+                rows = await reader.rows("run_causes", run.id, FEW)
+                because = [
+                    f"task {task} ({graph.nodes[node].name}) FAILED: {kept or code}: {message or ''}"
+                    for task, node, _, _, code, kept, message, _, _ in rows
+                ]
+                remedy = f"Mend the cause, then `stoker runs retry {run.id}`."
+                return Explanation(subject=subject, state=state, because=because, remedy=remedy)
+            case RunState.CANCELLED:
+                remedy = f"`stoker runs retry {run.id}` goes on where it stopped."
+                return Explanation(subject=subject, state=state, because=["it was cancelled"], remedy=remedy)
+            case _:
+                return Explanation(subject=subject, state=state, because=await self._unreached(reader, run, graph))
+
+    async def _running(self, reader: Reader, run: Run, graph: Compiled, subject: str) -> Explanation:
+        because: list[str] = []
+        remedy = ""
+        for node, state, count in await reader.rows("live_counts", run.id):
+            name = graph.nodes[node].name
+            if state == TaskState.LEASED:
+                because.append(f"{count} task(s) of {name!r} are being run")
+                continue
+            for task in await reader.task_rows("task_page", run.id, node - 1, b"", int(TaskState.READY), node, 1):
+                why = await self._ready(reader, task, run, graph.nodes[node])
+                because.extend(f"{count} READY task(s) of {name!r}: {reason}" for reason in why.because)
+                remedy = remedy or why.remedy
+        waiting = [
+            f"the join {graph.nodes[key.join].name!r} waits for {row.open} of {row.members} before it"
+            for key, row in (await reader.run_join_rows(run.id))[:FEW]
+            if row.state == 1
+        ]
+        return Explanation(subject=subject, state="RUNNING", because=because + waiting, remedy=remedy)
+
+    @staticmethod
+    async def _unreached(reader: Reader, run: Run, graph: Compiled) -> list[str]:
+        because = ["every task has settled"]
+        for node, _, _, failed, pruned, _, skipped in await reader.rows("node_counts", run.id):
+            for count, word in ((failed, "FAILED and were tolerated"), (pruned, "PRUNED"), (skipped, "SKIPPED")):
+                if count:
+                    because.append(f"{count} task(s) of {graph.nodes[node].name!r} were {word}")
+        return because
+
+    async def task(self, reader: Reader, task: Task, run: Run, graph: Compiled) -> Explanation:
+        """Why a task stands where it stands."""
+        node = graph.nodes[task.node]
+        subject = f"task {task.id} ({node.name}) of run {run.id}"
+        if run.stopping and task.state in LIVE:
+            because = ["its run is being cancelled"]
+            return Explanation(subject=subject, state=task.state.name, because=because)
+        match task.state:
+            case TaskState.READY:
+                why = await self._ready(reader, task, run, node)
+                return Explanation(subject=subject, state="READY", because=why.because, remedy=why.remedy)
+            case TaskState.LEASED:
+                because = [f"attempt {task.attempt} is being run {await self._by(reader, task)}"]
+            case TaskState.SKIPPED:
+                because = [_SKIPPED.get(task.code, task.code)]
+            case TaskState.SUCCEEDED:
+                because = [f"attempt {task.attempt} completed {await self._by(reader, task)}"]
+                if task.withheld:
+                    because.append("its run was being cancelled, so nothing after it was unlocked")
+            case _:
+                because = []
+        because += await _history(reader, task)
+        remedy = ""
+        if task.state in (TaskState.FAILED, TaskState.CANCELLED):
+            remedy = f"Mend the cause, then `stoker runs retry {run.id}`."
+        return Explanation(subject=subject, state=task.state.name, because=because, remedy=remedy)
+
+    async def _ready(self, reader: Reader, task: Task, run: Run, node: CompiledNode) -> Explanation:
+        """What a READY task waits for."""
+        because = []
+        remedy = ""
+        now = self._clock.now()
+        if task.due_at is not None:
+            because.append(f"{_DELAYED.get(task.ended, 'it is delayed')}; it is offered again {_in(task.due_at - now)}")
+        else:
+            because, remedy = self._runners(run, node)
+            ((ahead,),) = await reader.rows("lane_ahead", task.lane, task.order_at)
+            if ahead:
+                because.append(f"{ahead} task(s) stand before it in its queue")
+        if task.ended is Verb.LOSE:
+            because.append(f"its last attempt was lost with its runner (loss {task.losses})")
+        return Explanation(subject="", state="READY", because=because, remedy=remedy)
+
+    def _runners(self, run: Run, node: CompiledNode) -> tuple[list[str], str]:
+        kind = node.spec.kind
+        offering = [
+            session
+            for session in self._sessions.connected()
+            if session.namespace == run.namespace and kind in session.info.kinds
+        ]
+        if not offering:
+            remedy = f"Start one: `stoker runner start FILE`, where FILE defines {kind!r}."
+            return [f"no connected runner offers the kind {kind!r}"], remedy
+        fitting = [session for session in offering if satisfies(session.info, node.spec.requires)]
+        if not fitting:
+            return [_unmet(node, offering)], "Start a runner with what the node requires."
+        return [f"{len(fitting)} connected runner(s) offer the kind {kind!r}; it waits for its turn"], ""
+
+    async def _by(self, reader: Reader, task: Task) -> str:
+        names = await runner_names(reader, {task.session} if task.session is not None else set())
+        return f"by runner {names.get(task.session or 0, '?')!r}" if task.session is not None else "by the engine"
+
+
+_SKIPPED = {
+    "failed": "a task before this join failed",
+    "pruned": "every way to this join was pruned",
+    "input_missing": "an input comes from a task that has no item",
+}
+_DELAYED = {
+    Verb.FAIL: "its last attempt failed and is retried after a delay",
+    Verb.TIMEOUT: "its last attempt timed out and is retried after a delay",
+    Verb.REQUEUE: "its runner asked for it to be offered again later",
+}
+
+
+def _unmet(node: CompiledNode, offering: Sequence[Session]) -> str:
+    wanted = [f"{key}={value}" for key, value in node.spec.requires.labels.items()]
+    wanted += [f"{key}>={value:g}" for key, value in node.spec.requires.resources.items()]
+    return f"{len(offering)} connected runner(s) offer the kind, but none meets {', '.join(wanted)}"
+
+
+def _in(left: Micros) -> str:
+    return f"in {left / SECOND:.1f} s" if left > 0 else "now"
+
+
+async def _history(reader: Reader, task: Task) -> list[str]:
+    rows = await reader.rows("attempts", task.id)
+    return [f"attempt {attempt} {outcome}: {code}: {message}" for attempt, outcome, code, message, *_ in rows[-FEW:]]

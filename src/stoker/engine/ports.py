@@ -1,0 +1,148 @@
+"""What the engine asks of the outside: a store, time, dice, and a place for large bytes.
+
+A `Tx` is one transaction that writes; a `Reader` looks without locks. Their methods are coroutines because a store may
+wait on a network; the embedded one never suspends, and runs a whole transaction in its writer thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from stoker.core.decide import Fold
+from stoker.core.duration import Micros
+from stoker.core.model import ItemKey, JoinKey, JoinRow, Run, StoredItem, Task
+
+T = TypeVar("T")
+Row = Sequence[Any]
+
+
+class VersionRow(NamedTuple):
+    id: int
+    namespace: int
+    graph: str
+    number: int
+    spec: str
+    kinds: str
+
+
+class SessionRow(NamedTuple):
+    id: int
+    namespace: int
+    info: str
+    until: Micros
+    ended_at: Micros | None
+
+
+class Lane(NamedTuple):
+    id: int
+    namespace: int
+    kind: str
+    requires: str
+
+
+class Lease(NamedTuple):
+    task: int
+    attempt: int
+    session: int
+    answer: int
+
+
+class ProgressRow(NamedTuple):
+    task: int
+    run: int
+    attempt: int
+    fraction: float | None
+    message: str
+
+
+class LogRow(NamedTuple):
+    run: int
+    task: int
+    attempt: int
+    seq: int
+    stream: str
+    at: Micros
+    text: str
+
+
+class Reader(Protocol):
+    """Questions. `rows` runs a named statement for the views; everything the verbs need has its own method."""
+
+    async def rows(self, query: str, *parameters: Any) -> list[Row]: ...
+    async def tasks(self, ids: Iterable[int]) -> list[Task]: ...
+    async def task_rows(self, query: str, *parameters: Any) -> list[Task]: ...
+    async def runs(self, ids: Iterable[int]) -> list[Run]: ...
+    async def run_rows(self, query: str, *parameters: Any) -> list[Run]: ...
+    async def join_rows(self, keys: Iterable[JoinKey]) -> list[tuple[JoinKey, JoinRow]]: ...
+    async def run_join_rows(self, run: int) -> list[tuple[JoinKey, JoinRow]]: ...
+    async def items(self, keys: Iterable[ItemKey]) -> list[StoredItem]: ...
+    async def items_below(self, run: int, node: int, prefix: bytes) -> list[StoredItem]: ...
+    async def size_below(self, run: int, node: int, prefix: bytes) -> tuple[int, int]: ...
+    async def run_inputs(self, runs: Iterable[int]) -> dict[int, bytes]: ...
+    async def version(self, version: int) -> VersionRow | None: ...
+    async def session(self, secret: bytes) -> SessionRow | None: ...
+    async def leases_of(self, sessions: Iterable[int], limit: int) -> list[Lease]: ...
+    async def ids(self, query: str, *parameters: Any) -> list[int]: ...
+
+
+class Tx(Reader, Protocol):
+    """One transaction. `write` puts a whole decision down, guarded; a guard that fails raises `GuardFailed`."""
+
+    async def claimable(self, lanes: Sequence[int], limit: int) -> list[Task]: ...
+    async def write(self, fold: Fold) -> None: ...
+    async def write_items(self, fold: Fold) -> None:
+        """Put down the items decided so far, so that they can be read back within the transaction."""
+        ...
+
+    async def put_progress(self, rows: Sequence[ProgressRow]) -> None: ...
+    async def insert_logs(self, rows: Sequence[LogRow]) -> None: ...
+    async def execute(self, query: str, *parameters: Any) -> list[Row]: ...
+
+
+class GuardFailed(Exception):
+    """A guarded write found another state than the decision believed; the transaction is undone."""
+
+
+class Store(Protocol):
+    async def transact(self, work: Callable[[Tx], Awaitable[T]]) -> T:
+        """Run in one transaction, committed when this returns. Unavailable: nothing was written."""
+        ...
+
+    async def read(self, work: Callable[[Reader], Awaitable[T]]) -> T: ...
+    async def take_ids(self, sequence: str, count: int) -> range:
+        """Reserve ids, durably, in a transaction of its own."""
+        ...
+
+    async def give_back_ids(self, sequence: str, rest: range) -> None: ...
+    async def close(self) -> None: ...
+
+
+class Clock(Protocol):
+    def now(self) -> Micros:
+        """UTC microseconds that never run backwards."""
+        ...
+
+
+class Blob(Protocol):
+    """Stored bytes: their key, how many they are, and their SHA-256 in hex."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def sha256(self) -> str: ...
+
+
+class Blobs(Protocol):
+    """Large bytes by key; durable when `write` returns."""
+
+    async def write(self, chunks: AsyncIterator[bytes]) -> Blob: ...
+    def read(self, key: str, start: int, stop: int) -> AsyncIterator[bytes]: ...
+    async def size(self, key: str) -> int: ...
+
+
+class Dice(Protocol):
+    def random(self) -> float: ...
+    def token_bytes(self, count: int) -> bytes: ...

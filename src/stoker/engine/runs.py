@@ -1,0 +1,240 @@
+"""Runs: trigger, cancel, retry, wait, and their results."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from hashlib import sha256
+
+import msgspec
+
+from stoker.core.compiled import TRIGGER
+from stoker.core.decide import Body
+from stoker.core.model import PAYLOAD_INLINE, Run, Task
+from stoker.core.names import fault
+from stoker.core.reopen import reopen
+from stoker.core.states import RunState
+from stoker.core.template import Place
+from stoker.core.values import NULL, BadPath
+from stoker.core.views import RetryAnswer, RunRef, RunView, TriggerRequest
+from stoker.engine.batch import Batches, Picture, Verb
+from stoker.engine.catalog import Catalog
+from stoker.engine.dispatch import Dispatcher
+from stoker.engine.events import Hub
+from stoker.engine.ids import Ids
+from stoker.engine.inputs import Reading, Streaming
+from stoker.engine.namespaces import Namespaces
+from stoker.engine.ports import Blobs, Store, Tx
+from stoker.engine.versions import Version, Versions
+from stoker.engine.views import Views
+from stoker.errors import Conflict, Invalid, NoResult, NotFound, TooLarge
+
+MOST_RUNS = 10_000  # of one trigger call
+
+
+class Trigger(Verb):
+    """Start runs of known versions, all or none."""
+
+    def __init__(self, namespace: int, starts: Sequence[tuple[Version, TriggerRequest, bytes]], ids: Ids) -> None:
+        self._namespace = namespace
+        self._starts = starts
+        self._ids = ids
+
+    async def decide(self, tx: Tx, picture: Picture) -> list[RunRef]:
+        known = await self._known(tx, picture)
+        answers = []
+        for version, request, body in self._starts:
+            key = request.idempotency_key
+            if key is not None and key in known:
+                answers.append(RunRef(id=known[key], created=False))
+                continue
+            run = Run(
+                id=self._ids.draw("run"),
+                namespace=self._namespace,
+                version=version.id,
+                priority=request.priority,
+                created_at=picture.fold.now,
+            )
+            picture.fold.trigger(run, version.graph, body)
+            if key is not None:
+                known[key] = picture.keys[self._namespace, key] = run.id
+                await tx.execute("insert_run_key", self._namespace, key, run.id, request_hash(request))
+            answers.append(RunRef(id=run.id))
+        return answers
+
+    async def _known(self, tx: Tx, picture: Picture) -> dict[str, int]:
+        """The runs that earlier triggers with these keys made. Conflict if one of them asked for something else."""
+        known: dict[str, int] = {}
+        for _, request, _ in self._starts:
+            key = request.idempotency_key
+            if key is None:
+                continue
+            for run, digest in await tx.execute("run_key", self._namespace, key):
+                if digest != request_hash(request):
+                    raise Conflict(
+                        f"the idempotency key {key!r} was used by run {run} with another graph or other inputs.",
+                        code="idempotency_mismatch",
+                        place="idempotency_key",
+                        remedy="Use a new key for a new run.",
+                    )
+                known[key] = run
+        return known
+
+
+def request_hash(request: TriggerRequest) -> bytes:
+    body = {name: bytes(value).decode() for name, value in sorted(request.inputs.items())}
+    return sha256(msgspec.json.encode([request.graph, request.version, body])).digest()
+
+
+class Cancel(Verb):
+    """Ask a run to stop."""
+
+    def __init__(self, run: int) -> None:
+        self.runs = (run,)
+
+    async def decide(self, tx: Tx, picture: Picture) -> list[int]:
+        """The sessions to tell."""
+        run = picture.fold.runs[self.runs[0]]
+        picture.fold.stop(run)
+        return [row[0] for row in await tx.execute("leases_of_run", run.id) if row[0] is not None]
+
+
+class RetryRun(Verb):
+    """Make READY again what failed or was cancelled, and reopen the joins above."""
+
+    def __init__(self, run: int) -> None:
+        self.runs = (run,)
+
+    async def decide(self, tx: Tx, picture: Picture) -> RetryAnswer:
+        fold = picture.fold
+        run = fold.runs[self.runs[0]]
+        if run.state is RunState.RUNNING:
+            raise Conflict(
+                f"run {run.id} is still running.",
+                code="still_running",
+                remedy="Wait for its end, or cancel it first.",
+            )
+        tasks = await tx.task_rows("run_tasks", run.id)
+        states = {key: row.state for key, row in await tx.run_join_rows(run.id)}
+        plan = reopen(fold.graphs[run.version], run.id, tasks, states)
+        if plan.empty:
+            raise Conflict(f"run {run.id} has no failed or cancelled task to retry.", code="nothing_to_retry")
+        if plan.delete:
+            await tx.execute("delete_tasks", msgspec.json.encode([task.id for task in plan.delete]).decode())
+        kept = {task.id: await self._bodies(tx, task) for task in plan.withheld}
+        fold.reopen(run, plan, lambda task: kept[task.id])
+        return RetryAnswer(retried=len(plan.retry), fired=plan.fired)
+
+    @staticmethod
+    async def _bodies(tx: Tx, task: Task) -> list[Body]:
+        items = await tx.items_below(task.run, task.node, task.branch)
+        return [Body(item.body or NULL, item.blob) for item in items if item.key.branch == task.branch]
+
+
+class Runs:
+    """What callers do with runs."""
+
+    def __init__(
+        self,
+        store: Store,
+        namespaces: Namespaces,
+        catalog: Catalog,
+        versions: Versions,
+        batches: Batches,
+        views: Views,
+        blobs: Blobs,
+        ids: Ids,
+        hub: Hub,
+        dispatcher: Dispatcher,
+    ) -> None:
+        self._store = store
+        self._namespaces = namespaces
+        self._catalog = catalog
+        self._versions = versions
+        self._batches = batches
+        self._views = views
+        self._blobs = blobs
+        self._ids = ids
+        self._hub = hub
+        self._dispatcher = dispatcher
+
+    async def trigger(self, namespace: str, requests: Sequence[TriggerRequest]) -> list[RunRef]:
+        """Start runs, all or none; inputs are checked first."""
+        if len(requests) > MOST_RUNS:
+            raise TooLarge(f"one call triggers at most {MOST_RUNS} runs, not {len(requests)}.", code="too_many_runs")
+        starts = [await self._start(namespace, request) for request in requests]
+        number = await self._namespaces.existing(namespace)
+        answer = await self._batches.submit(Trigger(number, starts, self._ids))
+        refs: list[RunRef] = answer.value
+        return refs
+
+    async def _start(self, namespace: str, request: TriggerRequest) -> tuple[Version, TriggerRequest, bytes]:
+        version = await self._catalog.version(namespace, request.graph, request.version)
+        if not 0 <= request.priority <= 9:
+            raise Invalid(
+                f"a priority lies between 0 and 9, not {request.priority}.", code="bad_option", place="priority"
+            )
+        if request.idempotency_key is not None and (wrong := fault(request.idempotency_key)):
+            raise Invalid(wrong, code="bad_name", place="idempotency_key")
+        body = version.input_body(request.inputs)
+        if len(body) > PAYLOAD_INLINE:
+            raise TooLarge(
+                f"the inputs have {len(body)} bytes; the limit is {PAYLOAD_INLINE}.",
+                code="inputs_too_large",
+                place="inputs",
+                remedy="Pass large data as a stoker.File.",
+            )
+        return version, request, body
+
+    async def cancel(self, namespace: str, run: int) -> RunView:
+        """Ask a run to stop; runners are told at once. The answer shows it `stopping`; it ends CANCELLED."""
+        found = await self._existing(namespace, run)
+        if found.state is RunState.RUNNING:
+            answer = await self._batches.submit(Cancel(run))
+            for session in answer.value:
+                self._dispatcher.nudge(session)
+            self._hub.wake_scheduler()
+        return await self._views.run(namespace, run)
+
+    async def retry(self, namespace: str, run: int) -> RetryAnswer:
+        """Offer again what failed or was cancelled; the run goes on."""
+        await self._existing(namespace, run)
+        answer: RetryAnswer = (await self._batches.submit(RetryRun(run))).value
+        return answer
+
+    async def wait(self, namespace: str, run: int, wait_s: float) -> RunView:
+        """The run, once it has ended or the time is up."""
+        with self._hub.watching(run) as ended:  # watch before looking, so that no end is missed
+            found = await self._existing(namespace, run)
+            if found.state is RunState.RUNNING and wait_s > 0:
+                await asyncio.wait([ended], timeout=wait_s)
+        return await self._views.run(namespace, run)
+
+    async def result(self, namespace: str, run: int) -> bytes:
+        """The JSON of the graph's result. Conflict while the run goes on or if it failed; NoResult if there is none."""
+        found = await self._existing(namespace, run)
+        if found.state is not RunState.SUCCEEDED:
+            raise Conflict(
+                f"run {run} is {found.state.name} and has no result.",
+                code="no_result_yet" if found.state is RunState.RUNNING else "run_not_succeeded",
+                remedy=f"See `stoker explain run:{run}`.",
+            )
+        version = await self._store.read(lambda reader: self._versions.get(reader, found.version))
+        binding = version.graph.spec.result
+        if binding is None:
+            return NULL
+        streaming = Streaming(Reading(self._store), self._blobs, version.graph)
+        try:
+            return b"".join([chunk async for chunk in streaming.value(Place(run, TRIGGER, b""), binding)])
+        except BadPath as error:
+            raise NoResult(
+                f"run {run} SUCCEEDED without a result: {error}.",
+                remedy=f"See `stoker explain run:{run}` for what was pruned or skipped.",
+            ) from None
+
+    async def _existing(self, namespace: str, run: int) -> Run:
+        number = await self._namespaces.existing(namespace)
+        for found in await self._store.read(lambda reader: reader.runs([run])):
+            if found.namespace == number:
+                return found
+        raise NotFound(f"the namespace {namespace!r} has no run {run}.", code="no_run", place=f"runs/{run}")

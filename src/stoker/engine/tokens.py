@@ -1,0 +1,130 @@
+"""Tokens: who may do what, where, and until when. Only hashes are kept; a token is shown once."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from stoker.core.duration import SECOND, Micros
+from stoker.core.names import fault
+from stoker.core.views import TokenRequest, TokenView
+from stoker.engine.catalog import when
+from stoker.engine.engine import Caller
+from stoker.engine.ports import Clock, Dice, Row, Store, Tx
+from stoker.errors import Invalid, NotFound, Unauthorized
+
+EVERYTHING = frozenset({"read", "trigger", "run", "author", "admin"})
+KNOWN_FOR: Micros = 2 * SECOND  # how long a looked-up token is believed, so that a revocation on any server takes hold
+_PREFIX = "stk_"
+
+
+class Tokens:
+    """Finds callers by token. `root` is the server's own configured or generated token."""
+
+    def __init__(self, store: Store, clock: Clock, dice: Dice, root: str | None) -> None:
+        self._store = store
+        self._clock = clock
+        self._dice = dice
+        self._root = None if root is None else _hash(root)
+        self._seen: dict[bytes, tuple[Micros, Row]] = {}
+
+    async def caller(self, token: str) -> Caller:
+        """Who presents this token. Unauthorized if it is unknown, expired or revoked."""
+        digest = _hash(token)
+        if digest == self._root:
+            return Caller(token_id=0, name="root", scopes=EVERYTHING, namespaces=frozenset({"*"}))
+        now = self._clock.now()
+        at, row = self._seen.get(digest, (0, ()))
+        if now - at > KNOWN_FOR:
+            rows = await self._store.read(lambda reader: reader.rows("token_by_hash", digest))
+            if not rows:
+                raise Unauthorized(
+                    "this token is not known here.",
+                    remedy="Pass the server's token in STOKER_TOKEN; on its own machine it lies in <data>/token.",
+                )
+            row = rows[0]
+            self._seen[digest] = (now, row)
+        return _caller(row, now)
+
+    async def create(self, request: TokenRequest) -> TokenView:
+        """A new token; the answer alone shows it."""
+        if wrong := fault(request.name):
+            raise Invalid(wrong, code="bad_name", place="name")
+        if not request.scopes:
+            raise Invalid("a token needs at least one scope.", code="no_scope", place="scopes")
+        token = _PREFIX + urlsafe_b64encode(self._dice.token_bytes(32)).decode().rstrip("=")
+        now = self._clock.now()
+        expires = None if request.expires_in_s is None else now + int(request.expires_in_s * SECOND)
+        namespaces = request.namespaces or ["*"]
+
+        async def insert(tx: Tx) -> int:
+            lists = (_json(sorted(set(request.scopes))), _json(namespaces), _json(request.kinds))
+            ((id_,),) = await tx.execute("insert_token", request.name, _hash(token), *lists, now, expires)
+            return int(id_)
+
+        id_ = await self._store.transact(insert)
+        return TokenView(
+            id=id_,
+            name=request.name,
+            scopes=sorted(set(request.scopes)),
+            namespaces=namespaces,
+            kinds=request.kinds,
+            created_at=when(now),
+            expires_at=None if expires is None else when(expires),
+            token=token,
+        )
+
+    async def list(self) -> list[TokenView]:
+        """Every token ever made, without its secret."""
+        return [_view(row) for row in await self._store.read(lambda reader: reader.rows("tokens"))]
+
+    async def revoke(self, token_id: int) -> None:
+        """End a token now; servers that have seen it within the last 2 s learn of it then."""
+        now = self._clock.now()
+
+        async def revoke(tx: Tx) -> list[Row]:
+            return await tx.execute("revoke_token", now, token_id)
+
+        if not await self._store.transact(revoke):
+            raise NotFound(f"there is no token {token_id} to revoke.", code="no_token", place=f"tokens/{token_id}")
+        self._seen.clear()
+
+
+def _hash(token: str) -> bytes:
+    return sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+def _json(values: Any) -> str:
+    return msgspec.json.encode(values).decode()
+
+
+def _caller(row: Row, now: Micros) -> Caller:
+    id_, name, scopes, namespaces, kinds, _, expires, revoked = row
+    if revoked is not None:
+        raise Unauthorized(f"the token {name!r} was revoked.", code="token_revoked", remedy="Ask for a new one.")
+    if expires is not None and expires <= now:
+        raise Unauthorized(f"the token {name!r} has expired.", code="token_expired", remedy="Ask for a new one.")
+    return Caller(
+        token_id=id_,
+        name=name,
+        scopes=frozenset(msgspec.json.decode(scopes, type=list[str])),
+        namespaces=frozenset(msgspec.json.decode(namespaces, type=list[str])),
+        kinds=frozenset(msgspec.json.decode(kinds, type=list[str])),
+    )
+
+
+def _view(row: Row) -> TokenView:
+    id_, name, scopes, namespaces, kinds, created, expires, revoked = row
+    return TokenView(
+        id=id_,
+        name=name,
+        scopes=msgspec.json.decode(scopes, type=list[str]),
+        namespaces=msgspec.json.decode(namespaces, type=list[str]),
+        kinds=msgspec.json.decode(kinds, type=list[str]),
+        created_at=when(created),
+        expires_at=None if expires is None else when(expires),
+        revoked_at=None if revoked is None else when(revoked),
+    )

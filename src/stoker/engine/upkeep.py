@@ -1,0 +1,183 @@
+"""What time does: leases end, delays pass, attempts take too long, cancelled runs are swept.
+
+Each pass is idempotent: it looks without locks for what may be due, and the verb checks again under the lock. Any server
+may run them at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stoker.core.duration import SECOND, Micros
+from stoker.core.model import GRACE, LEASE
+from stoker.core.states import TaskState
+from stoker.engine.batch import Batches, Picture, Verb
+from stoker.engine.ports import Clock, Lease, Reader, Store, Tx
+from stoker.engine.sessions import Sessions
+
+SLICE = 500  # tasks of one pass; a full slice is followed by another pass at once
+LONGEST_SLEEP: Micros = 30 * SECOND
+CONNECTED_FOR: Micros = 60 * SECOND  # how long the row of a connected runner without leases is good for
+
+
+class Lose(Verb):
+    """Leases of sessions that were not heard of in time."""
+
+    def __init__(self, leases: Sequence[Lease]) -> None:
+        self._leases = leases
+        self.tasks = tuple(lease.task for lease in leases)
+
+    async def decide(self, tx: Tx, picture: Picture) -> None:
+        for lease in self._leases:
+            task = picture.fold.tasks[lease.task]
+            if (task.attempt, task.session) == (lease.attempt, lease.session):
+                picture.fold.lose(task)
+
+
+class Due(Verb):
+    """Delayed tasks whose time has come."""
+
+    def __init__(self, tasks: Sequence[int]) -> None:
+        self.tasks = tuple(tasks)
+
+    async def decide(self, tx: Tx, picture: Picture) -> None:
+        for task in self.tasks:
+            picture.fold.due(picture.fold.tasks[task])
+
+
+class Expire(Verb):
+    """Attempts that took longer than they may."""
+
+    def __init__(self, tasks: Sequence[int]) -> None:
+        self.tasks = tuple(tasks)
+
+    async def decide(self, tx: Tx, picture: Picture) -> None:
+        for task in self.tasks:
+            picture.fold.expire(picture.fold.tasks[task])
+
+
+class Sweep(Verb):
+    """A slice of the tasks of a stopping run."""
+
+    def __init__(self, run: int, tasks: Sequence[int]) -> None:
+        self.runs = (run,)
+        self.tasks = tuple(tasks)
+
+    async def decide(self, tx: Tx, picture: Picture) -> None:
+        fold = picture.fold
+        run = fold.runs[self.runs[0]]
+        fold.changed_runs.add(run.id)  # a run with nothing left to sweep ends here
+        for task in self.tasks:
+            if run.stopping:
+                fold.sweep(fold.tasks[task])
+
+
+class Refuse(Verb):
+    """READY tasks whose inputs cannot be bound."""
+
+    def __init__(self, refused: dict[int, str]) -> None:
+        self._refused = refused
+        self.tasks = tuple(refused)
+
+    async def decide(self, tx: Tx, picture: Picture) -> None:
+        for task, message in self._refused.items():
+            if task in picture.fold.tasks:
+                picture.fold.refuse(picture.fold.tasks[task], message)
+
+
+class Upkeep:
+    """One `tick` does what is due and says how long nothing will be."""
+
+    def __init__(self, store: Store, batches: Batches, sessions: Sessions, clock: Clock) -> None:
+        self._store = store
+        self._batches = batches
+        self._sessions = sessions
+        self._clock = clock
+        self._started = clock.now()
+
+    async def tick(self) -> Micros:
+        """One pass over everything; gives the time until the next is worth it."""
+        more = [await self.reap(), await self.due(), await self.expire(), await self.sweep()]
+        if any(more):
+            return 0
+        return await self._until_next()
+
+    async def reap(self) -> bool:
+        """Take back the leases of sessions that ended. A fresh server first gives everyone a lease length."""
+        now = self._clock.now()
+        if now < self._started + LEASE:
+            return False
+
+        async def find(reader: Reader) -> tuple[list[int], list[Lease]]:
+            expired = await reader.ids("expired_sessions", now, SLICE)
+            return expired, await reader.leases_of(expired, SLICE) if expired else []
+
+        expired, leases = await self._store.read(find)
+        if leases:
+            await self._batches.submit(Lose(leases))
+        elif expired:
+            await self._put_away(expired, now)
+        return bool(leases)
+
+    async def _put_away(self, expired: Sequence[int], now: Micros) -> None:
+        """Sessions without leases: those still connected live on, the others have ended."""
+        connected = {session.id: session for session in self._sessions.connected()}
+
+        async def put(tx: Tx) -> None:
+            for session in expired:
+                if session in connected:
+                    await tx.execute("set_until", now + CONNECTED_FOR, session)
+                else:
+                    await tx.execute("end_session", now, session)
+
+        await self._store.transact(put)
+        for session in expired:
+            if session in connected:
+                connected[session].until = now + CONNECTED_FOR
+
+    async def due(self) -> bool:
+        """Put delayed tasks into their lanes."""
+        now = self._clock.now()
+        tasks = await self._store.read(lambda reader: reader.ids("due_tasks", now, SLICE))
+        if tasks:
+            await self._batches.submit(Due(tasks))
+        return bool(tasks)
+
+    async def expire(self) -> bool:
+        """End attempts that took too long."""
+        now = self._clock.now()
+        tasks = await self._store.read(lambda reader: reader.ids("overdue_tasks", now, SLICE))
+        if tasks:
+            await self._batches.submit(Expire(tasks))
+        return bool(tasks)
+
+    async def sweep(self) -> bool:
+        """Cancel the tasks of stopping runs, slice by slice."""
+        swept = False
+        for run_id in await self._store.read(lambda reader: reader.ids("stopping_runs", SLICE)):
+            swept |= await self._sweep(run_id)
+        return swept
+
+    async def _sweep(self, run_id: int) -> bool:
+        (run,) = await self._store.read(lambda reader: reader.runs([run_id]))
+        over = self._clock.now() >= (run.cancel_at or 0) + GRACE
+        most = TaskState.LEASED if over else TaskState.READY
+        tasks = await self._store.read(lambda reader: reader.ids("sweepable", run_id, int(most), SLICE))
+        if tasks or not run.open:
+            await self._batches.submit(Sweep(run_id, tasks))
+        return bool(tasks)
+
+    async def _until_next(self) -> Micros:
+        """When the earliest thing known is due."""
+
+        async def find(reader: Reader) -> list[Micros]:
+            graces = [
+                (run.cancel_at or 0) + GRACE for run in await reader.runs(await reader.ids("stopping_runs", SLICE))
+            ]
+            return graces + await reader.ids("next_due")
+
+        now = self._clock.now()
+        earliest = min(await self._store.read(find), default=now + LONGEST_SLEEP)
+        if now < self._started + LEASE:
+            earliest = max(earliest, min(self._started + LEASE, now + SECOND))
+        return max(10_000, min(earliest - now, LONGEST_SLEEP))

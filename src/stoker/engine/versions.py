@@ -1,0 +1,137 @@
+"""Graph versions as the engine runs them: compiled, with their lanes and schema checks. Immutable, so kept in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jsonschema_rs
+import msgspec
+
+from stoker.core.compile import compile_graph
+from stoker.core.compiled import Compiled
+from stoker.core.graph import GraphSpec, KindSpec, NodeSpec
+from stoker.core.model import MAX_ITEMS
+from stoker.core.values import MAX_DEPTH, encode, too_deep
+from stoker.engine.ports import Reader
+from stoker.errors import Invalid, Problem
+
+_ANYTHING: tuple[dict[str, Any], ...] = ({}, {"title": ""})
+_decode = msgspec.json.Decoder().decode
+
+
+class Schema:
+    """A compiled JSON Schema. One that allows everything costs nothing."""
+
+    def __init__(self, schema: dict[str, Any]) -> None:
+        self._validator = None if schema in _ANYTHING else jsonschema_rs.validator_for(schema, retriever=_refuse)
+
+    def fault(self, body: bytes) -> str | None:
+        """What is wrong with a JSON value and where; None if nothing is."""
+        if too_deep(body):
+            return f"the value nests deeper than {MAX_DEPTH} levels"
+        if self._validator is None:
+            return None
+        value = _decode(body)
+        if self._validator.is_valid(value):
+            return None
+        error = next(iter(self._validator.iter_errors(value)))
+        path = "$" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.instance_path)
+        return f"{error.message} at {path}"
+
+
+def _refuse(uri: str) -> Any:
+    raise ValueError(f"the schema refers to {uri!r}, outside of itself")
+
+
+def check_schemas(kinds: Sequence[KindSpec]) -> None:
+    """Refuse kinds whose schemas are not schemas."""
+    problems = []
+    for kind in kinds:
+        for side, schema in (("input", kind.input), ("output", kind.output)):
+            try:
+                Schema(schema)
+            except (ValueError, jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
+                message = f"it is not a JSON Schema: {error}"
+                problems.append(Problem(code="bad_schema", place=f"kind {kind.name!r}, {side}", message=message))
+    if problems:
+        raise Invalid("some kinds have schemas that cannot be used", code="bad_schema", problems=problems)
+
+
+class Version:
+    """One graph version, ready to run."""
+
+    def __init__(self, id_: int, namespace: int, number: int, graph: Compiled) -> None:
+        self.id = id_
+        self.namespace = namespace
+        self.number = number
+        self.graph = graph
+        self.inputs = {name: Schema(spec.schema) for name, spec in graph.spec.inputs.items()}
+        self.outputs = [Schema(node.kind.output) for node in graph.nodes]
+
+    def input_body(self, given: dict[str, msgspec.Raw]) -> bytes:
+        """The run's inputs as they are kept: given ones checked, defaults filled in. Invalid lists every fault."""
+        problems = [
+            Problem(code="unknown_input", place=f"inputs.{name}", message="the graph has no such input.")
+            for name in given.keys() - self.inputs.keys()
+        ]
+        body: dict[str, Any] = {}
+        for name, spec in self.graph.spec.inputs.items():
+            if name in given:
+                if fault := self.inputs[name].fault(bytes(given[name])):
+                    problems.append(Problem(code="invalid_input", place=f"inputs.{name}", message=f"{fault}."))
+                body[name] = given[name]
+            elif spec.required:
+                problems.append(Problem(code="missing_input", place=f"inputs.{name}", message="it is required."))
+            else:
+                body[name] = spec.default
+        if problems:
+            message = f"the inputs of {self.graph.spec.name!r} are not what it takes"
+            raise Invalid(message, code="invalid_input", problems=problems)
+        return encode(body) if body else b""
+
+    def output_fault(self, node: int, bodies: Sequence[bytes]) -> str | None:
+        """What is wrong with the items of a task; None if nothing is."""
+        if len(bodies) > MAX_ITEMS:
+            return f"a report has at most {MAX_ITEMS} items, not {len(bodies)}"
+        check = self.outputs[node].fault
+        for body in bodies:
+            if fault := check(body):
+                return fault
+        return None
+
+
+class Versions:
+    """All versions used since the start, by id."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, Version] = {}
+
+    def add(self, version: Version) -> Version:
+        self._known[version.id] = version
+        return version
+
+    def known(self, version: int) -> Version | None:
+        return self._known.get(version)
+
+    async def get(self, reader: Reader, version: int) -> Version:
+        """The version; read and compiled at first use."""
+        found = self._known.get(version)
+        if found is None:
+            row = await reader.version(version)
+            assert row is not None, f"a run names the graph version {version}, which does not exist"
+            spec = msgspec.json.decode(row.spec, type=GraphSpec)
+            kinds = {kind.name: kind for kind in msgspec.json.decode(row.kinds, type=list[KindSpec])}
+            lanes = await lanes_of(reader, row.namespace, spec)
+            found = self.add(Version(version, row.namespace, row.number, compile_graph(spec, kinds, lanes)))
+        return found
+
+
+async def lanes_of(reader: Reader, namespace: int, spec: GraphSpec) -> dict[str, int]:
+    """The lane of each node: tasks of one kind with the same requirements stand in one queue."""
+    known = {(kind, requires): id_ for id_, owner, kind, requires in await reader.rows("lanes") if owner == namespace}
+    return {node.name: known[lane_key(node)] for node in spec.nodes if lane_key(node) in known}
+
+
+def lane_key(node: NodeSpec) -> tuple[str, str]:
+    return node.kind, msgspec.json.encode(node.requires, order="sorted").decode()

@@ -1,0 +1,97 @@
+"""Rows to values and back. The order of columns is the order of the fields of `Task`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from stoker.core.model import ItemKey, JoinKey, JoinRow, NewItem, Run, StoredItem, Task
+from stoker.core.states import RunState, TaskState, Verb
+
+_STATES = {int(state): state for state in TaskState}
+_VERBS = {int(verb): verb for verb in Verb}
+_RUN_STATES = {int(state): state for state in RunState}
+
+Row = Sequence[Any]
+
+
+def task(row: Row) -> Task:
+    (
+        id_, run_, node, branch, generation, state, attempt, failures, losses, priority, lane, order_at, due_at,
+        parent, element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at,
+    ) = row  # fmt: skip
+    return Task(
+        id_, run_, node, branch, generation, _STATES[state], attempt, failures, losses, priority, lane, order_at, due_at,
+        parent, element, session, answer, deadline, _VERBS[ended], bool(withheld), code, created_at, claimed_at,
+        settled_at,
+    )  # fmt: skip
+
+
+def of_new_task(value: Task) -> Row:
+    return (
+        value.id, value.run, value.node, value.branch, value.generation, int(value.state), value.attempt,
+        value.failures, value.losses, value.priority, value.lane, value.order_at, value.due_at, value.parent,
+        value.element, value.session, value.answer, value.deadline, int(value.ended), value.withheld, value.code,
+        value.created_at, value.claimed_at, value.settled_at,
+    )  # fmt: skip
+
+
+def of_changed_task(value: Task, was: Task) -> Row:
+    return (
+        int(value.state), value.attempt, value.failures, value.losses, value.order_at, value.due_at, value.session,
+        value.answer, value.deadline, int(value.ended), value.withheld, value.code, value.claimed_at, value.settled_at,
+        value.id, int(was.state), was.attempt,
+    )  # fmt: skip
+
+
+def run(row: Row) -> Run:
+    (id_, namespace, version, state, stopping, priority, last, open_, tasks, failed, created, ended, cancel) = row
+    return Run(
+        id=id_,
+        namespace=namespace,
+        version=version,
+        state=_RUN_STATES[state],
+        stopping=bool(stopping),
+        priority=priority,
+        last_order_at=last,
+        open=open_,
+        tasks=tasks,
+        failed=failed,
+        created_at=created,
+        ended_at=ended,
+        cancel_at=cancel,
+    )
+
+
+def of_new_run(value: Run) -> Row:
+    return (
+        value.id, value.namespace, value.version, int(value.state), value.stopping, value.priority,
+        value.last_order_at, value.open, value.tasks, value.failed, value.created_at, value.ended_at, value.cancel_at,
+    )  # fmt: skip
+
+
+def of_changed_run(value: Run) -> Row:
+    return (
+        int(value.state), value.stopping, value.last_order_at, value.open, value.tasks, value.failed, value.ended_at,
+        value.cancel_at, value.id,
+    )  # fmt: skip
+
+
+def join_row(row: Row) -> tuple[JoinKey, JoinRow]:
+    run_, node, branch, open_, members, arrived, empty, failed, state = row
+    return JoinKey(run_, node, branch), JoinRow(
+        open=open_, members=members, arrived=arrived, empty=empty, failed=failed, state=state
+    )
+
+
+def of_join_row(key: JoinKey, row: JoinRow) -> Row:
+    return (*key, row.open, row.members, row.arrived, row.empty, row.failed, row.state)
+
+
+def item(row: Row) -> StoredItem:
+    run_, node, branch, number, size, body, blob = row
+    return StoredItem(key=ItemKey(run_, node, branch, number), size=size, body=body, blob=blob)
+
+
+def of_item(value: NewItem) -> Row:
+    return (*value.key, len(value.body), None if value.blob else value.body, value.blob)

@@ -1,0 +1,68 @@
+-- Namespaces, kinds, graph versions, lanes, artifacts, tokens.
+
+-- name: namespaces
+SELECT id, name FROM namespace;
+
+-- name: insert_namespace
+INSERT INTO namespace (name) VALUES (:name) ON CONFLICT (name) DO NOTHING;
+
+-- name: kinds
+SELECT spec FROM kind WHERE namespace = :namespace ORDER BY name;
+
+-- name: put_kind
+INSERT INTO kind (namespace, name, spec, updated_at) VALUES (:namespace, :name, :spec, :now)
+ON CONFLICT (namespace, name) DO UPDATE SET spec = excluded.spec, updated_at = excluded.updated_at;
+
+-- name: latest_version
+SELECT id, number, hash, created_at FROM version
+WHERE namespace = :namespace AND graph = :graph ORDER BY number DESC LIMIT 1;
+
+-- name: version_by_number
+SELECT id, number, hash, created_at, spec FROM version
+WHERE namespace = :namespace AND graph = :graph AND number = :number;
+
+-- name: version
+SELECT namespace, graph, number, spec, kinds FROM version WHERE id = :id;
+
+-- name: version_names
+SELECT id, graph, number FROM version WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- name: insert_version
+INSERT INTO version (namespace, graph, number, hash, spec, kinds, created_at)
+VALUES (:namespace, :graph, :number, :hash, :spec, :kinds, :now)
+RETURNING id;
+
+-- name: graphs
+-- The newest version of each graph, by name.
+SELECT graph, number, hash, created_at FROM version AS v
+WHERE namespace = :namespace AND graph > :after
+  AND number = (SELECT MAX(number) FROM version WHERE namespace = v.namespace AND graph = v.graph)
+ORDER BY graph LIMIT :limit;
+
+-- name: put_lane
+INSERT INTO lane (namespace, kind, requires) VALUES (:namespace, :kind, :requires)
+ON CONFLICT (namespace, kind, requires) DO NOTHING;
+
+-- name: lanes
+SELECT id, namespace, kind, requires FROM lane;
+
+-- name: insert_artifact
+INSERT INTO artifact (id, namespace, name, media_type, size, sha256, blob, created_at)
+VALUES (:id, :namespace, :name, :media_type, :size, :sha256, :blob, :now);
+
+-- name: artifact
+SELECT id, name, media_type, size, sha256, blob, created_at FROM artifact
+WHERE id = :id AND namespace = :namespace;
+
+-- name: insert_token
+INSERT INTO token (name, hash, scopes, namespaces, kinds, created_at, expires_at)
+VALUES (:name, :hash, :scopes, :namespaces, :kinds, :now, :expires_at) RETURNING id;
+
+-- name: token_by_hash
+SELECT id, name, scopes, namespaces, kinds, created_at, expires_at, revoked_at FROM token WHERE hash = :hash;
+
+-- name: tokens
+SELECT id, name, scopes, namespaces, kinds, created_at, expires_at, revoked_at FROM token ORDER BY id;
+
+-- name: revoke_token
+UPDATE token SET revoked_at = :now WHERE id = :id AND revoked_at IS NULL RETURNING id;

@@ -1,0 +1,58 @@
+-- What the scheduler's ticks look for. They pick ids without locks; the verbs guard what they then do.
+
+-- name: expired_sessions
+SELECT id FROM session WHERE until < :now AND ended_at IS NULL ORDER BY until LIMIT :limit;
+
+-- name: leases_of
+-- The attempts that sessions hold: task, attempt, session, answer.
+SELECT id, attempt, session, answer FROM task
+WHERE state = 2 AND session IN (SELECT value FROM json_each(:sessions)) LIMIT :limit;
+
+-- name: leases_of_run
+SELECT DISTINCT session FROM task WHERE run = :run AND state = 2;
+
+-- name: due_tasks
+SELECT id FROM task WHERE state = 1 AND due_at IS NOT NULL AND due_at <= :now ORDER BY due_at LIMIT :limit;
+
+-- name: overdue_tasks
+SELECT id FROM task WHERE state = 2 AND deadline IS NOT NULL AND deadline <= :now ORDER BY deadline LIMIT :limit;
+
+-- name: stopping_runs
+SELECT id FROM run WHERE stopping = 1 AND ended_at IS NULL ORDER BY id LIMIT :limit;
+
+-- name: sweepable
+-- Tasks of a stopping run: READY ones first, LEASED ones only when the grace is over.
+SELECT id FROM task WHERE run = :run AND state <= :most ORDER BY state LIMIT :limit;
+
+-- name: next_due
+-- The earliest time at which a tick has something to do.
+SELECT MIN(at) FROM (
+    SELECT MIN(due_at) AS at FROM task WHERE state = 1 AND due_at IS NOT NULL
+    UNION ALL SELECT MIN(deadline) FROM task WHERE state = 2 AND deadline IS NOT NULL
+    UNION ALL SELECT MIN(until) FROM session WHERE ended_at IS NULL
+);
+
+-- name: insert_session
+INSERT INTO session (id, namespace, secret, info, started_at, until) VALUES
+    (:id, :namespace, :secret, :info, :started_at, :until);
+
+-- name: session_by_secret
+SELECT id, namespace, info, until, ended_at FROM session WHERE secret = :secret;
+
+-- name: update_session_info
+UPDATE session SET info = :info, ended_at = NULL WHERE id = :id;
+
+-- name: set_until
+UPDATE session SET until = :until, ended_at = NULL WHERE id = :id;
+
+-- name: end_session
+UPDATE session SET ended_at = :now WHERE id = :id;
+
+-- name: take_ids
+-- Reserve a block of a sequence; gives its end.
+INSERT INTO sequence (name, next) VALUES (:name, 1 + :count)
+ON CONFLICT (name) DO UPDATE SET next = sequence.next + :count
+RETURNING next;
+
+-- name: give_back_ids
+UPDATE sequence SET next = :next WHERE name = :name AND next = :end;

@@ -1,0 +1,87 @@
+-- What people ask: read-only, keyset paged.
+
+-- name: run_page
+-- Newest first, below a cursor; state and version filters are optional (NULL).
+SELECT id, namespace, version, state, stopping, priority, last_order_at, open, tasks, failed, created_at, ended_at,
+       cancel_at
+FROM run
+WHERE namespace = :namespace AND (created_at, id) < (:before_at, :before_id)
+  AND (:state IS NULL OR state = :state)
+  AND (:graph IS NULL OR version IN (SELECT id FROM version WHERE namespace = :namespace AND graph = :graph))
+ORDER BY created_at DESC, id DESC LIMIT :limit;
+
+-- name: task_page
+SELECT id, run, node, branch, generation, state, attempt, failures, losses, priority, lane, order_at, due_at, parent,
+       element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at
+FROM task
+WHERE run = :run AND (node, branch) > (:after_node, :after_branch)
+  AND (:state IS NULL OR state = :state) AND (:node IS NULL OR node = :node)
+ORDER BY node, branch LIMIT :limit;
+
+-- name: run_tasks
+-- Every task of a run.
+SELECT id, run, node, branch, generation, state, attempt, failures, losses, priority, lane, order_at, due_at, parent,
+       element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at
+FROM task WHERE run = :run ORDER BY node, branch;
+
+-- name: run_join_rows
+SELECT run, node, branch, open, members, arrived, empty, failed, state FROM join_row WHERE run = :run;
+
+-- name: delete_tasks
+DELETE FROM task WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- name: node_counts
+SELECT node, created, succeeded, failed, pruned, cancelled, skipped FROM node_count WHERE run = :run;
+
+-- name: live_counts
+SELECT node, state, COUNT(*) FROM task WHERE run = :run AND state <= 2 GROUP BY node, state;
+
+-- name: single_tasks
+-- The states of nodes that have at most one task: those at the root of the branch.
+SELECT node, state FROM task WHERE run = :run AND branch = :root AND node IN (SELECT value FROM json_each(:nodes));
+
+-- name: run_progress
+SELECT t.node, AVG(COALESCE(p.fraction, 0)), MAX(p.message) FROM task AS t JOIN progress AS p ON p.task = t.id
+WHERE t.run = :run AND t.state = 2 AND p.attempt = t.attempt GROUP BY t.node;
+
+-- name: task_progress
+SELECT attempt, fraction, message FROM progress WHERE task = :task;
+
+-- name: run_causes
+-- The first failures that settled their task.
+SELECT t.id, t.node, t.branch, t.attempt, t.code, a.code, a.message, a.type, a.traceback
+FROM task AS t
+LEFT JOIN attempt AS a ON a.id = (SELECT MAX(id) FROM attempt WHERE task = t.id AND attempt = t.attempt)
+WHERE t.run = :run AND t.state = 4
+ORDER BY t.settled_at, t.id LIMIT :limit;
+
+-- name: attempts
+SELECT attempt, outcome, code, message, type, traceback, session, started_at, ended_at FROM attempt
+WHERE task = :task ORDER BY id;
+
+-- name: last_attempt
+SELECT attempt, outcome, code, message, type, traceback, session, started_at, ended_at FROM attempt
+WHERE task = :task ORDER BY id DESC LIMIT 1;
+
+-- name: run_logs
+SELECT l.id, l.task, t.node, t.branch, l.attempt, l.stream, l.at, l.text FROM log AS l JOIN task AS t ON t.id = l.task
+WHERE l.run = :run AND l.id > :after ORDER BY l.id LIMIT :limit;
+
+-- name: task_logs
+SELECT l.id, l.task, t.node, t.branch, l.attempt, l.stream, l.at, l.text FROM log AS l JOIN task AS t ON t.id = l.task
+WHERE l.task = :task AND l.id > :after ORDER BY l.id LIMIT :limit;
+
+-- name: session_infos
+SELECT id, info FROM session WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- name: sessions
+SELECT s.id, s.info, s.started_at, s.until,
+       (SELECT COUNT(*) FROM task WHERE session = s.id AND state = 2)
+FROM session AS s WHERE s.namespace = :namespace AND s.ended_at IS NULL ORDER BY s.id;
+
+-- name: run_key_of
+SELECT name FROM run_key WHERE run = :run;
+
+-- name: lane_ahead
+-- How many READY tasks stand before a place in a lane.
+SELECT COUNT(*) FROM task WHERE lane = :lane AND state = 1 AND due_at IS NULL AND order_at < :order_at;

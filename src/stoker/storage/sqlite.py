@@ -1,0 +1,301 @@
+"""SQLite: one writer thread with its own connection, and reader threads that never block it.
+
+A transaction is a coroutine that never suspends, so the writer steps it to its end between BEGIN IMMEDIATE and COMMIT.
+WAL with synchronous=FULL: when `transact` returns, the write survives a power cut.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import apsw
+import msgspec
+
+from stoker.core.branch import END
+from stoker.core.decide import Fold
+from stoker.core.model import ItemKey, JoinKey, JoinRow, Run, StoredItem, Task
+from stoker.engine.ports import (
+    GuardFailed,
+    Lease,
+    LogRow,
+    ProgressRow,
+    Reader,
+    Row,
+    SessionRow,
+    Tx,
+    VersionRow,
+)
+from stoker.errors import Unavailable
+from stoker.storage import migrate, queries, rows
+
+T = TypeVar("T")
+SQL = queries.load("hot", "ticks", "catalog", "views")
+READERS = 2
+
+_CONNECTION_LOST = (apsw.FullError, apsw.IOError, apsw.NoMemError, apsw.CorruptError, apsw.NotADBError)
+_json = msgspec.json.Encoder().encode
+
+
+def _ids(values: Iterable[int]) -> str:
+    return _json(list(values)).decode()
+
+
+class SqliteReader:
+    """Questions on one connection."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self.statements = 0
+
+    def _all(self, name: str, *parameters: Any) -> list[Any]:
+        self.statements += 1
+        return list(self._connection.execute(SQL[name], parameters))
+
+    def _each(self, name: str, bound: Sequence[Row]) -> list[Any]:
+        self.statements += 1
+        return list(self._connection.executemany(SQL[name], bound))
+
+    async def rows(self, query: str, *parameters: Any) -> list[Row]:
+        return self._all(query, *parameters)
+
+    async def ids(self, query: str, *parameters: Any) -> list[int]:
+        return [row[0] for row in self._all(query, *parameters) if row[0] is not None]
+
+    async def tasks(self, ids: Iterable[int]) -> list[Task]:
+        return [rows.task(row) for row in self._all("tasks", _ids(ids))]
+
+    async def task_rows(self, query: str, *parameters: Any) -> list[Task]:
+        return [rows.task(row) for row in self._all(query, *parameters)]
+
+    async def runs(self, ids: Iterable[int]) -> list[Run]:
+        return [rows.run(row) for row in self._all("runs", _ids(ids))]
+
+    async def run_rows(self, query: str, *parameters: Any) -> list[Run]:
+        return [rows.run(row) for row in self._all(query, *parameters)]
+
+    async def join_rows(self, keys: Iterable[JoinKey]) -> list[tuple[JoinKey, JoinRow]]:
+        return [rows.join_row(row) for row in self._each("join_row", list(keys))]
+
+    async def run_join_rows(self, run: int) -> list[tuple[JoinKey, JoinRow]]:
+        return [rows.join_row(row) for row in self._all("run_join_rows", run)]
+
+    async def items(self, keys: Iterable[ItemKey]) -> list[StoredItem]:
+        return [rows.item(row) for row in self._each("item", list(keys))]
+
+    async def items_below(self, run: int, node: int, prefix: bytes) -> list[StoredItem]:
+        return [rows.item(row) for row in self._all("items_below", run, node, prefix, prefix + END)]
+
+    async def size_below(self, run: int, node: int, prefix: bytes) -> tuple[int, int]:
+        ((size, count),) = self._all("size_below", run, node, prefix, prefix + END)
+        return size, count
+
+    async def run_inputs(self, runs: Iterable[int]) -> dict[int, bytes]:
+        return dict(self._all("run_inputs", _ids(runs)))
+
+    async def version(self, version: int) -> VersionRow | None:
+        for row in self._all("version", version):
+            return VersionRow(version, *row)
+        return None
+
+    async def session(self, secret: bytes) -> SessionRow | None:
+        for row in self._all("session_by_secret", secret):
+            return SessionRow(*row)
+        return None
+
+    async def leases_of(self, sessions: Iterable[int], limit: int) -> list[Lease]:
+        return [Lease(*row) for row in self._all("leases_of", _ids(sessions), limit)]
+
+
+class SqliteTx(SqliteReader):
+    """One transaction that writes."""
+
+    async def execute(self, query: str, *parameters: Any) -> list[Row]:
+        return self._all(query, *parameters)
+
+    async def claimable(self, lanes: Sequence[int], limit: int) -> list[Task]:
+        return [rows.task(row) for row in self._all("claimable", _ids(lanes), limit)]
+
+    async def write(self, fold: Fold) -> None:
+        new_runs = [run for run in fold.runs.values() if run.id in fold.new_runs]
+        changed_runs = [fold.runs[run] for run in fold.changed_runs if run not in fold.new_runs]
+        new_tasks = [task for task in fold.tasks.values() if task.id not in fold.loaded]
+        changed = [(task, was) for was in fold.loaded.values() if (task := fold.tasks[was.id]) is not was]
+        self._put("insert_run", [rows.of_new_run(run) for run in new_runs])
+        self._put("insert_run_input", list(fold.new_inputs.items()))
+        self._guarded("update_run", [rows.of_changed_run(run) for run in changed_runs])
+        self._put("insert_task", [rows.of_new_task(task) for task in new_tasks])
+        self._guarded("update_task", [rows.of_changed_task(task, was) for task, was in changed])
+        await self.write_items(fold)
+        self._put("put_join_row", [rows.of_join_row(key, fold.rows[key]) for key in fold.changed_rows])
+        self._put("add_counts", [(run, node, *counts) for (run, node), counts in fold.counts.items()])
+        self._put("insert_attempt", [msgspec.structs.astuple(ended) for ended in fold.history])
+
+    async def write_items(self, fold: Fold) -> None:
+        items, fold.items = fold.items, []
+        self._put("insert_item", [rows.of_item(item) for item in items])
+
+    async def put_progress(self, rows: Sequence[ProgressRow]) -> None:
+        self._put("put_progress", rows)
+
+    async def insert_logs(self, rows: Sequence[LogRow]) -> None:
+        self._put("insert_log", rows)
+
+    def _put(self, name: str, bound: Sequence[Row]) -> None:
+        if bound:
+            self.statements += 1
+            self._connection.executemany(SQL[name], bound)
+
+    def _guarded(self, name: str, bound: Sequence[Row]) -> None:
+        before = self._connection.total_changes()
+        self._put(name, bound)
+        if self._connection.total_changes() - before != len(bound):
+            raise GuardFailed(name)
+
+
+class Sqlite:
+    """The store of one SQLite file. `durable=False` skips fsync, for data that is thrown away."""
+
+    def __init__(self, path: Path, *, durable: bool = True) -> None:
+        self.path = path
+        self.durable = durable
+        self.statements = 0
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="stoker-writer")
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="stoker-reader")
+        self._connection: apsw.Connection | None = None
+        self._local = threading.local()
+        self._opened: list[apsw.Connection] = []
+
+    async def open(self) -> None:
+        """Create or migrate the file. Unavailable if it cannot be opened, or is newer than this code."""
+        await self._in_writer(self._migrate)
+
+    def _migrate(self) -> None:
+        connection = self._writing()
+        with _translated(self.path):
+            migrate.apply(connection, self.path)
+
+    async def transact(self, work: Callable[[Tx], Awaitable[T]]) -> T:
+        return await self._in_writer(lambda: self._transact(work))
+
+    async def read(self, work: Callable[[Reader], Awaitable[T]]) -> T:
+        def reading() -> T:
+            with _translated(self.path):
+                return _finish(work(cast("Reader", SqliteReader(self._reading()))))
+
+        return await asyncio.get_running_loop().run_in_executor(self._readers, reading)
+
+    async def take_ids(self, sequence: str, count: int) -> range:
+        async def take(tx: Tx) -> range:
+            ((end,),) = await tx.execute("take_ids", sequence, count)
+            return range(end - count, end)
+
+        return await self.transact(take)
+
+    async def give_back_ids(self, sequence: str, rest: range) -> None:
+        async def give(tx: Tx) -> None:
+            await tx.execute("give_back_ids", rest.start, sequence, rest.stop)
+
+        await self.transact(give)
+
+    async def close(self) -> None:
+        await self._in_writer(self._drop)
+        self._writer.shutdown()
+        self._readers.shutdown()
+        for connection in self._opened:
+            connection.close()
+
+    async def _in_writer(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._writer, work)
+
+    def _transact(self, work: Callable[[Tx], Awaitable[T]]) -> T:
+        with _translated(self.path):
+            connection = self._writing()
+            tx = SqliteTx(connection)
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                result = _finish(work(cast("Tx", tx)))
+                connection.execute("COMMIT")
+            except _CONNECTION_LOST:
+                self._drop()  # after a failed write or fsync nothing on this connection can be trusted
+                raise
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            finally:
+                self.statements += tx.statements
+            return result
+
+    def _writing(self) -> apsw.Connection:
+        if self._connection is None:
+            with _translated(self.path):
+                self._connection = self._connect(apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
+        return self._connection
+
+    def _reading(self) -> apsw.Connection:
+        connection: apsw.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = self._connect(apsw.SQLITE_OPEN_READWRITE)
+            self._opened.append(connection)
+            connection.execute("PRAGMA query_only=1")
+        return connection
+
+    def _connect(self, flags: int) -> apsw.Connection:
+        connection = apsw.Connection(str(self.path), flags=flags, statementcachesize=200)
+        connection.set_busy_timeout(5_000)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute(f"PRAGMA synchronous={'FULL' if self.durable else 'OFF'}")
+        connection.execute("PRAGMA cache_size=-32000")
+        connection.execute("PRAGMA wal_autocheckpoint=4000")
+        connection.execute("PRAGMA mmap_size=0")
+        return connection
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
+def _finish(work: Awaitable[T]) -> T:
+    """Step a coroutine that never suspends."""
+    coroutine = cast("Coroutine[Any, Any, T]", work)
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return cast("T", end.value)
+    coroutine.close()
+    raise RuntimeError("a transaction waited for something other than its store")
+
+
+_REMEDY: dict[type[apsw.Error], str] = {
+    apsw.FullError: "Free space on that disk; nothing of this request was written.",
+    apsw.IOError: "Check the disk and its mount; nothing of this request was written.",
+    apsw.ReadOnlyError: "Make the file and its folder writable for this user.",
+    apsw.CantOpenError: "Make the folder exist and be writable for this user, or name another with --data.",
+    apsw.BusyError: "Another program holds a lock on the file; end it, or name another folder with --data.",
+    apsw.NotADBError: "Move the file away, or name another folder with --data.",
+    apsw.CorruptError: "Restore it from a backup; `sqlite3 FILE .recover` may save what is left.",
+    apsw.NoMemError: "The machine is out of memory.",
+    apsw.PermissionsError: "Make the file writable for this user.",
+}
+
+
+class _translated:
+    """The driver's errors in our words: what cannot be done now is Unavailable."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        for found, remedy in _REMEDY.items():
+            if isinstance(error, found):
+                message = f"the database cannot be used: {error or found.__name__}."
+                raise Unavailable(message, code="database", place=str(self.path), remedy=remedy) from error
