@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from api.conftest import ROOT, Served, serving
 from api.fake import SESSION, FakeEngine
@@ -113,6 +116,8 @@ async def test_json_of_the_deepest_allowed_nesting_is_taken(served: Served) -> N
         (b'["\\"' + b"[" * 200 + b'"]', False),
         (b'["\\\\",' + b"[" * 64 + b"]" * 64 + b"]", True),
         (b"[" + b",".join([b"[[{}]]"] * 1_000) + b"]", False),
+        (b'["[","]","",' + b'"\\\\","\\"[",' * 70 + b"1]", False),
+        (b'["]",' * 65 + b"1" + b"]" * 65, True),
         (b"[" + b"[],[" * 70 + b"]" * 71, True),
     ],
 )
@@ -121,10 +126,25 @@ def test_depth_counts_brackets_outside_strings(body: bytes, deep: bool) -> None:
     assert deeper_than_allowed(body) is deep
 
 
+TEXT = st.text('[]{}"\\\\a')
+JSON = st.recursive(st.none() | TEXT, lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner))
+
+
+def depth_of(value: Any) -> int:
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if children is None else 1 + max(map(depth_of, children), default=0)
+
+
+@given(JSON, st.integers(0, 66))
+def test_depth_agrees_with_counting_by_hand(value: Any, around: int) -> None:
+    for _ in range(around):
+        value = [value]
+    padded = [value, *([[]] * 70)]  # more brackets than the shortcut for small bodies lets pass
+    assert deeper_than_allowed(msgspec.json.encode(padded)) is (depth_of(padded) > 64)
+
+
 async def test_a_body_over_the_limit_is_refused_before_it_is_sent(served: Served) -> None:
     """The client announces more than it ever sends, and is answered all the same."""
-    import asyncio
-
     reader, writer = await asyncio.open_connection("127.0.0.1", int(served.url.rpartition(":")[2]))
     head = f"POST {TRIGGER} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer all\r\nContent-Length: {MAX_BODY + 1}\r\n\r\n"
     writer.write(head.encode())

@@ -15,9 +15,10 @@ from stoker.errors import Invalid, TooLarge, Unavailable
 
 MAX_DEPTH = 64
 
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_ESCAPE = re.compile(rb"\\.", re.DOTALL)
+_STRING = re.compile(rb'"[^"]*"')
 _AS_BRACKETS = bytes.maketrans(b"{}", b"[]")
-_NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
+_REST = bytes(byte for byte in range(256) if byte not in b'"[]{}')
 _TOO_DEEP = b"[" * (MAX_DEPTH + 1)
 
 
@@ -74,7 +75,7 @@ def deeper_than_allowed(body: bytes) -> bool:
     """Whether valid JSON nests deeper than MAX_DEPTH. Runs in C: each round strips the innermost level."""
     if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
         return False
-    brackets = _STRING.sub(b"", body).translate(_AS_BRACKETS, _NOT_BRACKETS)
+    brackets = _brackets(body)
     for _ in range(MAX_DEPTH):
         if _TOO_DEEP in brackets:
             return True
@@ -82,6 +83,13 @@ def deeper_than_allowed(body: bytes) -> bool:
         if not brackets:
             return False
     return True
+
+
+def _brackets(body: bytes) -> bytes:
+    """The brackets outside strings. Two neighbouring quotes cancel out, whichever they are: what is quoted stays so."""
+    unescaped = _ESCAPE.sub(b"", body) if b"\\" in body else body
+    marks = unescaped.translate(_AS_BRACKETS, _REST).replace(b'""', b"")
+    return _STRING.sub(b"", marks) if b'"' in marks else marks
 
 
 def _too_large(size: str) -> TooLarge:
