@@ -90,6 +90,7 @@ class _Pass:
         self.outputs: dict[int, Leaf] = {}  # by call
         self.elements: dict[tuple[int, str], Leaf] = {}  # by region and parameter
         self.opened: dict[Key, Scope] = {}
+        self.packs = 0
         self.site = ""
 
     def run(self) -> GraphSpec:
@@ -198,6 +199,7 @@ class _Pass:
                 leaf = self._source(source, region)
                 if encloses(caller, leaf.point.scope):
                     return self._by_edge(leaf)
+                self._check_reachable([leaf.point], caller, "each")
                 over = self._bound(leaf, caller)
                 return self._by_list(caller, over, (id(leaf.point), leaf.path))
             case Const() | Input():
@@ -335,7 +337,7 @@ class _Pass:
         name = call.template.name
         at, inner, near, _ = _split(points(*args.values()), scope)
         over, way = self._listing(inner[0], at)
-        fire, up = self._join([*near, *way], at, call.policy)
+        fire, up = self._join([*way, *near], at, call.policy)
         optional = _optional(fire, up)
 
         def bound(leaf: Leaf) -> Binding:
@@ -378,11 +380,12 @@ class _Pass:
         self, fields: dict[str, Leaf], scope: Scope, name: str, over: Binding | None = None, way: Sequence[Point] = ()
     ) -> Point:
         """One inline node whose item is an object of handles: its own expand goes over a list of just that object."""
-        fire, up = self._way([*(leaf.point for leaf in fields.values()), *way], scope)
+        fire, up = self._way([*way, *(leaf.point for leaf in fields.values())], scope)
         whole = {key: self._bound(leaf, scope) for key, leaf in fields.items()}
         if over is not None:
             whole["each"] = over
-        node = self.names.item(("pack", name, scope.key, tuple(whole)), name)
+        self.packs += 1
+        node = self.names.item(("pack", self.packs), name)
         one = Expand(over=ListOf(items=(ObjectOf(fields=whole),)))
         self._emit(_item(node, fire, one, Element(of=node)))
         own = Scope(scope, f"each element of {node}", key=("own", node))
@@ -467,7 +470,7 @@ class _Pass:
         origin = point.scope.origin if point is point.scope.start else None
         if isinstance(origin, ByItems):
             return Ref(node=origin.source.name, path=leaf.path, many=many, optional=may_lack)
-        if point.name or many:
+        if point.name or many or _hidden(point.scope, scope):
             return Ref(node=self._real(point), path=leaf.path, many=many, optional=may_lack)
         return self._element(point.scope, leaf)
 
@@ -494,6 +497,16 @@ def _optional(fire: Each | Join, anchor: Point | None) -> Optional | None:
     if not isinstance(fire, Join) or fire.policy != "all_done":
         return None
     return lambda point: not above(point, anchor)
+
+
+def _hidden(outer: Scope, inner: Scope) -> bool:
+    """Whether `Element(of=carrier)` would mean a nearer element: of an edge out of the carrier."""
+    at: Scope | None = inner
+    while at is not None and at is not outer:
+        if isinstance(at.origin, ByEdge) and at.origin.source.name == outer.carrier:
+            return True
+        at = at.parent
+    return False
 
 
 def _strangers(found: Sequence[Point], scope: Scope) -> list[Point]:
