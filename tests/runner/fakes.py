@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import inspect
 import threading
@@ -39,6 +40,7 @@ class FakeNode:
     """A node by hand: no schemas, the arguments are the inputs; a function that takes `task` gets its context."""
 
     def __init__(self, function: Callable[..., Any], *, name: str | None = None, isolation: bool = False) -> None:
+        functools.update_wrapper(self, function)
         self.function = function
         self.kind = KindSpec(name=name or function.__name__)
         self.isolation = isolation

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from stoker.authoring.dump import plain, to_json
 from stoker.authoring.file import File, uploaded
 from stoker.core.views import GraphView, RunRef, TriggerRequest
 from stoker.errors import Conflict, Invalid
@@ -172,13 +173,6 @@ class FetchedFile(File):
 
 def _encode(name: str, value: Any) -> msgspec.Raw:
     try:
-        return msgspec.Raw(msgspec.json.encode(value, enc_hook=_dumped))
-    except (TypeError, UnicodeEncodeError) as error:
-        raise Invalid(f"the input cannot be JSON: {error}", place=name, remedy="Pass plain values or Files.") from error
-
-
-def _dumped(value: Any) -> Any:
-    """Encode what msgspec does not know: pydantic models say how."""
-    if callable(dump := getattr(value, "model_dump", None)):
-        return dump(mode="json")
-    raise TypeError(f"{type(value).__name__} {value!r} has no JSON form")
+        return msgspec.Raw(to_json(plain(value, name)))
+    except Invalid as error:
+        raise Invalid(f"the input cannot be JSON: it {error.message}", place=error.place or name) from error

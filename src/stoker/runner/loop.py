@@ -100,7 +100,7 @@ class Loop:
         access = LoopAccess(self._transport, self._namespace, self._loop)
         self._mailbox = Mailbox(self._loop, self._collect)
         with kit_of(access) as kit:
-            self._workers = Workers(self._threads, kit, self._mailbox)
+            self._workers = Workers(self._works.values(), self._threads, kit, self._mailbox)
             try:
                 await self._register()
                 self._pump()

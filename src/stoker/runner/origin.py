@@ -25,9 +25,9 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
 
 def origin_of(work: Work) -> Origin:
     """Find where a node was defined. Invalid when another process could not find it there."""
-    function = getattr(work, "function", None) or getattr(work, "fn", None) or work
-    module = str(getattr(function, "__module__", ""))
-    name = str(getattr(function, "__qualname__", ""))
+    defined = getattr(work, "cls", None) or work  # a node class, or a node that carries its function's names
+    module = str(getattr(defined, "__module__", ""))
+    name = str(getattr(defined, "__qualname__", ""))
     if not name or "<locals>" in name:
         raise Invalid(
             f"the isolated node {work.kind.name!r} is defined inside of a function, where no other process can find it",
@@ -44,6 +44,8 @@ def load(origin: Origin) -> Work:
         found = attrgetter(origin.name)(_Names(runpy.run_path(origin.file, run_name=SCRIPT)))
     else:
         found = attrgetter(origin.name)(importlib.import_module(origin.module))
+    if isinstance(found, type) and callable(made := getattr(found, "node", None)):
+        found = made()
     if not isinstance(found, Work):
         raise Invalid(
             f"{origin.module}.{origin.name} is not a node but {type(found).__name__}",

@@ -53,6 +53,8 @@ def flatten(nodes: Iterable[Any]) -> dict[str, Work]:
 
 
 def _nodes_of(thing: Any) -> list[Any]:
+    if isinstance(thing, type) and callable(made := getattr(thing, "node", None)):  # the class form of a node
+        return [made()]
     nodes = getattr(thing, "nodes", None)
     if nodes is None:
         return [thing]
@@ -61,7 +63,9 @@ def _nodes_of(thing: Any) -> list[Any]:
 
 def _not_a_node(thing: Any) -> Problem:
     return Problem(
-        code="not_a_node", message=f"{thing!r} is not a node.", remedy="Decorate the function with `@stoker.node`."
+        code="not_a_node",
+        message=f"{thing!r} is not a node.",
+        remedy="Decorate the function with `@stoker.node`, or subclass `stoker.Node`.",
     )
 
 

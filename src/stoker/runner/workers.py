@@ -14,14 +14,16 @@ from stoker.runner.feed import Feed
 from stoker.runner.isolation import run_isolated
 from stoker.runner.job import Job
 from stoker.runner.mailbox import Mailbox
+from stoker.runner.work import Work
 
 
 class Workers:
     """`start`, `take_back` and `close` are called from the loop; outcomes go to the mailbox."""
 
-    def __init__(self, threads: int, kit: Kit, mailbox: Mailbox) -> None:
+    def __init__(self, works: Iterable[Work], threads: int, kit: Kit, mailbox: Mailbox) -> None:
         self._kit = kit
         self._mailbox = mailbox
+        self._async_works = {id(work) for work in works if work.is_async and not work.isolation}
         self._feed: Feed[Job | None] = Feed()
         self._threads = [Thread(target=self._work, name=f"stoker-worker-{n}", daemon=True) for n in range(threads)]
         self._async: AsyncWorker | None = None
@@ -32,7 +34,7 @@ class Workers:
         """Queue jobs for whoever runs their sort of work."""
         sync: list[Job] = []
         for job in jobs:
-            if job.work.is_async and not job.work.isolation:
+            if id(job.work) in self._async_works:
                 self._async_worker().start(job)
             else:
                 sync.append(job)
