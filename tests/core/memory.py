@@ -1,0 +1,211 @@
+"""A dict for a database, and what an engine does around a fold: load, let it decide, look up, write at once.
+
+`load` shows a fold the reported tasks, their runs and exactly the join rows that `touches` names. A decision that
+needs another row is a bug, and shows as a KeyError.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from itertools import count
+
+from core.shape import TOP, Shape
+from stoker.core.branch import END, cut
+from stoker.core.compiled import Compiled, binding_refs
+from stoker.core.decide import Fold, Want
+from stoker.core.graph import Binding, Element, ListOf, ObjectOf, Ref, RunInput, Value
+from stoker.core.model import Ended, ItemKey, JoinKey, JoinRow, JoinState, Run, Task
+from stoker.core.states import LIVE
+from stoker.core.values import BadPath, as_list, as_object, elements, encode, pick
+
+Ways = dict[str, bytes]  # name of a node above a task -> the branch of its task there
+
+
+class Memory:
+    """The tables of one small installation with one graph."""
+
+    def __init__(self, graph: Compiled, dice: Callable[[], float] = lambda: 0.5) -> None:
+        self.graph = graph
+        self.shape = Shape(graph.spec)
+        self.dice = dice
+        self.now = 1_000_000_000
+        self.runs: dict[int, Run] = {}
+        self.tasks: dict[int, Task] = {}
+        self.rows: dict[JoinKey, JoinRow] = {}
+        self.items: dict[ItemKey, bytes] = {}
+        self.history: list[Ended] = []
+        self.counts: dict[tuple[int, int], list[int]] = {}
+        self.places: dict[tuple[int, int, bytes], int] = {}
+        self.ways: dict[int, Ways] = {}
+        self.gathered: dict[tuple[int, str], list[bytes]] = {}
+        self._ids = count(1)
+        self._shown: set[JoinKey] = set()
+
+    # --- one batch ---
+
+    def fold(self) -> Fold:
+        self._shown = set()
+        return Fold(now=self.now, next_id=lambda: next(self._ids), dice=self.dice)
+
+    def trigger(self) -> Run:
+        fold = self.fold()
+        fold.trigger(Run(id=len(self.runs) + 1, namespace=1, version=1, created_at=self.now), self.graph)
+        self.conclude(fold)
+        return self.runs[len(self.runs)]
+
+    def load(self, fold: Fold, tasks: Iterable[int]) -> None:
+        """All that a fold may need to know about these tasks."""
+        for task in [self.tasks[each] for each in tasks]:
+            if task.run not in fold.runs:
+                fold.show_run(copy.copy(self.runs[task.run]), self.graph)
+            fold.show_task(task)
+            for join in self.graph.nodes[task.node].touches:
+                key = JoinKey(task.run, join, cut(task.branch, self.graph.row_depth[join]))
+                if key not in fold.rows:
+                    fold.show_row(key, copy.copy(self.rows[key]))
+                    self._shown.add(key)
+
+    def batch(self, tasks: Iterable[int], act: Callable[[Fold], None]) -> None:
+        """Load, act, decide, write."""
+        fold = self.fold()
+        self.load(fold, tasks)
+        act(fold)
+        self.conclude(fold)
+
+    def conclude(self, fold: Fold) -> None:
+        """Decide until nothing is left to look up, then write everything."""
+        fold.settle_joins()
+        while fold.wants:
+            wants, fold.wants = fold.wants, []
+            for want in wants:
+                self._answer(fold, want)
+            fold.settle_joins()
+        self.apply(fold)
+
+    # --- what a fold wants to know ---
+
+    def _answer(self, fold: Fold, want: Want) -> None:
+        node = self.graph.nodes[want.node]
+        if want.what == "members":
+            missing = [self.graph.nodes[source].name for source in node.must_have]
+            found = [name for name in missing if self._item(fold, want, name) is None]
+            fold.has_members(want, found)
+            return
+        assert want.what == "expand"
+        assert node.spec.expand is not None
+        try:
+            fold.expanded(want, elements(self._value(fold, want, node.spec.expand.over)))
+        except BadPath as error:
+            fold.unbound(want, str(error))
+
+    def _item(self, fold: Fold, want: Want, name: str) -> bytes | None:
+        """The single item of a node on the branch of a want, written before or in this batch."""
+        source = self.graph.place(name)
+        key = ItemKey(want.run, source.index, cut(want.branch, source.depth), 0)
+        return self.items.get(key) or {item.key: item.body for item in fold.items}.get(key)
+
+    def _value(self, fold: Fold, want: Want, binding: Binding) -> bytes:
+        match binding:
+            case Value(value=value):
+                return encode(value)
+            case RunInput(path=path):
+                return pick(encode([{"n": 1, "parts": [1, 2]}]), path)
+            case Ref(node=name, many=True):
+                fresh = {item.key: item.body for item in fold.items}
+                return as_list(below({**self.items, **fresh}, want.run, self.graph.names[name], want.branch))
+            case Ref(node=name, path=path, optional=optional):
+                found = self._item(fold, want, name)
+                if found is None and not optional:
+                    raise BadPath(f"{name} has no item")
+                return b"null" if found is None else pick(found, path)
+            case ListOf(items=items):
+                return as_list(self._value(fold, want, item) for item in items)
+            case ObjectOf(fields=fields):
+                return as_object({name: self._value(fold, want, field) for name, field in fields.items()})
+            case Element():
+                raise NotImplementedError(binding)
+
+    # --- writing ---
+
+    def apply(self, fold: Fold) -> None:
+        for run in fold.changed_runs:
+            self.runs[run] = copy.copy(fold.runs[run])
+        for item in fold.items:
+            assert item.key not in self.items, f"{item.key} is written twice"
+            self.items[item.key] = item.body
+        for key in fold.changed_rows:
+            before, row = self.rows.get(key), fold.rows[key]
+            assert before is None or key in self._shown, f"{key} is opened twice"
+            assert before is None or before.state in (JoinState.OPEN, row.state), f"{key} is decided twice"
+            self.rows[key] = copy.copy(row)
+        for key, more in fold.counts.items():
+            self.counts[key] = [a + b for a, b in zip(self.counts.get(key, [0] * 6), more, strict=True)]
+        self.history.extend(fold.history)
+        for task in sorted(fold.tasks.values(), key=lambda each: each.id):
+            self._write(task)
+
+    def _write(self, task: Task) -> None:
+        before = self.tasks.get(task.id)
+        self.tasks[task.id] = task
+        if before is not None:
+            assert before.state in LIVE or before == task, f"the settled {before} became {task}"
+            assert (before.run, before.node, before.branch) == (task.run, task.node, task.branch)
+            return
+        place = (task.run, task.node, task.branch)
+        assert place not in self.places, f"{place} exists twice"
+        self.places[place] = task.id
+        self.ways[task.id] = self._way(task)
+        self._gather(task)
+
+    def _way(self, task: Task) -> Ways:
+        """Where the tasks above a task stand, told by its parent, or by the anchor task of a join."""
+        node = self.graph.nodes[task.node]
+        above = self.shape.anchor(node.name) if node.is_join else TOP
+        parent = task.parent
+        if above:
+            branches = {task.branch, cut(task.branch, self.graph.place(above).depth)}
+            (parent,) = [
+                self.places[place]
+                for branch in branches
+                if (place := (task.run, self.graph.names[above], branch)) in self.places
+            ]
+        if parent is None:
+            return {TOP: b""}
+        up = self.tasks[parent]
+        return {**self.ways[parent], self.graph.nodes[up.node].name: up.branch}
+
+    def _gather(self, task: Task) -> None:
+        """Keep what a fired join is given, to compare it with the truth when all is over."""
+        node = self.graph.nodes[task.node]
+        if not node.is_join or task.state not in LIVE:
+            return
+        prefix = self.ways[task.id][self.shape.anchor(node.name)]
+        for leaf in [leaf for binding in node.spec.bind.values() for leaf in binding_refs(binding)]:
+            if isinstance(leaf, Ref) and leaf.many:
+                source = self.graph.names[leaf.node]
+                self.gathered[task.id, leaf.node] = below(self.items, task.run, source, prefix)
+
+    # --- reading ---
+
+    def live(self) -> list[int]:
+        return [task.id for task in self.tasks.values() if task.state in LIVE]
+
+    def named(self, name: str) -> list[Task]:
+        """The tasks of a node, in branch order."""
+        node = self.graph.names[name]
+        return sorted((task for task in self.tasks.values() if task.node == node), key=lambda task: task.branch)
+
+
+def below(items: dict[ItemKey, bytes], run: int, node: int, prefix: bytes) -> list[bytes]:
+    """The items of a node below a prefix, in branch order, as one range of an index."""
+    found = [key for key in items if key[:2] == (run, node) and prefix <= key.branch < prefix + END]
+    return [items[key] for key in sorted(found)]
+
+
+def by_node(tasks: Iterable[Task]) -> dict[tuple[int, int], list[Task]]:
+    found: dict[tuple[int, int], list[Task]] = defaultdict(list)
+    for task in tasks:
+        found[task.run, task.node].append(task)
+    return found

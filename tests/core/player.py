@@ -1,0 +1,206 @@
+"""Plays runners against a memory: claims, reports of every sort, repeats, late and foreign ones, losses, cancels."""
+
+from __future__ import annotations
+
+import copy
+from itertools import count
+from random import Random
+from typing import Any
+
+from core.graphs import KINDS, random_graph
+from core.memory import Memory
+from core.oracle import check, check_end, check_shape
+from stoker.core.compile import compile_graph
+from stoker.core.compiled import CompiledNode
+from stoker.core.decide import Body, Fold
+from stoker.core.model import GRACE, Task
+from stoker.core.protocol import ErrorInfo, Receipt
+from stoker.core.states import TaskState, Verb
+from stoker.core.values import encode
+
+MANY = 60  # tasks; from here on nothing fans out any more
+ENDLESS = 4_000  # batches; a run that is not over by then never ends
+
+
+def play(dice: Random) -> Memory:
+    """One random graph, run in random batches to its end and compared with the oracle after each."""
+    graph = compile_graph(random_graph(dice), KINDS)
+    memory = Memory(graph, dice.random)
+    check_shape(memory)
+    player = Player(memory, dice)
+    for _ in range(dice.choices((1, 2), (9, 1))[0]):
+        memory.trigger()
+        check(memory)
+    for _ in range(ENDLESS):
+        if not (live := memory.live()):
+            break
+        player.batch(live)
+        check(memory)
+    check_end(memory)
+    return memory
+
+
+class Player:
+    def __init__(self, memory: Memory, dice: Random) -> None:
+        self.memory = memory
+        self.dice = dice
+        self.numbers = count(1)
+        self.last: dict[int, tuple[Verb, int, int]] = {}
+        self.luck = dice.choice((50, 200, 2_000))  # how often a task completes, of 40 more
+        self.cancels = dice.random() < 0.04
+
+    def batch(self, live: list[int]) -> None:
+        """Some reports in one fold, in a random order of arrival, several of them perhaps of one task."""
+        memory, dice = self.memory, self.dice
+        memory.now += dice.choice((0, 1_000, 2_000_000, 2_000_000, 12_000_000))
+        chosen = dice.sample(live, min(len(live), dice.choice((1, 1, 2, 3, 5, 8))))
+        chosen += [dice.choice(list(memory.tasks)) for _ in range(dice.choice((0, 0, 1)))]
+        arrivals = chosen + dice.choices(chosen, k=dice.choice((0, 1, 3)))
+        fold = memory.fold()
+        memory.load(fold, sorted(set(chosen)))
+        for task in arrivals:
+            self._act(fold, fold.tasks[task])
+        if self.cancels and dice.random() < 0.05:
+            for run in fold.runs.values():
+                fold.stop(run)
+        memory.conclude(fold)
+
+    def _act(self, fold: Fold, task: Task) -> None:
+        if self.dice.random() < 0.08:
+            self._disturb(fold, task)
+        if fold.runs[task.run].stopping and self.dice.random() < 0.5:
+            self._sweep(fold, task)
+        elif task.state is TaskState.LEASED:
+            self._leased(fold, task)
+        elif task.state is TaskState.READY:
+            self._ready(fold, task)
+
+    def _sweep(self, fold: Fold, task: Task) -> None:
+        if self.dice.random() < 0.2:
+            self.memory.now += GRACE
+        fold.sweep(task)
+
+    def _ready(self, fold: Fold, task: Task) -> None:
+        if task.due_at is not None:
+            fold.due(task)
+        elif task.ended is Verb.LOSE and self.dice.random() < 0.5:
+            self._late(fold, task)
+        else:
+            held = fold.claim(task, self.dice.randint(1, 3), next(self.numbers))
+            assert (held is None) == fold.runs[task.run].stopping
+            assert held is None or (held.state is TaskState.LEASED and held.attempt == task.attempt + 1)
+
+    def _late(self, fold: Fold, task: Task) -> None:
+        """The holder of a lost task was alive after all."""
+        if fold.runs[task.run].stopping:
+            assert self._same(fold, lambda: self._complete(fold, task)).status == "stale"
+        elif self.dice.random() < 0.5:
+            assert fold.hold(task, task.attempt, task.session or 0)
+            assert fold.tasks[task.id].state is TaskState.LEASED
+            assert fold.tasks[task.id].losses == task.losses - 1
+        else:
+            self._leased(fold, task)
+
+    def _leased(self, fold: Fold, task: Task) -> None:
+        chances = {"c": self.luck, "f": 12, "p": 7, "q": 5, "r": 3}
+        if task.state is TaskState.LEASED:
+            chances |= {"l": 8, "t": 8}
+        match self.dice.choices(list(chances), list(chances.values()))[0]:
+            case "c":
+                receipt = self._complete(fold, task)
+                assert receipt.status in ("accepted", "invalid")
+                verb = Verb.COMPLETE if receipt.status == "accepted" else Verb.FAIL
+                self._reported(fold, task, verb, receipt)
+            case "f":
+                retryable = self.dice.random() < 0.8
+                error = ErrorInfo(message="no")
+                receipt = fold.fail(task.id, task.attempt, task.session or 0, error, retryable=retryable)
+                self._reported(fold, task, Verb.FAIL, receipt)
+            case "p":
+                receipt = fold.prune(task.id, task.attempt, task.session or 0, self.dice.choice(("", "why")))
+                self._reported(fold, task, Verb.PRUNE, receipt)
+            case "q":
+                after = self.dice.choice((0, 1_000_000))
+                receipt = fold.requeue(task.id, task.attempt, task.session or 0, after)
+                self._reported(fold, task, Verb.REQUEUE, receipt)
+            case "r":
+                receipt = fold.release(task.id, task.attempt, task.session or 0)
+                self._reported(fold, task, Verb.RELEASE, receipt)
+            case "l":
+                fold.lose(task)
+                assert fold.tasks[task.id].state is not TaskState.LEASED
+            case "t":
+                late = task.deadline is not None and task.deadline <= fold.now
+                fold.expire(task)
+                assert late == (fold.tasks[task.id].state is not TaskState.LEASED)
+
+    def _reported(self, fold: Fold, task: Task, verb: Verb, receipt: Receipt) -> None:
+        assert receipt.status in ("accepted", "invalid")
+        assert fold.tasks[task.id].state is not TaskState.LEASED
+        assert fold.tasks[task.id].ended is verb
+        if receipt.status == "accepted":
+            self.last[task.id] = (verb, task.attempt, task.session or 0)
+
+    # --- reports that must change nothing ---
+
+    def _disturb(self, fold: Fold, task: Task) -> None:
+        """A repeat, or a report of an attempt or session that does not hold the task."""
+        last = self.last.get(task.id)
+        if last and last[1] == task.attempt and task.ended is last[0] and task.state is not TaskState.LEASED:
+            assert self._same(fold, lambda: self._repeat(fold, task.id, *last)).status == "accepted"
+        attempt, session = task.attempt - self.dice.randint(0, 1), task.session or 0
+        if attempt == task.attempt:
+            session += 10
+        verb = self.dice.choice((Verb.COMPLETE, Verb.FAIL, Verb.PRUNE, Verb.REQUEUE, Verb.RELEASE))
+        assert self._same(fold, lambda: self._repeat(fold, task.id, verb, attempt, session)).status == "stale"
+
+    def _repeat(self, fold: Fold, task: int, verb: Verb, attempt: int, session: int) -> Receipt:
+        match verb:
+            case Verb.COMPLETE:
+                return fold.complete(task, attempt, session, [])
+            case Verb.FAIL:
+                return fold.fail(task, attempt, session, ErrorInfo(message="again"), retryable=True)
+            case Verb.PRUNE:
+                return fold.prune(task, attempt, session, "again")
+            case Verb.REQUEUE:
+                return fold.requeue(task, attempt, session, 7)
+            case Verb.RELEASE:
+                return fold.release(task, attempt, session)
+        raise AssertionError(verb)
+
+    @staticmethod
+    def _same(fold: Fold, act: Any) -> Receipt:
+        before = _picture(fold)
+        receipt: Receipt = act()
+        assert _picture(fold) == before
+        return receipt
+
+    # --- outputs ---
+
+    def _complete(self, fold: Fold, task: Task) -> Receipt:
+        node = self.memory.graph.nodes[task.node]
+        several = self.dice.choice((0, 1, 1, 2, 3)) if len(self.memory.tasks) < MANY else self.dice.randint(0, 1)
+        number = several if node.kind.items == "many" else self.dice.choices((1, 0, 2), (98, 1, 1))[0]
+        bodies = [Body(encode(self._output(node))) for _ in range(number)]
+        return fold.complete(task.id, task.attempt, task.session or 0, bodies)
+
+    def _output(self, node: CompiledNode) -> object:
+        if any(kid.expand == () for kid in node.kids):
+            return [self._element(2) for _ in range(self._width())]
+        return self._element(3)
+
+    def _element(self, depth: int) -> object:
+        """An object with parts that are such objects again; some have none at all."""
+        found: dict[str, object] = {"n": next(self.numbers)}
+        if self.dice.random() < 0.97:
+            found["parts"] = [self._element(depth - 1) for _ in range(self._width())] if depth else []
+        return found
+
+    def _width(self) -> int:
+        return self.dice.choice((0, 1, 2, 2, 3)) if len(self.memory.tasks) < MANY else self.dice.randint(0, 1)
+
+
+def _picture(fold: Fold) -> object:
+    rows = {key: copy.copy(row) for key, row in fold.rows.items()}
+    runs = {key: copy.copy(run) for key, run in fold.runs.items()}
+    return dict(fold.tasks), rows, runs, len(fold.items), len(fold.history), len(fold.wants), copy.deepcopy(fold.counts)
