@@ -164,6 +164,16 @@ def test_a_stop_reaches_only_work_that_goes_on() -> None:
     assert [stop.task for stop in effects.stop] == [2]
 
 
+def test_a_stop_told_again_is_no_news_and_does_not_make_the_claims_spin() -> None:
+    one = holding(1)
+    stop = ClaimAnswer(stop=[Stop(task=1, attempt=1)])
+    assert len(one.claimed(one._claims[0], stop, 1.0).stop) == 1
+    assert one.claimed(claim(one, 1.0), stop, 1.0).stop == []
+    assert one.next_claim(1.0) is None
+    assert one.due() == 1.5
+    assert claim(one, 1.5).request.want == 3
+
+
 def test_a_session_with_leases_beats_and_one_without_does_not() -> None:
     one = holding(1)
     assert one.next_report(BEAT_S - 1) is None

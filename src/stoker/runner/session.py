@@ -40,6 +40,7 @@ from stoker.runner.outbox import MOST_REPORTS, Key, Outbox
 
 WAIT_S = 30.0  # a claim is held open this long; proxies in between usually allow a minute
 SPARE_CLAIMS = 1  # older claims left open beside the current one; a server ends them when a newer one comes
+REPEATED_STOP_S = 0.5  # a server may answer at once as long as a stopped attempt is held: do not spin on it
 NEVER = float("inf")
 
 
@@ -80,6 +81,7 @@ class Session:
         self.draining = False
         self._registered = False
         self._leases: dict[Key, bool] = {}  # True: its outcome is queued or on its way
+        self._stopped: set[Key] = set()
         self._outbox = Outbox()
         self._highest = 0  # of the answer numbers that arrived
         self._claims: list[ClaimCall] = []  # newest last
@@ -195,6 +197,8 @@ class Session:
         self._claim_backoff.answered()
         self._claim_after = 0.0
         self._registered = True
+        if answer.stop and not answer.tasks and self._stopped.issuperset((s.task, s.attempt) for s in answer.stop):
+            self._claim_after = now + REPEATED_STOP_S
         effects = Effects()
         self._take(answer, call.sent if not call.request.wait_s else now, now, effects)
         return effects
@@ -284,7 +288,11 @@ class Session:
         self.lease_until = sent + answer.lease_s
         for task in answer.tasks:
             self._start(task, effects)
-        effects.stop += [stop for stop in answer.stop if self._leases.get((stop.task, stop.attempt)) is False]
+        for stop in answer.stop:
+            key = (stop.task, stop.attempt)
+            if key not in self._stopped and self._leases.get(key) is False:
+                self._stopped.add(key)
+                effects.stop.append(stop)
         if not self._leases:
             self._beat_at = NEVER
         elif self._beat_at == NEVER:
@@ -309,6 +317,7 @@ class Session:
                 effects.stop.append(Stop(task=report.task, attempt=report.attempt, reason="stale"))
             return
         self._leases.pop(key, None)
+        self._stopped.discard(key)
         effects.over.append(key)
         if receipt.status != "accepted":
             said = f": {receipt.message}" if receipt.message else ""
