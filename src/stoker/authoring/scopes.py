@@ -61,6 +61,12 @@ class Scope:
         self.depth = 0 if self.parent is None else self.parent.depth + 1
 
 
+def start_of(scope: Scope) -> Point:
+    """The element that a scope starts with."""
+    assert scope.start is not None, "only the graph's own scope has no start"
+    return scope.start
+
+
 def encloses(outer: Scope, inner: Scope) -> bool:
     """Whether `inner` is `outer` or lies below it."""
     scope: Scope | None = inner
