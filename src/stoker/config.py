@@ -189,6 +189,10 @@ def write_server_file(data: Path, url: str, pid: int) -> None:
     _replace(data / "server.json", json.dumps({"url": url, "pid": pid}) + "\n")
 
 
+def remove_server_file(data: Path) -> None:
+    (data / "server.json").unlink(missing_ok=True)
+
+
 def read_server_file(data: Path) -> ServerFile | None:
     """The server that says it uses this folder, if its process is alive."""
     try:

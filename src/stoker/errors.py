@@ -11,7 +11,7 @@
     │   ├── Conflict        the thing is in a state that refuses this                  409
     │   └── TooLarge        over a limit, which the message names                      413
     ├── Unavailable         try again: the database, disk or server cannot right now   503
-    └── RunError            what waiting for a run's result can end with
+    └── RunError            what waiting for a run's result can end with             409
         ├── RunFailed       the run FAILED; carries first causes with their tracebacks
         ├── RunCancelled    the run was CANCELLED
         └── NoResult        the run SUCCEEDED, but its result node was pruned or skipped
@@ -124,6 +124,7 @@ class RunError(StokerError):
     """What waiting for a run's result can end with, other than a result."""
 
     code = "run_error"
+    status = 409
 
 
 class RunFailed(RunError):

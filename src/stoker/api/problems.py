@@ -108,7 +108,7 @@ def _sentence(text: str) -> str:
 
 
 def _status(error: StokerError) -> int:
-    return 409 if isinstance(error, RunError) else error.status
+    return error.status
 
 
 def _headers(error: StokerError) -> tuple[tuple[bytes, bytes], ...]:

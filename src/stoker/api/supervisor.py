@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stoker.api import listener as listening
-from stoker.config import write_server_file
+from stoker.config import remove_server_file, write_server_file
 from stoker.errors import StokerError
 
 STOP_S = 10.0  # from the signal to the end of the child, by force if need be
@@ -161,7 +161,7 @@ class _Supervisor:
 
     def _forget_server_file(self) -> None:
         if self._plan.data and self._served:
-            (Path(self._plan.data) / "server.json").unlink(missing_ok=True)
+            remove_server_file(Path(self._plan.data))
 
 
 class _Child:

@@ -69,11 +69,6 @@ class Dispatcher:
         if not waiter.answer.done():
             self.arm(waiter)
 
-    def replace(self, session: Session) -> None:
-        """The lanes of a session changed: its waiters stand on the new ones."""
-        for waiter in self._by_session.get(session.id, {}):
-            self.arm(waiter)
-
     def pick(self, lanes: Mapping[int, int]) -> list[Waiter]:
         """Enough waiters for so many new tasks on these lanes."""
         picked: dict[Waiter, None] = {}

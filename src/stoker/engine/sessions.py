@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import sha256
 from urllib.parse import quote
 
@@ -60,12 +61,13 @@ async def runner_names(reader: Reader, sessions: set[int]) -> dict[int, str]:
 
 
 class Sessions:
-    """The sessions of this server, by the hash of their secret."""
+    """The sessions of this server, by the hash of their secret. `moved`: told of a session whose lanes changed."""
 
-    def __init__(self, store: Store, clock: Clock, namespaces: Namespaces) -> None:
+    def __init__(self, store: Store, clock: Clock, namespaces: Namespaces, moved: Callable[[int], None]) -> None:
         self._store = store
         self._clock = clock
         self._namespaces = namespaces
+        self._moved = moved
         self._known: dict[bytes, Session] = {}
         self._lanes: list[Lane] = []
 
@@ -145,10 +147,13 @@ class Sessions:
             rows = await self._store.read(lambda reader: reader.rows("lanes"))
             self._lanes = [Lane(*row) for row in rows]
         kinds = set(session.info.kinds)
-        session.lanes = tuple(
+        lanes = tuple(
             lane.id
             for lane in self._lanes
             if lane.namespace == session.namespace
             and lane.kind in kinds
             and satisfies(session.info, msgspec.json.decode(lane.requires, type=Requirements))
         )
+        if lanes != session.lanes:
+            session.lanes = lanes
+            self._moved(session.id)

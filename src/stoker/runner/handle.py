@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from stoker.core.views import Cause, RunStateName, RunView
-from stoker.errors import NoResult, NotFound, RunCancelled, RunFailed
+from stoker.errors import NoResult, Rejected, RunCancelled, RunFailed
 
 if TYPE_CHECKING:
     from stoker.runner.client import Client
@@ -60,7 +60,7 @@ def result_of(client: Client, view: RunView) -> Any:
     """Return the result of a run that ended, or raise what it ended with."""
     match view.state:
         case "FAILED":
-            raise RunFailed(_story(view), place=f"run {view.id}", remedy=f"See `stoker run explain {view.id}`.")
+            raise RunFailed(_story(view), place=f"run {view.id}", remedy=f"See `stoker explain run:{view.id}`.")
         case "CANCELLED":
             raise RunCancelled(f"the run of {view.graph!r} was cancelled", place=f"run {view.id}")
         case _:
@@ -70,7 +70,9 @@ def result_of(client: Client, view: RunView) -> Any:
 def _fetched(client: Client, view: RunView) -> bytes:
     try:
         return client.call(client.api.result(view.id))
-    except NotFound as error:
+    except Rejected as error:
+        if error.code != NoResult.code:
+            raise
         raise NoResult(error.message, place=f"run {view.id}", remedy=error.remedy) from None
 
 

@@ -1,22 +1,17 @@
-"""The one place that knows every concrete class: builds an engine over a store, and serves or embeds it."""
+"""Builds an engine over one SQLite file and one folder of artifacts: the only place that knows every concrete class."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import fcntl
-import os
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
-from importlib.metadata import version as installed_version
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from stoker.artifacts.file import FileStore
-from stoker.config import Settings, data_token, load, read_server_file
+from stoker.bootstrap.lock import locked
 from stoker.core.duration import Micros
 from stoker.engine.artifacts import Artifacts
 from stoker.engine.batch import Batches, Outcome
@@ -32,14 +27,9 @@ from stoker.engine.tokens import Tokens
 from stoker.engine.upkeep import Refuse, Upkeep
 from stoker.engine.versions import Versions
 from stoker.engine.views import Views
-from stoker.errors import Conflict, Unavailable
+from stoker.errors import Unavailable
 from stoker.scheduler import loop
 from stoker.storage.sqlite import Sqlite
-
-if TYPE_CHECKING:
-    from stoker.api.app import App
-
-VERSION = installed_version("stoker")
 
 
 class SystemClock:
@@ -76,8 +66,8 @@ class StokerEngine:
         self._ids = Ids(self.store)
         self._namespaces = Namespaces(self.store)
         versions = Versions()
-        self.sessions = Sessions(self.store, self.clock, self._namespaces)
         self.dispatcher = Dispatcher()
+        self.sessions = Sessions(self.store, self.clock, self._namespaces, self.dispatcher.nudge)
         self.events = Hub(self._namespaces)
         self.batches = Batches(
             self.store, versions, self._ids, self.clock, dice, self.blobs, self.dispatcher, self._committed
@@ -123,14 +113,10 @@ class StokerEngine:
         """Return when the store answers."""
         await self.store.read(lambda reader: reader.rows("namespaces"))
 
-    def closing(self) -> None:
-        """End what is held open, with an answer."""
-        self.dispatcher.end_all()
-        self.events.close()
-
     async def close(self) -> None:
         """Finish what was submitted, give unused ids back, and let the file go."""
-        self.closing()
+        self.dispatcher.end_all()
+        self.events.close()
         if self._ticking is not None:
             self._ticking.cancel()
             with suppress(asyncio.CancelledError):
@@ -148,46 +134,6 @@ class StokerEngine:
         self.events.committed(outcome)
 
 
-@contextmanager
-def locked(data: Path) -> Iterator[None]:
-    """Hold the data folder for one process. Conflict names the one that has it."""
-    try:
-        data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise Unavailable(
-            f"the data folder cannot be used: {error.strerror}.",
-            code="data_folder",
-            place=str(data),
-            remedy="Make it writable for this user, or name another with --data.",
-        ) from None
-    try:
-        _lock(handle, data)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _lock(handle: int, data: Path) -> None:
-    for left in range(50, -1, -1):  # a predecessor that is just ending gets a moment
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if left == 0 or read_server_file(data) is not None:
-                break
-            time.sleep(0.1)
-        else:
-            return
-    server = read_server_file(data)
-    by = f"the server {server.url} (pid {server.pid})" if server else "another process"
-    raise Conflict(
-        f"the data folder is in use by {by}.",
-        code="data_in_use",
-        place=str(data),
-        remedy="Use that server (set STOKER_URL), end it, or name another folder with --data.",
-    )
-
-
 @asynccontextmanager
 async def opened(data: Path, *, durable: bool = True, root_token: str | None = None) -> AsyncIterator[StokerEngine]:
     """An engine on a data folder that no other process uses."""
@@ -198,35 +144,3 @@ async def opened(data: Path, *, durable: bool = True, root_token: str | None = N
             yield engine
         finally:
             await engine.close()
-
-
-@asynccontextmanager
-async def serving(arguments: Sequence[str]) -> AsyncIterator[App]:
-    """The application of the serving child; settings come from its environment. `--insecure`: without tokens."""
-    from stoker.api.app import build
-
-    settings = load()
-    insecure = "--insecure" in arguments
-    token = settings.token or data_token(settings.data)
-    async with opened(settings.data, root_token=token) as engine:
-        app = build(engine, version=VERSION, insecure=insecure, path_prefix=settings.path_prefix)
-        ending = asyncio.ensure_future(_ending(app, engine))
-        try:
-            yield app
-        finally:
-            ending.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await ending
-
-
-async def _ending(app: App, engine: StokerEngine) -> None:
-    await asyncio.wait([app.closing.future()])
-    engine.closing()
-
-
-def child_environment(settings: Settings) -> dict[str, str]:
-    """The settings as the serving child reads them."""
-    found = {"STOKER_DATA": str(settings.data), "STOKER_PATH_PREFIX": settings.path_prefix}
-    if settings.token:
-        found["STOKER_TOKEN"] = settings.token
-    return found

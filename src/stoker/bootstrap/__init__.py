@@ -1,0 +1,1 @@
+"""The composition root: what is built out of what. Nothing else constructs."""

@@ -1,0 +1,31 @@
+"""What the serving child of `stoker server start` runs: the engine behind the HTTP application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from stoker.api.app import App, build
+from stoker.bootstrap.engine import opened
+from stoker.config import Settings, data_token, load
+
+FACTORY = "stoker.bootstrap.serving:serving"
+
+
+@asynccontextmanager
+async def serving(arguments: Sequence[str]) -> AsyncIterator[App]:
+    """The application of the serving child; settings come from its environment. `--insecure`: without tokens."""
+    settings = load()
+    insecure = "--insecure" in arguments
+    token = settings.token or data_token(settings.data)
+    async with opened(settings.data, root_token=token) as engine:
+        yield build(engine, version=version("stoker"), insecure=insecure, path_prefix=settings.path_prefix)
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """The settings as the serving child reads them."""
+    found = {"STOKER_DATA": str(settings.data), "STOKER_PATH_PREFIX": settings.path_prefix}
+    if settings.token:
+        found["STOKER_TOKEN"] = settings.token
+    return found
