@@ -9,7 +9,7 @@ import secrets
 import msgspec
 
 from stoker.api.call import Answer
-from stoker.errors import Invalid, RunError, StokerError, Unauthorized, Unavailable
+from stoker.errors import Invalid, StokerError, Unauthorized, Unavailable
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = b"1"

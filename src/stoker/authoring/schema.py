@@ -130,7 +130,7 @@ def _generator() -> Any:
     class Untitled(GenerateJsonSchema):
         """Without titles, which only repeat the names."""
 
-        def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002 - pydantic names it
+        def field_title_should_be_set(self, schema: Any) -> bool:
             return False
 
     return Untitled

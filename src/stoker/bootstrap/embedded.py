@@ -68,7 +68,7 @@ class Embedded:
         try:
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
                 runner.run(self._serve())
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - raised anew in the thread that waits
             self._failure = error
         finally:
             self._ready.set()
@@ -111,8 +111,8 @@ def embedded(*nodes: Any, data: Path | None = None, workers: int = 4) -> Iterato
 def run(graph: Any, /, *args: Any, **inputs: Any) -> Any:
     """Run a graph in this process and return its result; nothing stays behind.
 
-    `args` and `inputs` are the graph's own parameters. Raises RunFailed with the causes and tracebacks, RunCancelled, or
-    NoResult. Works inside of a running event loop too (which it blocks). Files in the result are local copies.
+    `args` and `inputs` are the graph's own parameters. Raises RunFailed with the causes and tracebacks, RunCancelled,
+    or NoResult. Works inside of a running event loop too (which it blocks). Files in the result are local copies.
     """
     if not hasattr(graph, "push_request"):
         raise Conflict(f"{graph!r} is not a graph.", code="not_a_graph", remedy="Decorate it with `@stoker.graph`.")

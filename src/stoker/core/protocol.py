@@ -175,7 +175,7 @@ Report = Complete | Fail | Requeue | Prune | Release | Progress | Log
 
 
 class ReportRequest(_Wire, frozen=True):
-    """`want`: tasks wanted in the answer. An empty `reports` is a plain beat. `read`, `held`, `alone` as in ClaimRequest."""
+    """`want`: tasks wanted in the answer. Empty `reports`: a plain beat. `read`, `held`, `alone` as in ClaimRequest."""
 
     session: str
     reports: list[Report] = []

@@ -21,7 +21,7 @@ RETRIED = frozenset({TaskState.FAILED, TaskState.CANCELLED})
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """`retry`: tasks to make READY. `withheld`: SUCCEEDED ones whose unlocking a cancel held back.
 
-    `delete`: tasks of joins that open again. `rows`: every join row, counted anew. `fired`: joins that stay as they are.
+    `delete`: tasks of joins that open again. `rows`: every join row, counted anew. `fired`: joins that stay so.
     """
 
     retry: list[Task]

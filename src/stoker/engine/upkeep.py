@@ -1,7 +1,7 @@
 """What time does: leases end, delays pass, attempts take too long, cancelled runs are swept.
 
-Each pass is idempotent: it looks without locks for what may be due, and the verb checks again under the lock. Any server
-may run them at any time.
+Each pass is idempotent: it looks without locks for what may be due, and the verb checks again under the lock. Any
+server may run them at any time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Graph versions as the engine runs them: compiled, with their lanes and schema checks. Immutable, so kept in memory."""
+"""Graph versions as the engine runs them: compiled, with lanes and schema checks. Immutable, so kept in memory."""
 
 from __future__ import annotations
 

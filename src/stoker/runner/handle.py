@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Coroutine
+from typing import Any, Protocol, TypeVar
 
 from stoker.core.views import Cause, RunStateName, RunView
 from stoker.errors import NoResult, Rejected, RunCancelled, RunFailed
+from stoker.runner.api import Api
 
-if TYPE_CHECKING:
-    from stoker.runner.client import Client
+T = TypeVar("T")
 
 POLL_S = 30.0  # one long-poll
 CAUSES_SHOWN = 3
+
+
+class Client(Protocol):
+    """What a handle needs of the client that made it."""
+
+    @property
+    def api(self) -> Api: ...
+    def call(self, coroutine: Coroutine[Any, Any, T]) -> T: ...
+    def value(self, document: bytes) -> Any: ...
 
 
 class RunHandle:

@@ -22,7 +22,7 @@ async def run(tick: Callable[[], Awaitable[Micros]], wake: asyncio.Event) -> Non
         except Unavailable as error:
             _log.warning("the scheduler waits for the database: %s", error)
             pause = AFTER_TROUBLE_S
-        except Exception:
+        except Exception:  # noqa: BLE001 - one bad tick must not end the ticks
             _log.exception("a tick failed; it is tried again")
             pause = AFTER_TROUBLE_S
         if pause > 0:

@@ -11,19 +11,12 @@ from stoker.storage import queries
 
 
 def apply(connection: apsw.Connection, path: Path) -> None:
-    """Run the migrations that the file has not seen, each in a transaction of its own."""
+    """Run the migrations that the file has not seen, in one transaction."""
     known = queries.migrations()
-    newest = known[-1][0]
     connection.execute("BEGIN IMMEDIATE")
     try:
         ((found,),) = connection.execute("PRAGMA user_version")
-        if found > newest:
-            raise Unavailable(
-                f"the database has schema {found}; this version of Stoker knows schemas up to {newest}.",
-                code="schema_newer",
-                place=str(path),
-                remedy="Upgrade Stoker, or restore a backup made before the database was upgraded.",
-            )
+        _check(found, known[-1][0], path)
         for number, _, sql in known:
             if number > found:
                 connection.execute(sql)
@@ -32,3 +25,13 @@ def apply(connection: apsw.Connection, path: Path) -> None:
     except BaseException:
         connection.execute("ROLLBACK")
         raise
+
+
+def _check(found: int, newest: int, path: Path) -> None:
+    if found > newest:
+        raise Unavailable(
+            f"the database has schema {found}; this version of Stoker knows schemas up to {newest}.",
+            code="schema_newer",
+            place=str(path),
+            remedy="Upgrade Stoker, or restore a backup made before the database was upgraded.",
+        )

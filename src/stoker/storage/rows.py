@@ -21,8 +21,8 @@ def task(row: Row) -> Task:
         parent, element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at,
     ) = row  # fmt: skip
     return Task(
-        id_, run_, node, branch, generation, _STATES[state], attempt, failures, losses, priority, lane, order_at, due_at,
-        parent, element, session, answer, deadline, _VERBS[ended], bool(withheld), code, created_at, claimed_at,
+        id_, run_, node, branch, generation, _STATES[state], attempt, failures, losses, priority, lane, order_at,
+        due_at, parent, element, session, answer, deadline, _VERBS[ended], bool(withheld), code, created_at, claimed_at,
         settled_at,
     )  # fmt: skip
 

@@ -176,7 +176,7 @@ class Sqlite:
 
     def _migrate(self) -> None:
         connection = self._writing()
-        with _translated(self.path):
+        with _Translated(self.path):
             migrate.apply(connection, self.path)
 
     async def transact(self, work: Callable[[Tx], Awaitable[T]]) -> T:
@@ -184,7 +184,7 @@ class Sqlite:
 
     async def read(self, work: Callable[[Reader], Awaitable[T]]) -> T:
         def reading() -> T:
-            with _translated(self.path):
+            with _Translated(self.path):
                 return _finish(work(cast("Reader", SqliteReader(self._reading()))))
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, reading)
@@ -213,7 +213,7 @@ class Sqlite:
         return await asyncio.get_running_loop().run_in_executor(self._writer, work)
 
     def _transact(self, work: Callable[[Tx], Awaitable[T]]) -> T:
-        with _translated(self.path):
+        with _Translated(self.path):
             connection = self._writing()
             tx = SqliteTx(connection)
             try:
@@ -233,7 +233,7 @@ class Sqlite:
 
     def _writing(self) -> apsw.Connection:
         if self._connection is None:
-            with _translated(self.path):
+            with _Translated(self.path):
                 self._connection = self._connect(apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
         return self._connection
 
@@ -285,7 +285,7 @@ _REMEDY: dict[type[apsw.Error], str] = {
 }
 
 
-class _translated:
+class _Translated:
     """The driver's errors in our words: what cannot be done now is Unavailable."""
 
     def __init__(self, path: Path) -> None:
