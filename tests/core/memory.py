@@ -14,9 +14,10 @@ from itertools import count
 from core.shape import TOP, Shape
 from stoker.core.branch import END, cut
 from stoker.core.compiled import Compiled, binding_refs
-from stoker.core.decide import Fold, Want
+from stoker.core.decide import Body, Fold, Want
 from stoker.core.graph import Binding, Element, ListOf, ObjectOf, Ref, RunInput, Value
 from stoker.core.model import Ended, ItemKey, JoinKey, JoinRow, JoinState, Run, Task
+from stoker.core.reopen import reopen
 from stoker.core.states import LIVE
 from stoker.core.values import BadPath, as_list, as_object, elements, encode, pick
 
@@ -41,7 +42,9 @@ class Memory:
         self.ways: dict[int, Ways] = {}
         self.gathered: dict[tuple[int, str], list[bytes]] = {}
         self._ids = count(1)
+        self.retried: set[int] = set()
         self._shown: set[JoinKey] = set()
+        self._again: set[int] = set()
 
     # --- one batch ---
 
@@ -83,6 +86,28 @@ class Memory:
                 self._answer(fold, want)
             fold.settle_joins()
         self.apply(fold)
+
+    def retry(self, run: int) -> bool:
+        """Retry an ended run by hand; False if there is nothing to retry."""
+        tasks = [task for task in self.tasks.values() if task.run == run]
+        plan = reopen(self.graph, run, tasks, {key: row.state for key, row in self.rows.items() if key.run == run})
+        if plan.empty:
+            return False
+        for task in plan.delete:
+            del self.tasks[task.id], self.places[task.run, task.node, task.branch], self.ways[task.id]
+        fold = self.fold()
+        fold.show_run(copy.copy(self.runs[run]), self.graph)
+        fold.reopen(fold.runs[run], plan, self._bodies)
+        self.retried.add(run)
+        self._again = {task.id for task in (*plan.retry, *plan.withheld)} | {task.id for task in plan.delete}
+        self._shown = set(plan.rows)
+        self.gathered = {key: given for key, given in self.gathered.items() if self.tasks[key[0]].run != run}
+        self.conclude(fold)
+        self._again = set()
+        return True
+
+    def _bodies(self, task: Task) -> list[Body]:
+        return [Body(self.items[key]) for key in sorted(self.items) if key[:3] == (task.run, task.node, task.branch)]
 
     # --- what a fold wants to know ---
 
@@ -138,7 +163,9 @@ class Memory:
         for key in fold.changed_rows:
             before, row = self.rows.get(key), fold.rows[key]
             assert before is None or key in self._shown, f"{key} is opened twice"
-            assert before is None or before.state in (JoinState.OPEN, row.state), f"{key} is decided twice"
+            if before is not None and not self._again:
+                assert before.state in (JoinState.OPEN, row.state), f"{key} is decided twice"
+            assert before is None or before.state != JoinState.FIRED or row.state == JoinState.FIRED, f"{key} forgets"
             self.rows[key] = copy.copy(row)
         for key, more in fold.counts.items():
             self.counts[key] = [a + b for a, b in zip(self.counts.get(key, [0] * 6), more, strict=True)]
@@ -150,7 +177,8 @@ class Memory:
         before = self.tasks.get(task.id)
         self.tasks[task.id] = task
         if before is not None:
-            assert before.state in LIVE or before == task, f"the settled {before} became {task}"
+            if task.id not in self._again:
+                assert before.state in LIVE or before == task, f"the settled {before} became {task}"
             assert (before.run, before.node, before.branch) == (task.run, task.node, task.branch)
             return
         place = (task.run, task.node, task.branch)

@@ -1,4 +1,6 @@
-"""Plays runners against a memory: claims, reports of every sort, repeats, late and foreign ones, losses, cancels."""
+"""Plays runners against a memory: claims, reports of every sort, repeats, late and foreign ones, losses, cancels.
+
+Some runs are retried by hand after their end."""
 
 from __future__ import annotations
 
@@ -31,12 +33,11 @@ def play(dice: Random) -> Memory:
     for _ in range(dice.choices((1, 2), (9, 1))[0]):
         memory.trigger()
         check(memory)
-    for _ in range(ENDLESS):
-        if not (live := memory.live()):
-            break
-        player.batch(live)
-        check(memory)
-    check_end(memory)
+    player.finish()
+    for run in [run for run in memory.runs if dice.random() < 0.3]:
+        if memory.retry(run):
+            check(memory)
+            player.finish()
     return memory
 
 
@@ -48,6 +49,15 @@ class Player:
         self.last: dict[int, tuple[Verb, int, int]] = {}
         self.luck = dice.choice((50, 200, 2_000))  # how often a task completes, of 40 more
         self.cancels = dice.random() < 0.04
+
+    def finish(self) -> None:
+        """Batch after batch until nothing is live any more."""
+        for _ in range(ENDLESS):
+            if not (live := self.memory.live()):
+                break
+            self.batch(live)
+            check(self.memory)
+        check_end(self.memory)
 
     def batch(self, live: list[int]) -> None:
         """Some reports in one fold, in a random order of arrival, several of them perhaps of one task."""

@@ -61,9 +61,9 @@ def reopen(graph: Compiled, run: int, tasks: Sequence[Task], states: Mapping[Joi
 
 
 def _stands(graph: Compiled, task: Task) -> bool:
-    """A task whose own expand could not be bound never stood anywhere; it cannot be offered again."""
+    """Whether it can be offered: nobody runs inline tasks, and where an own expand failed there never was one."""
     node = graph.nodes[task.node]
-    return not (node.spec.expand and task.code == "binding" and not _has_own_step(node.depth, task.branch))
+    return not node.inline and (node.spec.expand is None or _has_own_step(node.depth, task.branch))
 
 
 def _has_own_step(depth: int, branch: bytes) -> bool:
