@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from random import Random
+from typing import Literal
 
 from stoker.core.graph import (
     ITEM_KIND,
@@ -28,6 +29,8 @@ from stoker.core.graph import (
 
 KINDS = {"one": KindSpec(name="one"), "many": KindSpec(name="many", items="many")}
 PARTS: Path = ("parts",)
+Policy = Literal["all_success", "all_done"]
+POLICIES: tuple[Policy, Policy] = ("all_done", "all_success")
 
 
 @dataclass
@@ -136,7 +139,7 @@ class Draw:
             bind["one"] = ObjectOf(fields={"deep": Ref(node=self.dice.choice(single))})
         if single and self.dice.random() < 0.3:
             bind["maybe"] = Ref(node=self.dice.choice(single), optional=True)
-        policy = self.dice.choice(("all_done", "all_success"))
+        policy: Policy = self.dice.choice(POLICIES)
         over = self._over(between, single) if self.dice.random() < 0.3 else None
         self._add(
             Drawn(name, self._kind(), line, steps, before),

@@ -167,8 +167,8 @@ class Memory:
                 assert before.state in (JoinState.OPEN, row.state), f"{key} is decided twice"
             assert before is None or before.state != JoinState.FIRED or row.state == JoinState.FIRED, f"{key} forgets"
             self.rows[key] = copy.copy(row)
-        for key, more in fold.counts.items():
-            self.counts[key] = [a + b for a, b in zip(self.counts.get(key, [0] * 6), more, strict=True)]
+        for place, more in fold.counts.items():
+            self.counts[place] = [a + b for a, b in zip(self.counts.get(place, [0] * 6), more, strict=True)]
         self.history.extend(fold.history)
         for task in sorted(fold.tasks.values(), key=lambda each: each.id):
             self._write(task)

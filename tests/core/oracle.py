@@ -127,7 +127,8 @@ def _check_single_items(memory: Memory, tasks: list[Task]) -> None:
         sources = [memory.graph.nodes[source] for source in node.must_have]
         had = [(task.run, source.index, cut(task.branch, source.depth), 0) in memory.items for source in sources]
         if task.state is TaskState.SKIPPED:
-            assert task.code != "input_missing" or not all(had)
+            # Behind a join that has fired nothing waits for a retried task, whose item then comes too late.
+            assert task.code != "input_missing" or not all(had) or task.run in memory.retried
         else:
             assert all(had), f"{node.name} ran without the items of {[s.name for s in sources]}: {had}"
 

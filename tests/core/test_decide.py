@@ -13,7 +13,8 @@ from stoker.core.branch import step
 from stoker.core.decide import Body, Fold, Want
 from stoker.core.graph import ITEM_KIND, Expand, InputSpec, Ref, Retry, RunInput, Value
 from stoker.core.model import ELEMENT_INLINE, GRACE, JoinState, Run
-from stoker.core.states import RunState, TaskState
+from stoker.core.protocol import ErrorInfo
+from stoker.core.states import RunState, TaskState, Verb
 from stoker.core.values import encode
 
 # --- unlocking ---
@@ -319,7 +320,7 @@ def test_once_a_cancel_was_requested_every_end_but_a_complete_is_cancelled(verb:
     if verb in ("lose", "expire"):
         on.tick(verb, "a")
     else:
-        arguments = {"fail": (decide.ErrorInfo(message="no"),), "requeue": (5,), "prune": ("why",)}.get(verb, ())
+        arguments = {"fail": (ErrorInfo(message="no"),), "requeue": (5,), "prune": ("why",)}.get(verb, ())
         options = {"retryable": True} if verb == "fail" else {}
         assert on.report(verb, held, *arguments, **options).status == "accepted"
     assert (on.states("a"), on.run_state) == (["CANCELLED"], "CANCELLED")
@@ -411,18 +412,17 @@ def test_a_run_does_not_end_while_something_is_looked_up() -> None:
     over = Expand(over=RunInput(name="xs"))
     fold.trigger(run, compiled(node("a", expand=over), inputs={"xs": InputSpec()}))
     fold.settle_joins()
-    assert run.state is RunState.RUNNING
+    assert (run.state, fold.ended_runs) == (RunState.RUNNING, set())
     assert fold.wants == [Want("expand", 1, 0, b"", None)]
     (want,) = fold.wants
     fold.wants = []
     fold.expanded(want, [])
     fold.settle_joins()
-    assert run.state is RunState.SUCCEEDED
-    assert fold.ended_runs == {1}
+    assert (run.state, fold.ended_runs) == (RunState.SUCCEEDED, {1})
 
 
 def test_the_fold_refuses_to_leave_a_settled_state() -> None:
     on = Desk(node("a"))
     on.complete("a")
     with pytest.raises(AssertionError, match="a task that is SUCCEEDED cannot become FAILED"):
-        on.memory.batch([1], lambda fold: fold._settle(fold.tasks[1], TaskState.FAILED, decide.Verb.FAIL))
+        on.memory.batch([1], lambda fold: fold._settle(fold.tasks[1], TaskState.FAILED, Verb.FAIL))
