@@ -70,7 +70,7 @@ class Memory:
                     fold.show_row(key, copy.copy(self.rows[key]))
                     self._shown.add(key)
 
-    def batch(self, tasks: Iterable[int], act: Callable[[Fold], None]) -> None:
+    def batch(self, tasks: Iterable[int], act: Callable[[Fold], object]) -> None:
         """Load, act, decide, write."""
         fold = self.fold()
         self.load(fold, tasks)

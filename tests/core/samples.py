@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from core.memory import Memory
@@ -64,7 +65,9 @@ class Desk:
         self.memory.batch([task.id], lambda fold: fold.claim(fold.tasks[task.id], session, 1))
         return self.task(name, number)
 
-    def complete(self, name: str, number: int = 0, *, items: list[object] | None = None, value: object = 1) -> Receipt:
+    def complete(
+        self, name: str, number: int = 0, *, items: Sequence[object] | None = None, value: object = 1
+    ) -> Receipt:
         """Claim and complete. `items` None: one item, `value`."""
         task = self.claim(name, number)
         bodies = [Body(encode(item)) for item in ([value] if items is None else items)]
