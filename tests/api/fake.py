@@ -186,8 +186,10 @@ class FakeEngine:
             raise
         return await self.run(namespace, run)
 
-    async def result(self, namespace: str, run: int) -> bytes:
+    async def result(self, namespace: str, run: int, wait_s: float) -> bytes:
         await self.run(namespace, run)
+        if wait_s:
+            await self.wait(namespace, run, wait_s)
         found = self.results.get(run, Conflict(f"run {run} is RUNNING and has no result yet"))
         if isinstance(found, Exception):
             raise found

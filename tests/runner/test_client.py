@@ -79,6 +79,13 @@ class Api:
         return answer(self.views.pop(0) if len(self.views) > 1 else self.views[0])
 
     async def show(self, request: web.Request) -> web.Response:
+        await self.note(request)
+        state = self.views[0]["state"]
+        if state != "SUCCEEDED":
+            if len(self.views) > 1:
+                self.views.pop(0)
+            code = "no_result_yet" if state == "RUNNING" else "run_not_succeeded"
+            return problem(409, detail=f"the run is {state}", code=code)
         return web.Response(body=self.result) if isinstance(self.result, bytes) else self.result
 
     async def upload(self, request: web.Request) -> web.Response:
@@ -167,7 +174,7 @@ def test_a_result_is_waited_for_in_long_polls(api: Api, client: Client) -> None:
     api.views = [{**RUN, "state": "RUNNING"}, RUN]
     api.result = b'{"a": [1, 2]}'
     assert client.run(1).result() == {"a": [1, 2]}
-    assert [what for what, _ in api.seen] == ["GET /v1/namespaces/default/runs/1?wait_s=30.0"] * 2
+    assert [what for what, _ in api.seen] == ["GET /v1/namespaces/default/runs/1/result?wait_s=30.0"] * 2
 
 
 def test_waiting_ends_with_a_timeout(api: Api, client: Client) -> None:
@@ -192,7 +199,7 @@ def test_a_cancelled_run_and_one_without_a_result_raise(api: Api, client: Client
     with pytest.raises(RunCancelled):
         client.run(1).result()
     api.views = [RUN]
-    api.result = problem(404, detail="`total` was pruned by task 3", code="no_result")
+    api.result = problem(409, detail="`total` was pruned by task 3", code="no_result")
     with pytest.raises(NoResult, match="pruned by task 3"):
         client.run(1).result()
 

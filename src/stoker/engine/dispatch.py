@@ -49,6 +49,7 @@ class Dispatcher:
         self._by_lane: dict[int, dict[Waiter, None]] = {}
         self._by_session: dict[int, dict[Waiter, None]] = {}
         self._dry: dict[int, Micros] = {}
+        self._owed: set[int] = set()
 
     def arm(self, waiter: Waiter) -> None:
         self._by_session.setdefault(waiter.session.id, {})[waiter] = None
@@ -95,9 +96,17 @@ class Dispatcher:
         return any(now - self._dry.get(lane, -DRY_FOR) >= DRY_FOR for lane in lanes)
 
     def nudge(self, session: int) -> None:
-        """Have a session's held claim ask again, because it must learn of something."""
+        """Have a session's held claim, or its next one, ask again, because it must learn of something."""
+        self._owed.add(session)
         for waiter in list(self._by_session.get(session, {})):
             waiter.give(None)
+
+    def owes(self, session: int) -> bool:
+        """Whether a session has something to learn since it last asked."""
+        return session in self._owed
+
+    def settle(self, session: int) -> None:
+        self._owed.discard(session)
 
     def end_all(self) -> None:
         """The server stops: end every held claim with an empty answer."""

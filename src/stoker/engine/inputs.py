@@ -129,7 +129,7 @@ class Reading:
         self._store = store
 
     async def items(self, keys: Iterable[ItemKey]) -> list[StoredItem]:
-        return await self._store.read(lambda reader: reader.items(keys))
+        return await self._store.peek(lambda reader: reader.items(keys))
 
     async def items_below(self, run: int, node: int, prefix: bytes) -> list[StoredItem]:
         return await self._store.read(lambda reader: reader.items_below(run, node, prefix))

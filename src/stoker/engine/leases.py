@@ -285,11 +285,11 @@ class Leases:
 
     async def _answer(self, session: Session, request: ClaimRequest, waiter: Waiter) -> ClaimAnswer:
         """First what is known now; else what the wait brings."""
-        if request.held or request.read < session.number:
+        now = self._clock.now()
+        if self._worth_syncing(session, request, now):
             stop = await self._sync(session, request)
             if stop:
                 return ClaimAnswer(session_id=session.id, lease_s=self._left(session), stop=stop)
-        now = self._clock.now()
         if request.want > 0 and self._dispatcher.worth_asking(session.lanes, now) and not waiter.answer.done():
             self._dispatcher.reserve(waiter)
             handed = (await self._batches.submit(Exchange(session, [], None, 0, request.want))).handed
@@ -307,7 +307,13 @@ class Leases:
         stop = await self._sync(session, request)
         return ClaimAnswer(session_id=session.id, lease_s=self._left(session), stop=stop)
 
+    def _worth_syncing(self, session: Session, request: ClaimRequest, now: Micros) -> bool:
+        """Whether a claim has more to settle than the beats do: something to learn, an answer lost, a lease to renew."""
+        lost = request.read < session.number
+        return self._dispatcher.owes(session.id) or lost or bool(request.held and session.needs_writing(now))
+
     async def _sync(self, session: Session, request: ClaimRequest) -> list[Stop]:
+        self._dispatcher.settle(session.id)
         told: Told = (await self._batches.submit(Exchange(session, [], request.held, request.read, 0))).value
         session.until = told.until
         return told.stop

@@ -204,22 +204,22 @@ class Runs:
 
     async def wait(self, namespace: str, run: int, wait_s: float) -> RunView:
         """The run, once it has ended or the time is up."""
-        with self._hub.watching(run) as ended:  # watch before looking, so that no end is missed
-            found = await self._existing(namespace, run)
-            if found.state is RunState.RUNNING and wait_s > 0:
-                await asyncio.wait([ended], timeout=wait_s)
+        await self._ended(namespace, run, wait_s)
         return await self._views.run(namespace, run)
 
-    async def result(self, namespace: str, run: int) -> bytes:
-        """The JSON of the graph's result. Conflict while the run goes on or if it failed; NoResult if there is none."""
-        found = await self._existing(namespace, run)
+    async def result(self, namespace: str, run: int, wait_s: float = 0.0) -> bytes:
+        """The JSON of the graph's result, once the run has ended.
+
+        Conflict if it has not when the time is up, or if it failed; NoResult if what the result is made of is missing.
+        """
+        found = await self._ended(namespace, run, wait_s)
         if found.state is not RunState.SUCCEEDED:
             raise Conflict(
                 f"run {run} is {found.state.name} and has no result.",
                 code="no_result_yet" if found.state is RunState.RUNNING else "run_not_succeeded",
                 remedy=f"See `stoker explain run:{run}`.",
             )
-        version = await self._store.read(lambda reader: self._versions.get(reader, found.version))
+        version = await self._store.peek(lambda reader: self._versions.get(reader, found.version))
         binding = version.graph.spec.result
         if binding is None:
             return NULL
@@ -232,9 +232,18 @@ class Runs:
                 remedy=f"See `stoker explain run:{run}` for what was pruned or skipped.",
             ) from None
 
+    async def _ended(self, namespace: str, run: int, wait_s: float) -> Run:
+        """The run as it is once it has ended or the time is up."""
+        with self._hub.watching(run) as ended:  # watch before looking, so that no end is missed
+            found = await self._existing(namespace, run)
+            if found.state is not RunState.RUNNING or wait_s <= 0:
+                return found
+            await asyncio.wait([ended], timeout=wait_s)
+        return await self._existing(namespace, run)
+
     async def _existing(self, namespace: str, run: int) -> Run:
         number = await self._namespaces.existing(namespace)
-        for found in await self._store.read(lambda reader: reader.runs([run])):
+        for found in await self._store.peek(lambda reader: reader.runs([run])):
             if found.namespace == number:
                 return found
         raise NotFound(f"the namespace {namespace!r} has no run {run}.", code="no_run", place=f"runs/{run}")

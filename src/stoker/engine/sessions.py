@@ -91,6 +91,7 @@ class Sessions:
             session = Session(row.id, row.namespace, key, info, row.until, self._base(row.namespace))
             await self._place(session)
             self._known[key] = session
+            self._moved(session.id)  # what it holds was leased before this server knew it
         return self._known[key]
 
     async def introduce(self, namespace: int, secret: str, info: RunnerInfo, draw_id: int | None) -> Session | None:

@@ -84,9 +84,10 @@ class Api:
         query = {"wait_s": wait_s or None}
         return await self.wire.call("GET", f"{self._in}/runs/{run}", answer=RunView, query=query, wait_s=wait_s)
 
-    async def result(self, run: int) -> bytes:
-        """Return the JSON of a run's result."""
-        return await self._get(f"/runs/{run}/result", bytes)
+    async def result(self, run: int, wait_s: float = 0.0) -> bytes:
+        """Return the JSON of a run's result, once it has ended. Conflict if it has not within `wait_s`, or failed."""
+        query = {"wait_s": wait_s or None}
+        return await self.wire.call("GET", f"{self._in}/runs/{run}/result", answer=bytes, query=query, wait_s=wait_s)
 
     async def cancel(self, run: int) -> RunView:
         return await self.wire.call("POST", f"{self._in}/runs/{run}/cancel", answer=RunView)

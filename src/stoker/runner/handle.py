@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any, Protocol, TypeVar
 
 from stoker.core.views import Cause, RunStateName, RunView
-from stoker.errors import NoResult, Rejected, RunCancelled, RunFailed
+from stoker.errors import Conflict, NoResult, RunCancelled, RunFailed
 from stoker.runner.api import Api
 
 T = TypeVar("T")
 
 POLL_S = 30.0  # one long-poll
+STILL_RUNNING = "no_result_yet"  # the code of the conflict that a result which is still to come is
 CAUSES_SHOWN = 3
 
 
@@ -42,18 +43,24 @@ class RunHandle:
         Raises RunFailed with the first causes, RunCancelled, NoResult when what the result is made of was pruned or
         skipped, and TimeoutError after `timeout` seconds.
         """
-        return result_of(self._client, self.wait(timeout))
+        for wait_s in _polls(timeout):
+            try:
+                return self._client.value(self._client.call(self._client.api.result(self.id, wait_s)))
+            except Conflict as error:
+                if error.code == NoResult.code:
+                    raise NoResult(error.message, place=f"run {self.id}", remedy=error.remedy) from None
+                if error.code != STILL_RUNNING:
+                    raise_for(self.view())
+                    raise
+        raise TimeoutError(f"run {self.id} is still RUNNING after {timeout:g} seconds")
 
     def wait(self, timeout: float | None = None) -> RunView:
         """Wait for the end, however it is. TimeoutError after `timeout` seconds."""
-        ends = None if timeout is None else time.monotonic() + timeout
-        while True:
-            left = POLL_S if ends is None else min(POLL_S, max(0.0, ends - time.monotonic()))
-            view = self._client.call(self._client.api.run(self.id, left))
+        for wait_s in _polls(timeout):
+            view = self._client.call(self._client.api.run(self.id, wait_s))
             if view.state != "RUNNING":
                 return view
-            if ends is not None and time.monotonic() >= ends:
-                raise TimeoutError(f"run {self.id} ({view.graph}) is still RUNNING after {timeout:g} seconds")
+        raise TimeoutError(f"run {self.id} is still RUNNING after {timeout:g} seconds")
 
     def view(self) -> RunView:
         return self._client.call(self._client.api.run(self.id))
@@ -66,24 +73,20 @@ class RunHandle:
         return self._client.call(self._client.api.cancel(self.id))
 
 
-def result_of(client: Client, view: RunView) -> Any:
-    """Return the result of a run that ended, or raise what it ended with."""
-    match view.state:
-        case "FAILED":
-            raise RunFailed(_story(view), place=f"run {view.id}", remedy=f"See `stoker explain run:{view.id}`.")
-        case "CANCELLED":
-            raise RunCancelled(f"the run of {view.graph!r} was cancelled", place=f"run {view.id}")
-        case _:
-            return client.value(_fetched(client, view))
+def _polls(timeout: float | None) -> Iterator[float]:
+    """How long each long-poll may take, until the time is up."""
+    ends = None if timeout is None else time.monotonic() + timeout
+    yield POLL_S if timeout is None else min(POLL_S, max(0.0, timeout))
+    while ends is None or time.monotonic() < ends:
+        yield POLL_S if ends is None else min(POLL_S, ends - time.monotonic())
 
 
-def _fetched(client: Client, view: RunView) -> bytes:
-    try:
-        return client.call(client.api.result(view.id))
-    except Rejected as error:
-        if error.code != NoResult.code:
-            raise
-        raise NoResult(error.message, place=f"run {view.id}", remedy=error.remedy) from None
+def raise_for(view: RunView) -> None:
+    """Raise what a run ended with, if that is no result."""
+    if view.state == "FAILED":
+        raise RunFailed(_story(view), place=f"run {view.id}", remedy=f"See `stoker explain run:{view.id}`.")
+    if view.state == "CANCELLED":
+        raise RunCancelled(f"the run of {view.graph!r} was cancelled", place=f"run {view.id}")
 
 
 def _story(view: RunView) -> str:

@@ -189,6 +189,10 @@ class Sqlite:
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, reading)
 
+    async def peek(self, work: Callable[[Reader], Awaitable[T]]) -> T:
+        with _Translated(self.path):
+            return _finish(work(cast("Reader", SqliteReader(self._reading()))))
+
     async def take_ids(self, sequence: str, count: int) -> range:
         async def take(tx: Tx) -> range:
             ((end,),) = await tx.execute("take_ids", sequence, count)

@@ -65,7 +65,15 @@ async def get_run(call: Call) -> Answer:
 
 
 async def get_result(call: Call) -> Answer:
-    return Answer(body=await call.engine.runs.result(call.namespace, call.id))
+    """The result; with `wait_s` once the run has ended or the time is over, or the server begins to close."""
+    query: RunQuery = call.query
+    if not query.wait_s:
+        return Answer(body=await call.engine.runs.result(call.namespace, call.id, 0.0))
+    work = call.engine.runs.result(call.namespace, call.id, query.wait_s)
+    held = await hold(work, call.receive, call.server.closing)
+    if held.gone:
+        return GONE
+    return Answer(body=held.value or await call.engine.runs.result(call.namespace, call.id, 0.0))
 
 
 async def cancel_run(call: Call) -> Answer:
@@ -133,6 +141,7 @@ ROUTES = (
         scopes=("read",),
         summary="The result of a run, as JSON",
         endpoint=get_result,
+        query=RunQuery,
         response=object,
     ),
     Route(

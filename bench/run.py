@@ -1,0 +1,140 @@
+"""`make bench`: what a task costs, through one runner process over HTTP on SQLite with full durability.
+
+Not a test: it asserts no times. Each figure is the median of ROUNDS rounds against fresh data folders; CPU seconds are
+those of server and runner processes together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import nodes
+from processes import cpu_s, rss_mb, runner, server
+
+import stoker
+from stoker.core.views import TriggerRequest
+
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
+DRAIN = 10_000
+OPTIONS = ("--batch-size", "256", "--workers", "2")
+Figures = dict[str, float]
+
+
+def main() -> None:
+    print(f"stoker on {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, SQLite FULL")
+    rounds = [one_round() for _ in range(ROUNDS)]
+    median = {name: statistics.median(found[name] for found in rounds) for name in rounds[0]}
+    for name, value in median.items():
+        spread = " … ".join(
+            f"{found[name]:.4g}" for found in sorted(rounds, key=lambda found: found[name])[:: ROUNDS - 1]
+        )
+        print(f"  {name:<58} {value:>10.4g}   ({spread})")
+    if "--json" in sys.argv:
+        Path(sys.argv[sys.argv.index("--json") + 1]).write_text(json.dumps(median, indent=2))
+
+
+def one_round() -> Figures:
+    with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR")) as folder, server(Path(folder)) as at:
+        figures = {
+            "start: server answers after (s)": at.start_s,
+            "memory: supervisor and server, fresh (MB)": rss_mb(at.pids),
+        }
+        with stoker.Client(at.url, at.token) as client:
+            client.push(nodes.single)
+            figures |= drained(client, at.pids, lambda begin: runner(at, *OPTIONS))
+            with runner(at, *OPTIONS) as pid:
+                busy = (*at.pids, pid)
+                client.trigger(nodes.single).result(30)
+                figures |= latency(client)
+                figures |= chains(client, busy)
+                figures |= fan_out(client, 1_000)
+                figures |= fan_out(client, 10_000)
+                figures |= idle(busy)
+        figures["memory: supervisor and server, at the end (MB)"] = rss_mb(at.pids)
+        return figures
+
+
+def drained(client: stoker.Client, pids: tuple[int, ...], start: Callable[[None], object]) -> Figures:
+    """W1: 10,000 READY no-op tasks, then one runner process."""
+    begun = time.perf_counter()
+    handles = []
+    for _ in range(DRAIN // 1_000):
+        handles += client.trigger_many("single", [{}] * 1_000)
+    triggered = time.perf_counter() - begun
+    before = cpu_s(pids)
+    with start(None) as pid:
+        client.run(handles[0].id).wait(60)
+        begun, first_cpu, settled = time.perf_counter(), cpu_s((*pids, pid)), succeeded(client)
+        client.run(handles[-1].id).wait(120)
+        while (now := succeeded(client)) < DRAIN:
+            pass
+        wall = time.perf_counter() - begun
+        used = cpu_s((*pids, pid)) - first_cpu
+        server_used = cpu_s(pids) - before
+    done = now - settled
+    return {
+        "W1 triggered in batches of 1,000 (runs/s)": DRAIN / triggered,
+        "W1 drained no-op tasks (tasks/s)": done / wall,
+        "W1 CPU of server and runner (s per 1,000 tasks)": used / done * 1_000,
+        "W1 CPU of the server alone (s per 1,000 tasks)": server_used / DRAIN * 1_000,
+    }
+
+
+def succeeded(client: stoker.Client) -> int:
+    """How many runs have ended: all but those still RUNNING, of which a page is counted."""
+    page = client.call(client.api.runs(state="RUNNING", limit=1_000))
+    return DRAIN - len(page.items) if page.after is None else 0
+
+
+def latency(client: stoker.Client) -> Figures:
+    """W2: trigger to result of one no-op run on an idle system."""
+    took = []
+    for _ in range(200):
+        begun = time.perf_counter()
+        client.trigger("single").result(30)
+        took.append((time.perf_counter() - begun) * 1_000)
+    took.sort()
+    return {"W2 trigger to result, idle: p50 (ms)": took[100], "W2 trigger to result, idle: p99 (ms)": took[197]}
+
+
+def chains(client: stoker.Client, pids: tuple[int, ...]) -> Figures:
+    """W3: 200 chains of 10 steps at once."""
+    client.push(nodes.chain)
+    before, begun = cpu_s(pids), time.perf_counter()
+    for handle in client.trigger_many("chain", [{"x": number} for number in range(200)]):
+        handle.wait(60)
+    wall, used = time.perf_counter() - begun, cpu_s(pids) - before
+    begun = time.perf_counter()
+    client.trigger("chain", x=1).wait(60)
+    return {
+        "W3 200 chains of 10 (steps/s)": 2_000 / wall,
+        "W3 CPU (s per 1,000 steps)": used / 2,
+        "W3 one chain of 10 alone (ms)": (time.perf_counter() - begun) * 1_000,
+    }
+
+
+def fan_out(client: stoker.Client, width: int) -> Figures:
+    """W4: 1 → width → 1, with the joined list as the last task's input."""
+    client.push(nodes.wide)
+    begun = time.perf_counter()
+    assert client.trigger("wide", n=width).result(120) == width
+    return {f"W4 1→{width:,}→1 (s)": time.perf_counter() - begun}
+
+
+def idle(pids: tuple[int, ...]) -> Figures:
+    before = cpu_s(pids)
+    time.sleep(5)
+    return {"W5 idle, one runner connected (CPU %)": (cpu_s(pids) - before) / 5 * 100}
+
+
+if __name__ == "__main__":
+    main()
