@@ -6,7 +6,6 @@ those of server and runner processes together.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import platform
@@ -15,13 +14,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import nodes
 from processes import cpu_s, rss_mb, runner, server
 
 import stoker
-from stoker.core.views import TriggerRequest
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 DRAIN = 10_000
@@ -50,7 +49,7 @@ def one_round() -> Figures:
         }
         with stoker.Client(at.url, at.token) as client:
             client.push(nodes.single)
-            figures |= drained(client, at.pids, lambda begin: runner(at, *OPTIONS))
+            figures |= drained(client, at.pids, lambda: runner(at, *OPTIONS))
             with runner(at, *OPTIONS) as pid:
                 busy = (*at.pids, pid)
                 client.trigger(nodes.single).result(30)
@@ -63,7 +62,7 @@ def one_round() -> Figures:
         return figures
 
 
-def drained(client: stoker.Client, pids: tuple[int, ...], start: Callable[[None], object]) -> Figures:
+def drained(client: stoker.Client, pids: tuple[int, ...], start: Callable[[], AbstractContextManager[int]]) -> Figures:
     """W1: 10,000 READY no-op tasks, then one runner process."""
     begun = time.perf_counter()
     handles = []
@@ -71,7 +70,7 @@ def drained(client: stoker.Client, pids: tuple[int, ...], start: Callable[[None]
         handles += client.trigger_many("single", [{}] * 1_000)
     triggered = time.perf_counter() - begun
     before = cpu_s(pids)
-    with start(None) as pid:
+    with start() as pid:
         client.run(handles[0].id).wait(60)
         begun, first_cpu, settled = time.perf_counter(), cpu_s((*pids, pid)), succeeded(client)
         client.run(handles[-1].id).wait(120)

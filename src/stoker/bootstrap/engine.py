@@ -13,6 +13,7 @@ from pathlib import Path
 from stoker.artifacts.file import FileStore
 from stoker.bootstrap.lock import locked
 from stoker.core.duration import Micros
+from stoker.engine.alarm import Alarm
 from stoker.engine.artifacts import Artifacts
 from stoker.engine.batch import Batches, Outcome
 from stoker.engine.catalog import Catalog
@@ -66,9 +67,10 @@ class StokerEngine:
         self._ids = Ids(self.store)
         self._namespaces = Namespaces(self.store)
         versions = Versions()
+        self.alarm = Alarm()
         self.dispatcher = Dispatcher()
-        self.sessions = Sessions(self.store, self.clock, self._namespaces, self.dispatcher.nudge)
-        self.events = Hub(self._namespaces)
+        self.sessions = Sessions(self.store, self.clock, self._namespaces, self.alarm, self.dispatcher.nudge)
+        self.events = Hub(self._namespaces, self.alarm)
         self.batches = Batches(
             self.store, versions, self._ids, self.clock, dice, self.blobs, self.dispatcher, self._committed
         )
@@ -85,6 +87,7 @@ class StokerEngine:
             self._ids,
             self.events,
             self.dispatcher,
+            self.alarm,
         )
         self.leases = Leases(
             self.store,
@@ -99,7 +102,7 @@ class StokerEngine:
         )
         self.artifacts = Artifacts(self.store, self._namespaces, self.blobs, self._ids, self.clock)
         self.tokens = Tokens(self.store, self.clock, dice, root_token)
-        self.upkeep = Upkeep(self.store, self.batches, self.sessions, self.clock)
+        self.upkeep = Upkeep(self.store, self.batches, self.sessions, self.clock, self.alarm)
         self._ticking: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -107,7 +110,7 @@ class StokerEngine:
         await self.store.open()
         await self.blobs.open()
         await self._namespaces.load()
-        self._ticking = asyncio.create_task(loop.run(self.upkeep.tick, self.events.scheduler))
+        self._ticking = asyncio.create_task(loop.run(self.upkeep.tick, self.alarm.rung))
 
     async def ready(self) -> None:
         """Return when the store answers."""

@@ -23,6 +23,8 @@ MAX_BODY = 8 * 1024 * 1024  # bytes of one request
 LOG_CHUNK = 64 * 1024  # bytes of one log report
 LOG_TASK = 10 * 1024 * 1024  # bytes of log kept per task
 
+ABSENT = msgspec.Raw(b"")  # no JSON here; only this very object is left out when a message is encoded
+
 
 class _Wire(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pass
@@ -73,7 +75,7 @@ class Assignment(_Wire, frozen=True):
     node: str
     kind: str
     branch: str = ""
-    input: msgspec.Raw = msgspec.Raw(b"")
+    input: msgspec.Raw = ABSENT
     input_url: str = ""
     timeout_s: float | None = None
     failures: int = 0
@@ -110,7 +112,7 @@ class ErrorInfo(_Wire, frozen=True):
 class Item(_Wire, frozen=True):
     """One output of a task: JSON as sent, or the id of an artifact that holds it (media type `application/json`)."""
 
-    value: msgspec.Raw = msgspec.Raw(b"")
+    value: msgspec.Raw = ABSENT
     artifact: int | None = None
 
 

@@ -22,7 +22,7 @@ from stoker.core.compiled import text_of
 from stoker.core.decide import Fold, Want
 from stoker.core.duration import SECOND, Micros
 from stoker.core.model import LEASE, ItemKey, JoinKey, Task
-from stoker.core.protocol import Assignment
+from stoker.core.protocol import ABSENT, Assignment
 from stoker.core.template import Place, needs, render
 from stoker.core.values import BadPath, elements
 from stoker.engine.dispatch import Dispatcher, Handed, Waiter
@@ -71,6 +71,7 @@ class Outcome(NamedTuple):
     fold: Fold
     refused: dict[int, str]
     short: set[int]
+    deadline: Micros | None  # the earliest of the attempts handed out
 
 
 class MissingBlobs(Exception):
@@ -219,6 +220,7 @@ class _Transaction:
         self._dice = batches._dice
         self._refused: dict[int, str] = {}
         self._short: set[int] = set()
+        self._deadlines: set[Micros] = set()
 
     def _fold(self) -> Fold:
         return Fold(now=self._now, next_id=lambda: self._ids.draw("task"), dice=self._dice.random)
@@ -231,7 +233,7 @@ class _Transaction:
         await self._settle(fold)
         await self._tx.write(fold)
         handed, waiters = await self._hand_out(fold, commands, answers)
-        return Outcome(answers, handed, waiters, fold, self._refused, self._short)
+        return Outcome(answers, handed, waiters, fold, self._refused, self._short, min(self._deadlines, default=None))
 
     async def _decide(self, command: Verb, picture: Picture) -> Any:
         try:
@@ -387,6 +389,8 @@ class _Transaction:
     def _assignment(self, fold: Fold, task: Task, body: bytes | None, base: str) -> Assignment:
         graph = fold.graph_of(task)
         node = graph.nodes[task.node]
+        if task.deadline is not None:
+            self._deadlines.add(task.deadline)
         return Assignment(
             task=task.id,
             attempt=task.attempt,
@@ -394,7 +398,7 @@ class _Transaction:
             node=node.name,
             kind=node.spec.kind,
             branch=text_of(graph, task.node, task.branch) if task.branch else "",
-            input=msgspec.Raw(body or b""),
+            input=ABSENT if body is None else msgspec.Raw(body),
             input_url="" if body is not None else f"{base}/tasks/{task.id}/input?attempt={task.attempt}",
             timeout_s=None if task.deadline is None else (task.deadline - self._now) / SECOND,
             failures=task.failures,

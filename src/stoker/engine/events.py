@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from stoker.core.states import RunState, TaskState
 from stoker.core.views import Hint
+from stoker.engine.alarm import Alarm
 from stoker.engine.batch import Outcome
 from stoker.engine.namespaces import Namespaces
 
@@ -17,15 +18,11 @@ BACKLOG = 1_000  # hints kept for a slow listener; older ones are dropped
 class Hub:
     """Wakes those who wait for the end of a run, and listeners of a namespace or run."""
 
-    def __init__(self, namespaces: Namespaces) -> None:
+    def __init__(self, namespaces: Namespaces, alarm: Alarm) -> None:
         self._namespaces = namespaces
         self._ends: dict[int, set[asyncio.Future[None]]] = {}
         self._listeners: dict[asyncio.Queue[Hint | None], tuple[int, int | None]] = {}
-        self.scheduler = asyncio.Event()
-
-    def wake_scheduler(self) -> None:
-        """Something may be due earlier than the scheduler thinks."""
-        self.scheduler.set()
+        self._alarm = alarm
 
     @contextmanager
     def watching(self, run: int) -> Iterator[asyncio.Future[None]]:
@@ -50,8 +47,11 @@ class Hub:
                     future.set_result(None)
         if self._listeners:
             self._publish(outcome)
-        if any(task.due_at is not None or task.deadline is not None for task in fold.tasks.values()):
-            self.wake_scheduler()
+        if outcome.deadline is not None:
+            self._alarm.at(outcome.deadline)
+        for task in fold.tasks.values():
+            if task.due_at is not None:
+                self._alarm.at(task.due_at)
 
     def _publish(self, outcome: Outcome) -> None:
         fold = outcome.fold

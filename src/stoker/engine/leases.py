@@ -308,18 +308,18 @@ class Leases:
         return ClaimAnswer(session_id=session.id, lease_s=self._left(session), stop=stop)
 
     def _worth_syncing(self, session: Session, request: ClaimRequest, now: Micros) -> bool:
-        """Whether a claim has more to settle than the beats do: something to learn, an answer lost, a lease to renew."""
+        """Whether a claim has more to settle than a beat: something to learn, an answer lost, a lease to renew."""
         lost = request.read < session.number
         return self._dispatcher.owes(session.id) or lost or bool(request.held and session.needs_writing(now))
 
     async def _sync(self, session: Session, request: ClaimRequest) -> list[Stop]:
         self._dispatcher.settle(session.id)
         told: Told = (await self._batches.submit(Exchange(session, [], request.held, request.read, 0))).value
-        session.until = told.until
+        self._sessions.heard(session, told.until)
         return told.stop
 
     def _claimed(self, session: Session, handed: Handed) -> ClaimAnswer:
-        session.until = handed.until
+        self._sessions.heard(session, handed.until)
         return ClaimAnswer(
             number=handed.number,
             session_id=session.id,
@@ -356,7 +356,7 @@ class Leases:
         """The claim stream of a session closed without an answer: its leases end in 5 s."""
         session = await self._sessions.find(secret)
         if session is not None and not session.streams:
-            session.until = (await self._batches.submit(Shorten(session))).value
+            self._sessions.heard(session, (await self._batches.submit(Shorten(session))).value)
 
     async def undelivered(self, secret: str, answer: ClaimAnswer | ReportAnswer) -> None:
         """An answer could not be written: release what it carried."""
@@ -391,7 +391,8 @@ class Leases:
         answered = await self._batches.submit(Exchange(session, reported, request.held, request.read, request.want))
         told: Told = answered.value
         handed = answered.handed
-        session.until = until = handed.until if handed else told.until
+        until = handed.until if handed else told.until
+        self._sessions.heard(session, until)
         return ReportAnswer(
             receipts=told.receipts,
             number=handed.number if handed else 0,

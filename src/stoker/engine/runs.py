@@ -17,6 +17,7 @@ from stoker.core.states import RunState
 from stoker.core.template import Place
 from stoker.core.values import NULL, BadPath
 from stoker.core.views import RetryAnswer, RunRef, RunView, TriggerRequest
+from stoker.engine.alarm import Alarm
 from stoker.engine.batch import Batches, Picture, Verb
 from stoker.engine.catalog import Catalog
 from stoker.engine.dispatch import Dispatcher
@@ -146,6 +147,7 @@ class Runs:
         ids: Ids,
         hub: Hub,
         dispatcher: Dispatcher,
+        alarm: Alarm,
     ) -> None:
         self._store = store
         self._namespaces = namespaces
@@ -157,6 +159,7 @@ class Runs:
         self._ids = ids
         self._hub = hub
         self._dispatcher = dispatcher
+        self._alarm = alarm
 
     async def trigger(self, namespace: str, requests: Sequence[TriggerRequest]) -> list[RunRef]:
         """Start runs, all or none; inputs are checked first."""
@@ -193,7 +196,7 @@ class Runs:
             answer = await self._batches.submit(Cancel(run))
             for session in answer.value:
                 self._dispatcher.nudge(session)
-            self._hub.wake_scheduler()
+            self._alarm.at(0)
         return await self._views.run(namespace, run)
 
     async def retry(self, namespace: str, run: int) -> RetryAnswer:

@@ -12,6 +12,7 @@ from stoker.core.duration import Micros
 from stoker.core.graph import Requirements
 from stoker.core.model import LEASE
 from stoker.core.protocol import RunnerInfo
+from stoker.engine.alarm import Alarm
 from stoker.engine.namespaces import Namespaces
 from stoker.engine.ports import Clock, Lane, Reader, Store, Tx
 from stoker.errors import Invalid
@@ -63,19 +64,28 @@ async def runner_names(reader: Reader, sessions: set[int]) -> dict[int, str]:
 class Sessions:
     """The sessions of this server, by the hash of their secret. `moved`: told of a session whose lanes changed."""
 
-    def __init__(self, store: Store, clock: Clock, namespaces: Namespaces, moved: Callable[[int], None]) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, namespaces: Namespaces, alarm: Alarm, moved: Callable[[int], None]
+    ) -> None:
         self._store = store
         self._clock = clock
         self._namespaces = namespaces
+        self._alarm = alarm
         self._moved = moved
         self._known: dict[bytes, Session] = {}
         self._lanes: list[Lane] = []
 
+    def heard(self, session: Session, until: Micros) -> None:
+        """Remember, after the commit, what the row says of a session's leases; wake for their end."""
+        session.until = until
+        self._alarm.at(until)
+
     def connected(self) -> list[Session]:
         return [session for session in self._known.values() if session.streams]
 
-    def by_id(self, session: int) -> Session | None:
-        return next((known for known in self._known.values() if known.id == session), None)
+    def known(self) -> set[int]:
+        """The sessions that this server has heard of since it started."""
+        return {session.id for session in self._known.values()}
 
     def forget(self, session: Session) -> None:
         self._known.pop(session.secret, None)
@@ -122,6 +132,7 @@ class Sessions:
         session = Session(id_, namespace, key, info, now + LEASE, self._base(namespace))
         await self._place(session)
         self._known[key] = session
+        self.heard(session, session.until)
         return session
 
     async def _update(self, session: Session, info: RunnerInfo) -> None:

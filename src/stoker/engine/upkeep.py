@@ -11,12 +11,14 @@ from collections.abc import Sequence
 from stoker.core.duration import SECOND, Micros
 from stoker.core.model import GRACE, LEASE
 from stoker.core.states import TaskState
+from stoker.engine.alarm import NEVER, Alarm
 from stoker.engine.batch import Batches, Picture, Verb
 from stoker.engine.ports import Clock, Lease, Reader, Store, Tx
 from stoker.engine.sessions import Sessions
 
 SLICE = 500  # tasks of one pass; a full slice is followed by another pass at once
 LONGEST_SLEEP: Micros = 30 * SECOND
+SHORTEST_SLEEP: Micros = 10_000
 CONNECTED_FOR: Micros = 60 * SECOND  # how long the row of a connected runner without leases is good for
 
 
@@ -88,28 +90,35 @@ class Refuse(Verb):
 class Upkeep:
     """One `tick` does what is due and says how long nothing will be."""
 
-    def __init__(self, store: Store, batches: Batches, sessions: Sessions, clock: Clock) -> None:
+    def __init__(self, store: Store, batches: Batches, sessions: Sessions, clock: Clock, alarm: Alarm) -> None:
         self._store = store
         self._batches = batches
         self._sessions = sessions
         self._clock = clock
+        self._alarm = alarm
         self._started = clock.now()
 
     async def tick(self) -> Micros:
         """One pass over everything; gives the time until the next is worth it."""
+        self._alarm.planned = NEVER  # what becomes due from here on counts for the sleep after this pass
         more = [await self.reap(), await self.due(), await self.expire(), await self.sweep()]
         if any(more):
             return 0
-        return await self._until_next()
+        due = await self._next_due()
+        self._alarm.plan(due)
+        return max(SHORTEST_SLEEP, min(self._alarm.planned - self._clock.now(), LONGEST_SLEEP))
 
     async def reap(self) -> bool:
-        """Take back the leases of sessions that ended. A fresh server first gives everyone a lease length."""
+        """Take back the leases of sessions that ended.
+
+        A fresh server first gives those it has not heard of a lease length: while it was away nobody could beat.
+        """
         now = self._clock.now()
-        if now < self._started + LEASE:
-            return False
+        known = self._sessions.known() if now < self._started + LEASE else None
 
         async def find(reader: Reader) -> tuple[list[int], list[Lease]]:
             expired = await reader.ids("expired_sessions", now, SLICE)
+            expired = [session for session in expired if known is None or session in known]
             return expired, await reader.leases_of(expired, SLICE) if expired else []
 
         expired, leases = await self._store.read(find)
@@ -167,7 +176,7 @@ class Upkeep:
             await self._batches.submit(Sweep(run_id, tasks))
         return bool(tasks)
 
-    async def _until_next(self) -> Micros:
+    async def _next_due(self) -> Micros:
         """When the earliest thing known is due."""
 
         async def find(reader: Reader) -> list[Micros]:
@@ -180,4 +189,4 @@ class Upkeep:
         earliest = min(await self._store.read(find), default=now + LONGEST_SLEEP)
         if now < self._started + LEASE:
             earliest = max(earliest, min(self._started + LEASE, now + SECOND))
-        return max(10_000, min(earliest - now, LONGEST_SLEEP))
+        return earliest
