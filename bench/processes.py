@@ -70,7 +70,7 @@ def rss_mb(pids: Sequence[int]) -> float:
 
 
 def _stoker(*arguments: str, environment: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
-    command = [sys.executable, *os.environ.get("FAKE", "-m stoker.cli").split(), *arguments]
+    command = [sys.executable, "-m", "stoker.cli", *arguments]
     return subprocess.Popen(command, env={**os.environ, **(environment or {})}, stdout=subprocess.DEVNULL)
 
 

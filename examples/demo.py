@@ -14,9 +14,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
+
+from seattle import seattle
+from table import table
 
 import stoker
 from stoker.core.views import NodeCounts, RunView
@@ -27,10 +29,10 @@ T = TypeVar("T")
 
 
 def main() -> int:
-    table = dataset()
+    data = table()
     shutil.rmtree(DATA, ignore_errors=True)
     DATA.mkdir(parents=True)
-    say(f"data: {table.name}, {table.stat().st_size:,} bytes of daily measurements")
+    say(f"data: {data.name}, {data.stat().st_size:,} bytes of daily measurements")
     server = start("server", "start", "--port", "0", "--data", str(DATA))
     runners: list[subprocess.Popen[bytes]] = []
     try:
@@ -38,11 +40,8 @@ def main() -> int:
         url, token = found["url"], (DATA / "token").read_text().strip()
         say(f"server: {url} (pid {server.pid}), data in {DATA}/")
         runners.append(start_runner("first", url, token))
-        sys.path.insert(0, str(HERE))
-        from seattle import seattle
-
         with stoker.Client(url, token) as client:
-            return watch(client, client.trigger(seattle, table=stoker.File(table)), runners, url, token, table)
+            return watch(client, client.trigger(seattle, table=stoker.File(data)), runners, url, token, data)
     finally:
         for process in [*runners, server]:
             stop(process)
@@ -54,7 +53,7 @@ def watch(
     runners: list[subprocess.Popen[bytes]],
     url: str,
     token: str,
-    table: Path,
+    data: Path,
 ) -> int:
     say(f"run {run.id} of graph 'seattle' is triggered")
     wait_for(lambda: settled(run.view()) >= 8, "some months to be summed", tell=lambda: line(run.view()))
@@ -67,7 +66,7 @@ def watch(
     lost = [task for task in client.call(client.api.tasks(run.id, limit=1000)).items if task.losses]
     say(f"the second runner finished it; {len(lost)} lost task(s) were offered again")
     say("result: " + json.dumps(result, indent=2))
-    expected = sums(table)
+    expected = sums(data)
     if result != expected:
         say(f"WRONG: an independent computation gives {expected}")
         return 1
@@ -78,9 +77,9 @@ def watch(
     return 0
 
 
-def sums(table: Path) -> dict[str, float | None]:
+def sums(data: Path) -> dict[str, float | None]:
     """The same totals, column by column over the whole table."""
-    with table.open() as lines:
+    with data.open() as lines:
         rows = list(csv.reader(lines))
     columns = dict(zip(rows[0], zip(*rows[1:], strict=True), strict=True))
     found: dict[str, float | None] = {}
@@ -104,13 +103,6 @@ def line(view: RunView) -> str:
     return f"{view.state}: " + ", ".join(show(node) for node in view.nodes)
 
 
-def dataset() -> Path:
-    spec = find_spec("vega_datasets")
-    if spec is None or not spec.submodule_search_locations:
-        raise SystemExit("the demo reads a table that the package vega_datasets ships; `make demo` installs it")
-    return Path(spec.submodule_search_locations[0], "_data", "seattle-weather.csv")
-
-
 def start_runner(name: str, url: str, token: str) -> subprocess.Popen[bytes]:
     process = start("runner", "start", str(HERE / "seattle.py"), "--name", name, STOKER_URL=url, STOKER_TOKEN=token)
     say(f"runner '{name}' (pid {process.pid}) starts")
@@ -119,7 +111,7 @@ def start_runner(name: str, url: str, token: str) -> subprocess.Popen[bytes]:
 
 def start(*arguments: str, **environment: str) -> subprocess.Popen[bytes]:
     log = (DATA / "demo.log").open("ab")
-    command = [sys.executable, *os.environ.get("FAKE", "-m stoker.cli").split(), *arguments]
+    command = [sys.executable, "-m", "stoker.cli", *arguments]
     return subprocess.Popen(command, env={**os.environ, **environment}, stdout=log, stderr=log)
 
 

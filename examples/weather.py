@@ -1,13 +1,17 @@
-"""Totals of a table of daily weather, year by year: ingest, fan out, sum, join, report."""
-
-import csv as table
+import csv as tables
 
 import stoker
 
 
 def rows(file: stoker.File) -> list[dict[str, str]]:
-    with file.open() as lines:
-        return list(table.DictReader(lines))
+    try:
+        with file.open() as lines:
+            found = list(tables.DictReader(lines))
+    except (UnicodeDecodeError, tables.Error) as error:
+        raise stoker.NotRetryable(f"{file.name} is not a CSV table: {error}") from error
+    if not found or "date" not in found[0]:
+        raise stoker.NotRetryable(f"{file.name} has no rows with a column 'date'")
+    return found
 
 
 @stoker.node
@@ -16,21 +20,14 @@ def years(csv: stoker.File) -> list[str]:
 
 
 @stoker.node(retry=stoker.Retry(3, base="2s"), timeout="5m")
-def totals(csv: stoker.File, year: str, task: stoker.Task) -> dict[str, float | None]:
+def totals(csv: stoker.File, year: str, task: stoker.Task) -> dict[str, float]:
     mine = [row for row in rows(csv) if row["date"].startswith(year)]
-    task.log(f"{year}: {len(mine)} days")
-    return {name: total([row[name] for row in mine]) for name in mine[0]}
-
-
-def total(column: list[str]) -> float | None:
-    try:
-        return round(sum(map(float, column)), 1)
-    except ValueError:
-        return None  # a column of text
+    task.log(f"{year} has {len(mine)} days")
+    return {name: round(sum(float(row[name]) for row in mine), 1) for name in ("precipitation", "wind")}
 
 
 @stoker.node
-async def report(years: list[str], parts: list[dict[str, float | None]]) -> dict[str, dict[str, float | None]]:
+async def report(years: list[str], parts: list[dict[str, float]]) -> dict[str, dict[str, float]]:
     return dict(zip(years, parts, strict=True))
 
 
