@@ -65,6 +65,24 @@ def load(
     return Settings(**values)
 
 
+def as_environment(settings: Settings) -> dict[str, str]:
+    """The settings as another process of ours is told them; see `handed_on`."""
+    values = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    return {
+        _PREFIX + key.upper(): ",".join(value) if isinstance(value, tuple) else str(value)
+        for key, value in values.items()
+        if value is not None and value != "" and value != ()
+    }
+
+
+def handed_on(environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings of the process that started this one: its environment alone, no file."""
+    given = _from_environment(os.environ if environment is None else environment)
+    values = {key: _parse(key, value, source) for key, (value, source) in given.items()}
+    values.setdefault("data", Path("~/.stoker").expanduser())
+    return Settings(**values)
+
+
 # --- sources ---
 
 Given = dict[str, tuple[Any, str]]

@@ -8,24 +8,14 @@ from importlib.metadata import version
 
 from stoker.api.app import App, build
 from stoker.bootstrap.engine import opened
-from stoker.config import Settings, data_token, load
-
-FACTORY = "stoker.bootstrap.serving:serving"
+from stoker.config import data_token, handed_on
 
 
 @asynccontextmanager
 async def serving(arguments: Sequence[str]) -> AsyncIterator[App]:
     """The application of the serving child; settings come from its environment. `--insecure`: without tokens."""
-    settings = load()
+    settings = handed_on()
     insecure = "--insecure" in arguments
     token = settings.token or data_token(settings.data)
     async with opened(settings.data, root_token=token) as engine:
         yield build(engine, version=version("stoker"), insecure=insecure, path_prefix=settings.path_prefix)
-
-
-def child_environment(settings: Settings) -> dict[str, str]:
-    """The settings as the serving child reads them."""
-    found = {"STOKER_DATA": str(settings.data), "STOKER_PATH_PREFIX": settings.path_prefix}
-    if settings.token:
-        found["STOKER_TOKEN"] = settings.token
-    return found

@@ -1,0 +1,256 @@
+"""What `stoker doctor` looks at. Each check is a function that returns what it found; none changes anything."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from stoker.cli import reach, terminal
+from stoker.cli.options import Where
+from stoker.config import Settings, read_server_file
+from stoker.errors import StokerError
+
+if TYPE_CHECKING:
+    from stoker.runner.client import Client
+
+BASE = ("aiohttp", "cyclopts", "msgspec", "pydantic", "rich")
+SERVER = ("apsw", "httptools", "jsonschema-rs", "starlette", "uvicorn", "uvloop", "watchfiles")
+ROOMY = 1_000_000_000  # bytes free
+FULL = 100_000_000
+SKEW = timedelta(seconds=5)  # times in logs mislead beyond
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    name: str
+    status: Literal["ok", "warn", "fail"]
+    found: str
+    remedy: str = ""
+
+
+def checks(where: Where) -> list[Check]:
+    """Everything, in the order in which to mend it."""
+    found = [_python(), _package(), _base(), _extra()]
+    try:
+        settings = reach.settings_of(where)
+    except StokerError as error:
+        return [*found, _failed("settings", error)]
+    data = settings.data
+    return [*found, _folder(data), _disk(data), _owner(data), _schema(data), *_server(settings)]
+
+
+# --- the installation ---
+
+
+def _python() -> Check:
+    text = f"{sys.version.split()[0]} at {terminal.home(sys.executable)}"
+    if sys.version_info < (3, 11):  # noqa: UP036  installers may be told to ignore what the package requires
+        return Check(name="python", status="fail", found=text, remedy="Stoker needs Python 3.11 or newer.")
+    return Check(name="python", status="ok", found=text)
+
+
+def _package() -> Check:
+    return Check(name="stoker", status="ok", found=version("stoker"))
+
+
+def _base() -> Check:
+    have, missing = _versions(BASE)
+    if missing:
+        remedy = "pip install --upgrade stoker"
+        return Check(name="packages", status="fail", found=f"missing: {', '.join(missing)}", remedy=remedy)
+    return Check(name="packages", status="ok", found=", ".join(have))
+
+
+def _extra() -> Check:
+    have, missing = _versions(SERVER)
+    if missing:
+        return Check(
+            name="stoker[server]",
+            status="warn",
+            found=f"missing: {', '.join(missing)}; this installation can run runners, but no server",
+            remedy="pip install 'stoker[server]'",
+        )
+    return Check(name="stoker[server]", status="ok", found=", ".join(have))
+
+
+def _versions(names: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    have, missing = [], []
+    for name in names:
+        try:
+            have.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            missing.append(name)
+    return have, missing
+
+
+# --- the data folder ---
+
+
+def _folder(data: Path) -> Check:
+    text = terminal.home(data)
+    try:
+        if not data.exists():
+            return Check(name="data folder", status="ok", found=f"{text} (not made yet)")
+        if not data.is_dir():
+            return Check(
+                name="data folder", status="fail", found=f"{text} is no folder", remedy="Name another with --data."
+            )
+    except OSError as error:
+        return Check(name="data folder", status="fail", found=f"{text}: {error.strerror}", remedy=_OTHER_FOLDER)
+    if not os.access(data, os.R_OK | os.W_OK | os.X_OK):
+        return Check(
+            name="data folder", status="fail", found=f"{text} cannot be read and written", remedy=_OTHER_FOLDER
+        )
+    return Check(name="data folder", status="ok", found=text)
+
+
+_OTHER_FOLDER = "Make it writable for this user, or name another with --data."
+
+
+def _disk(data: Path) -> Check:
+    here = next(folder for folder in (data, *data.parents) if os.access(folder, os.F_OK))
+    free = shutil.disk_usage(here).free
+    text = f"{free / 1e9:.1f} GB free"
+    if free < FULL:
+        return Check(name="disk", status="fail", found=text, remedy="Make room: without it, nothing can be written.")
+    if free < ROOMY:
+        return Check(name="disk", status="warn", found=text, remedy="Make room: results and artifacts are kept here.")
+    return Check(name="disk", status="ok", found=text)
+
+
+def _owner(data: Path) -> Check:
+    alive = read_server_file(data) if os.access(data, os.X_OK) else None
+    if alive is not None:
+        return Check(name="in use by", status="ok", found=f"the server {alive.url} (pid {alive.pid})")
+    if _locked(data):
+        return Check(
+            name="in use by",
+            status="warn",
+            found="a process that has not said where it listens",
+            remedy=f"It may be starting. Find it with `fuser {data / 'lock'}`.",
+        )
+    return Check(name="in use by", status="ok", found="nobody")
+
+
+def _locked(data: Path) -> bool:
+    """Whether a process holds the folder; looking takes the lock for an instant, which a starting server waits out."""
+    try:
+        handle = os.open(data / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def _schema(data: Path) -> Check:
+    path = data / "stoker.db"
+    newest = max(int(one.name[:4]) for one in files("stoker.storage").joinpath("migrations").iterdir())
+    if not os.access(path, os.F_OK):
+        return Check(name="database", status="ok", found="none yet; it is made at the first use")
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            ((found,),) = connection.execute("PRAGMA user_version")
+    except sqlite3.Error as error:
+        remedy = "Restore a backup, or name another folder with --data."
+        return Check(name="database", status="fail", found=f"{terminal.home(path)}: {error}", remedy=remedy)
+    if found > newest:
+        return Check(
+            name="database",
+            status="fail",
+            found=f"schema {found}; this version knows up to {newest}",
+            remedy="Upgrade Stoker, or restore a backup made before the database was upgraded.",
+        )
+    more = f"; brought to {newest} at the next start" if found < newest else ""
+    return Check(name="database", status="ok", found=f"schema {found}{more}, {path.stat().st_size / 1e6:.1f} MB")
+
+
+# --- the server ---
+
+
+def _server(settings: Settings) -> Iterator[Check]:
+    try:
+        server = reach.find(settings)
+    except StokerError as error:
+        yield _failed("server", error)
+        return
+    if server is None:
+        yield Check(
+            name="server",
+            status="warn",
+            found="none is configured or alive; commands work on the data folder themselves",
+            remedy="Start one with `stoker server start`, or set STOKER_URL.",
+        )
+        return
+    from stoker.runner.client import Client
+
+    try:
+        client = Client(server.url, server.token, settings.namespace)
+    except StokerError as error:
+        yield _failed("server", error)
+        return
+    with client:
+        yield from _reached(client, server)
+
+
+def _reached(client: Client, server: reach.Server) -> Iterator[Check]:
+    try:
+        client.call(client.api.ready())
+    except StokerError as error:
+        yield _failed("server", error)
+        return
+    yield Check(name="server", status="ok", found=f"{server.url} answers ({server.how})")
+    yield _clock(client)
+    try:
+        views = client.call(client.api.runners())
+    except StokerError as error:
+        yield _failed("token", error)
+        return
+    yield Check(name="token", status="ok", found=f"accepted for the namespace {client.api.namespace!r}")
+    names = sorted(one.name for one in views if one.connected)
+    if not names:
+        remedy = "Start one with `stoker runner start FILE`."
+        yield Check(name="runners", status="warn", found="none is connected", remedy=remedy)
+    else:
+        yield Check(name="runners", status="ok", found=f"{len(names)} connected: {', '.join(names)}")
+
+
+def _clock(client: Client) -> Check:
+    try:
+        skew = client.call(_skew(client))
+    except (StokerError, KeyError, ValueError):
+        return Check(name="clock", status="warn", found="the server's answer has no date")
+    seconds = abs(skew.total_seconds())
+    if abs(skew) > SKEW:
+        return Check(
+            name="clock",
+            status="warn",
+            found=f"{seconds:.0f} s {'ahead of' if skew > timedelta() else 'behind'} the server's",
+            remedy="Set the clocks (NTP); leases do not depend on them, times in logs do.",
+        )
+    return Check(name="clock", status="ok", found="agrees with the server's within a few seconds")
+
+
+async def _skew(client: Client) -> timedelta:
+    async with client.api.wire.open("GET", "/healthz") as response:
+        return terminal.now() - parsedate_to_datetime(response.headers["Date"])
+
+
+def _failed(name: str, error: StokerError) -> Check:
+    return Check(name=name, status="fail", found=error.message, remedy=error.remedy)

@@ -1,0 +1,67 @@
+"""From the arguments to a command and its exit code; every expected error becomes a message."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from cyclopts import App, CycloptsError
+
+from stoker.cli import exits, failure
+from stoker.cli.options import Options
+from stoker.errors import StokerError
+
+_COMMANDS = {
+    "init": ("stoker.cli.init:init", "Make a starter project: a graph, its test, a README."),
+    "run": ("stoker.cli.run:run", "Run a graph of a file and print its result."),
+    "dev": ("stoker.cli.dev:dev", "Serve a file here: a server and a runner that reloads when the file changes."),
+    "server": ("stoker.cli.server:app", "The server that holds graphs, runs and tasks."),
+    "runner": ("stoker.cli.runner:app", "A runner: a process that pulls tasks and runs them."),
+    "graphs": ("stoker.cli.graphs:app", "Graphs: list, show, push."),
+    "runs": ("stoker.cli.runs:app", "Runs: list, show, logs, cancel, retry."),
+    "explain": ("stoker.cli.explain:explain", "Say why a run or task stands where it stands."),
+    "tokens": ("stoker.cli.tokens:app", "Tokens of the server: create, list, revoke."),
+    "doctor": ("stoker.cli.doctor:doctor", "Check this installation, its data folder and its server."),
+}
+
+
+def execute(argv: list[str]) -> int:
+    """Parse and run. Never raises what a user can cause."""
+    options = Options()
+    try:
+        command, bound, _ = commands().parse_args(argv, exit_on_error=False, print_error=False)
+        options = bound.arguments.get("where") or bound.arguments.get("options") or options
+        code = command(*bound.args, **bound.kwargs)
+        sys.stdout.flush()
+    except CycloptsError as error:
+        return failure.usage(str(error), argv)
+    except StokerError as error:
+        return failure.show(error, options)
+    except KeyboardInterrupt:
+        return exits.INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter complains at its end
+        return exits.BROKEN_PIPE
+    return code if isinstance(code, int) else exits.OK
+
+
+def commands() -> App:
+    """The tree of commands. Their modules are imported only to run one, or to show its help."""
+    app = App(
+        name="stoker",
+        help="A durable runtime for graphs of compute nodes.",
+        version=_version,
+        help_epilogue="Begin with `stoker init demo`. Settings: a flag, else STOKER_* in the environment, "
+        "else stoker.toml.",
+    )
+    for order, (name, (target, summary)) in enumerate(_COMMANDS.items()):
+        keywords: dict[str, Any] = {"name": name, "help": summary, "sort_key": order}
+        app.command(target, **keywords)
+    return app
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return f"stoker {version('stoker')}"

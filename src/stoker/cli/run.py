@@ -1,0 +1,130 @@
+"""`stoker run FILE:graph`: push, trigger, wait, print the result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from stoker.cli import exits, inputs, load, numbers, terminal
+from stoker.cli.ending import end
+from stoker.cli.options import HERE, Where
+from stoker.cli.reach import Reached, reached
+from stoker.errors import Unavailable
+
+if TYPE_CHECKING:
+    from stoker.core.views import RunView
+
+STEP_S = 0.25  # between two looks at a run that is watched
+LONG_S = 30.0
+AGAIN_S = 1.0  # until a server that is away is asked again
+
+Seen = Callable[["RunView"], None]
+
+
+def run(
+    target: str,
+    /,
+    *,
+    input: Annotated[list[str] | None, Parameter(name=("--input", "-i"), negative=())] = None,  # noqa: A002  its flag
+    watch: Annotated[bool, Parameter(negative=())] = False,
+    timeout: str | None = None,
+    where: Where = HERE,
+) -> int:
+    """Run a graph of a file and print its result as JSON.
+
+    On a server if one is configured or alive, where runners do the work; else here, in this process, with the data
+    folder as its memory. Ctrl-C cancels the run.
+
+    Exit codes: 0 succeeded, 1 failed, 2 not understood, 3 cancelled, 4 succeeded without a result, 5 still running
+    when --timeout was over, 130 Ctrl-C.
+
+    Parameters
+    ----------
+    target: str
+        FILE:graph, such as `pipeline.py:words`. `:graph` may be left out if the file has one.
+    input: list[str] | None
+        An input, k=v: JSON, or text where the graph takes text. k=@PATH uploads a file, or reads JSON from it.
+    watch: bool
+        Show the nodes of the run while it goes on.
+    timeout: str | None
+        How long to wait for the end, such as 90s or 5m. The run itself goes on.
+    """
+    wait_s = numbers.seconds(timeout, "--timeout")
+    graph, loaded = load.graph_of(target)
+    values = inputs.parse(input or [], load.checked(graph).graph.inputs)
+    with ExitStack() as stack:
+        here = stack.enter_context(reached(where))
+        if here.embedded is not None:
+            stack.enter_context(_runner(here, [*loaded.nodes, *load.distinct(loaded)]))
+        handle = here.client.trigger_many(graph, [values])[0]
+        try:
+            _tell(here, handle.id, graph)
+            view = _watched(here, handle.id, wait_s) if watch else wait(here, handle.id, wait_s, LONG_S)
+        except KeyboardInterrupt:
+            _cancel(here, handle.id)
+            return exits.INTERRUPTED
+        return end(here.client, view, where)
+
+
+def wait(here: Reached, run: int, wait_s: float | None, step_s: float, seen: Seen = lambda _: None) -> RunView:
+    """The run once it has ended, or the time is over. A server that is away is asked again: the run outlives that."""
+    ends = None if wait_s is None else time.monotonic() + wait_s
+    away = False
+    while True:
+        left = step_s if ends is None else min(step_s, max(0.0, ends - time.monotonic()))
+        try:
+            view = here.client.call(here.client.api.run(run, left))
+        except Unavailable as error:
+            if here.embedded is not None or (ends is not None and time.monotonic() >= ends):
+                raise
+            if not away:
+                terminal.note(f"{error.message} The run is kept; asking again until the server is back.")
+            away = True
+            time.sleep(AGAIN_S)
+            continue
+        away = False
+        seen(view)
+        if view.state != "RUNNING" or (ends is not None and time.monotonic() >= ends):
+            return view
+
+
+def _watched(here: Reached, run: int, wait_s: float | None) -> RunView:
+    from stoker.cli.watch import watching
+
+    with watching() as seen:
+        return wait(here, run, wait_s, STEP_S, seen)
+
+
+def _runner(here: Reached, nodes: list[Any]) -> Any:
+    assert here.embedded is not None
+    return here.embedded.runner(nodes, namespace=here.settings.namespace)
+
+
+def _tell(here: Reached, run: int, graph: Any) -> None:
+    """Say where the run is, and whether anybody there can do its work."""
+    if here.embedded is not None:
+        terminal.note(f"run {run} of {graph.name!r}, in this process; data in {terminal.home(here.settings.data)}")
+        return
+    url = here.client.api.wire.url
+    terminal.note(f"run {run} of {graph.name!r} on {url}")
+    offered = {kind for one in here.client.call(here.client.api.runners()) if one.connected for kind in one.kinds}
+    if missing := sorted({work.name for work in graph.nodes} - offered):
+        terminal.note(
+            f"no connected runner offers {', '.join(map(repr, missing))}; the run waits until one does.\n"
+            f"  remedy: In another terminal: stoker runner start {terminal.home(_file_of(graph))}"
+        )
+
+
+def _file_of(graph: Any) -> str:
+    return str(graph.place).rpartition(":")[0]
+
+
+def _cancel(here: Reached, run: int) -> None:
+    terminal.note(f"\ncancelling run {run} (Ctrl-C again: leave at once)")
+    here.client.call(here.client.api.cancel(run))
+    view = wait(here, run, None, LONG_S)
+    terminal.note(f"run {run} is {view.state}")

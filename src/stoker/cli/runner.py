@@ -1,0 +1,120 @@
+"""`stoker runner start FILE…`: serve the nodes of Python files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Parameter
+
+from stoker.cli import exits, load, numbers, terminal
+from stoker.cli.failure import Usage
+from stoker.cli.options import HERE, Where
+from stoker.cli.reach import Server, find, kept_token, settings_of
+from stoker.errors import Unavailable
+
+if TYPE_CHECKING:
+    from stoker.config import Settings
+
+app = App(name="runner", help="A runner: a process that pulls tasks and runs them.", version_flags=[])
+
+
+@app.command
+def start(
+    file: Path,
+    /,
+    *files: Path,
+    name: str | None = None,
+    batch_size: int = 16,
+    workers: int = 4,
+    label: Annotated[list[str] | None, Parameter(negative=())] = None,
+    resource: Annotated[list[str] | None, Parameter(negative=())] = None,
+    grace: str = "25s",
+    verbose: Annotated[bool, Parameter(negative=())] = False,
+    where: Where = HERE,
+) -> int:
+    """Serve every node and graph of Python files until SIGTERM or Ctrl-C, then finish what runs.
+
+    Parameters
+    ----------
+    file: Path
+        A Python file.
+    files: Path
+        More of them.
+    name: str
+        What the runner is called; else host and process id.
+    batch_size: int
+        How many tasks to claim at once, at most.
+    workers: int
+        How many plain functions run at once; async ones are not limited by it.
+    label: list[str]
+        k=v that tasks may require; once per label.
+    resource: list[str]
+        k=n that tasks may require, such as gpu=1; once per resource.
+    grace: str
+        How long running tasks may take to end when the runner is told to stop.
+    verbose: bool
+        Show here what tasks print.
+    """
+    _positive("--batch-size", batch_size)
+    _positive("--workers", workers)
+    numbers.seconds(grace, "--grace")
+    labels, resources = numbers.pairs(label or [], "--label"), numbers.amounts(resource or [], "--resource")
+    nodes: list[Any] = []
+    for path in (file, *files):
+        loaded = load.load(path)
+        nodes += [*loaded.nodes, *load.distinct(loaded)]
+    settings = settings_of(where)
+    server = server_of(settings)
+
+    from stoker.runner.runner import Runner
+
+    runner = Runner(
+        nodes,
+        settings.namespace,
+        name,
+        server.url,
+        server.token,
+        batch_size,
+        workers,
+        labels,
+        resources,
+        grace,
+        verbose=verbose,
+    )
+    terminal.note(f"runner {runner.name!r} offers {', '.join(kinds_of(nodes))}")
+    terminal.note(_greeting(server, settings))
+    runner.start()
+    terminal.note("the runner has ended; nothing is left undone")
+    return exits.OK
+
+
+def server_of(settings: Settings) -> Server:
+    """The server to serve: a runner waits for one, so the usual address will do."""
+    from stoker.runner.settings import DEFAULT_URL
+
+    return find(settings) or Server(DEFAULT_URL, settings.token or kept_token(settings.data), "the usual address")
+
+
+def kinds_of(nodes: list[Any]) -> list[str]:
+    """The names of the kinds in nodes and graphs."""
+    from stoker.runner.work import flatten
+
+    return sorted(flatten(nodes))
+
+
+def _greeting(server: Server, settings: Settings) -> str:
+    """Ask the server once, so that a wrong token ends the runner at once, and a missing server is said."""
+    from stoker.runner.client import Client
+
+    with Client(server.url, server.token, settings.namespace) as client:
+        try:
+            client.call(client.api.wire.call("GET", "/v1/whoami"))
+        except Unavailable as error:
+            return f"{error.message} The runner goes on trying.\n  remedy: {error.remedy}"
+    return f"connected to {server.url}, namespace {settings.namespace!r}; Ctrl-C ends it"
+
+
+def _positive(place: str, value: int) -> None:
+    if value < 1:
+        raise Usage(f"{place} is at least 1, not {value}", place=place, remedy=f"Leave out {place}, or give 1 or more.")

@@ -1,0 +1,228 @@
+"""`stoker runs`: list, show, logs, cancel, retry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import App, Parameter
+
+from stoker.cli import exits, numbers, terminal
+from stoker.cli.ending import failed
+from stoker.cli.failure import lines
+from stoker.cli.options import HERE, Where
+from stoker.cli.reach import Reached, reached
+
+if TYPE_CHECKING:
+    from stoker.core.views import LogView, RunView
+
+app = App(name="runs", help="Runs: list, show, logs, cancel, retry.", version_flags=[])
+
+FOLLOW_S = 0.5
+LOGS = 1000
+STOPPED_S = 2.0  # what a cancel of a run without leases needs at most
+
+
+@app.command(name="list")
+def list_(
+    *,
+    state: Literal["RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"] | None = None,
+    graph: str | None = None,
+    limit: int = 20,
+    after: str | None = None,
+    where: Where = HERE,
+) -> int:
+    """List runs, newest first.
+
+    Parameters
+    ----------
+    state: str
+        Only those in this state.
+    graph: str
+        Only those of this graph.
+    limit: int
+        How many.
+    after: str
+        Where the last page ended, as it said.
+    """
+    with reached(where) as here:
+        api = here.client.api
+        page = here.client.call(api.runs(state=state, graph=graph, limit=limit, after=after))
+    if where.output == "json":
+        terminal.document(page)
+        return exits.OK
+    if not page.items:
+        terminal.note(f"no runs{_which(state, graph)} {_in(here)}")
+        return exits.OK
+    rows = [
+        [str(run.id), f"{run.graph} v{run.version}", _state(run), terminal.ago(run.created_at), _took(run)]
+        for run in page.items
+    ]
+    terminal.table(["RUN", "GRAPH", "STATE", "STARTED", "TOOK"], rows, grow="GRAPH")
+    if page.after:
+        terminal.note(f"more: --after {page.after}")
+    return exits.OK
+
+
+@app.command
+def get(id: str, /, *, wait: Annotated[bool, Parameter(negative=())] = False, where: Where = HERE) -> int:  # noqa: A002
+    """Show a run: its state, its nodes, why it failed.
+
+    With --wait, once it has ended; the exit code is then that of `stoker run`: 0, 1 failed, 3 cancelled.
+
+    Parameters
+    ----------
+    id: str
+        The run, such as 12.
+    wait: bool
+        Wait for its end.
+    """
+    from stoker.cli import run as running
+
+    number = numbers.id_of(id)
+    with reached(where) as here:
+        if wait:
+            view = running.wait(here, number, None, running.LONG_S)
+        else:
+            view = here.client.call(here.client.api.run(number))
+    if where.output == "json":
+        terminal.document(view)
+    else:
+        _show(view)
+    return exits.OF_STATE[view.state] if wait else exits.OK
+
+
+@app.command
+def logs(
+    id: str,  # noqa: A002
+    /,
+    *,
+    follow: Annotated[bool, Parameter(name=("--follow", "-f"), negative=())] = False,
+    where: Where = HERE,
+) -> int:
+    """Show what the tasks of a run printed and logged.
+
+    Parameters
+    ----------
+    id: str
+        The run, such as 12.
+    follow: bool
+        Go on until the run has ended.
+    """
+    number = numbers.id_of(id)
+    with reached(where) as here:
+        api, call = here.client.api, here.client.call
+        shown: list[LogView] = []
+        after, ended = 0, call(api.run(number)).state != "RUNNING"
+        while True:
+            chunk = call(api.run_logs(number, after=after, limit=LOGS))
+            after = chunk[-1].cursor if chunk else after
+            shown += chunk if where.output == "json" and not follow else []
+            _write(chunk, where, follow)
+            if len(chunk) == LOGS:
+                continue
+            if not follow or ended:
+                break
+            ended = call(api.run(number, FOLLOW_S)).state != "RUNNING"
+    if where.output == "json" and not follow:
+        terminal.document(shown)
+    elif not after:
+        terminal.note(f"run {number} has no logs")
+    return exits.OK
+
+
+@app.command
+def cancel(id: str, /, *, where: Where = HERE) -> int:  # noqa: A002
+    """Cancel a run: its tasks are told, and what has not begun never does.
+
+    Parameters
+    ----------
+    id: str
+        The run, such as 12.
+    """
+    number = numbers.id_of(id)
+    with reached(where) as here:
+        api, call = here.client.api, here.client.call
+        view = call(api.cancel(number))
+        if view.state == "RUNNING":
+            view = call(api.run(number, STOPPED_S))
+    if where.output == "json":
+        terminal.document(view)
+    else:
+        terminal.say(f"run {number} is {_state(view)}")
+    return exits.OK
+
+
+@app.command
+def retry(id: str, /, *, where: Where = HERE) -> int:  # noqa: A002
+    """Make the failed and cancelled tasks of a run READY again; what succeeded is kept.
+
+    Parameters
+    ----------
+    id: str
+        The run, such as 12.
+    """
+    number = numbers.id_of(id)
+    with reached(where) as here:
+        answer = here.client.call(here.client.api.retry(number))
+    if where.output == "json":
+        terminal.document(answer)
+        return exits.OK
+    terminal.say(f"run {number}: {answer.retried} task{'s' if answer.retried != 1 else ''} to be run again")
+    if answer.fired:
+        terminal.note(f"these joins had fired already and do not fire again: {', '.join(answer.fired)}")
+    if here.embedded is not None:
+        terminal.note("  remedy: No server is alive: `stoker dev FILE` does the work.")
+    return exits.OK
+
+
+def _show(view: RunView) -> None:
+    from stoker.cli.watch import counts
+
+    pairs = [
+        ("run", str(view.id)),
+        ("graph", f"{view.graph} v{view.version}"),
+        ("state", _state(view)),
+        ("started", f"{view.created_at:%Y-%m-%d %H:%M:%S} UTC, {terminal.ago(view.created_at)}"),
+        ("took", _took(view)),
+    ]
+    pairs += [("idempotency key", view.idempotency_key)] if view.idempotency_key else []
+    pairs += [("priority", str(view.priority))] if view.priority != 5 else []
+    terminal.fields(pairs)
+    if view.nodes:
+        terminal.say("")
+        rows = [[node.node, counts(node) or "not reached"] for node in view.nodes]
+        terminal.table(["NODE", "TASKS"], rows, grow="TASKS")
+    if view.causes:
+        terminal.say("")
+        terminal.say("\n".join(lines(failed(view))).removeprefix("error: "))
+
+
+def _write(chunk: list[LogView], where: Where, follow: bool) -> None:
+    if where.output == "json":
+        from stoker.core.views import to_json
+
+        for one in chunk if follow else []:
+            terminal.say(to_json(one).decode())
+        return
+    for one in chunk:
+        head = f"{one.branch}/{one.node}" if one.branch else one.node
+        for line in one.text.rstrip("\n").split("\n"):
+            terminal.say(f"{head} | {line}")
+
+
+def _state(view: RunView) -> str:
+    return f"{view.state} (stopping)" if view.stopping and view.state == "RUNNING" else view.state
+
+
+def _took(view: RunView) -> str:
+    return terminal.took((view.ended_at or terminal.now()) - view.created_at)
+
+
+def _which(state: str | None, graph: str | None) -> str:
+    return (f" of {graph!r}" if graph else "") + (f" that are {state}" if state else "")
+
+
+def _in(here: Reached) -> str:
+    if here.embedded is not None:
+        return f"in the data folder {terminal.home(here.settings.data)} (no server is configured or alive)"
+    return f"on {here.client.api.wire.url}"

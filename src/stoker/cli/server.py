@@ -1,0 +1,97 @@
+"""`stoker server start`: checks the settings, then becomes the supervisor, without this command line's imports."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from stoker.config import as_environment, load
+from stoker.errors import Invalid
+
+app = App(name="server", help="The server that holds graphs, runs and tasks.", version_flags=[])
+
+
+@app.command
+def start(
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    data: Path | None = None,
+    database_url: str | None = None,
+    token: str | None = None,
+    dialects: str | None = None,
+    config: Path | None = None,
+    path_prefix: str | None = None,
+    insecure: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
+    """Serve until SIGTERM or Ctrl-C. SIGHUP restarts the serving process and refuses no connection.
+
+    Every flag may stand in the environment too (STOKER_PORT), or in a TOML file (`port = 5220`).
+
+    Parameters
+    ----------
+    host: str
+        The address to listen on; 127.0.0.1 unless given.
+    port: int
+        5220 unless given; 0: any free one.
+    data: Path
+        The data folder: database, artifacts, token. ~/.stoker unless given.
+    database_url: str
+        SQLite in the data folder is what this version supports.
+    token: str
+        The server's own token; unless given, one is made and kept in the data folder. In the environment it is hidden
+        from other users, as a flag it is not.
+    dialects: str
+        Other protocols to speak, with commas; this version has none yet.
+    config: Path
+        A TOML file of settings; unless given, stoker.toml in this folder if there is one.
+    path_prefix: str
+        What a proxy in front of the server puts before every path.
+    insecure: bool
+        Without tokens; on loopback only.
+    """
+    flags = {
+        "host": host,
+        "port": port,
+        "data": data,
+        "database_url": database_url,
+        "token": token,
+        "dialects": dialects,
+        "path_prefix": path_prefix,
+    }
+    settings = load(flags, config=config)
+    _check_database(settings.database_url)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("STOKER_")}
+    environment |= as_environment(replace(settings, url=None))
+    return _become([json.dumps({"insecure": insecure})], environment)
+
+
+def _become(arguments: list[str], environment: dict[str, str]) -> int:
+    """Replace this process: the supervisor lives long and shall be small."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(sys.executable, [sys.executable, "-m", "stoker.cli.supervising", *arguments], environment)  # noqa: S606
+
+
+def _check_database(url: str | None) -> None:
+    if url is not None and not url.startswith("sqlite:"):
+        what = "PostgreSQL is" if url.startswith("postgres") else f"{url.partition(':')[0]!r} databases are"
+        raise Invalid(
+            f"{what} not supported yet in this version of Stoker",
+            code="unsupported_database",
+            place="--database-url",
+            remedy="Leave it out: the database is SQLite, in the data folder.",
+        )
+    if url is not None:
+        raise Invalid(
+            "in this version of Stoker the SQLite file always lies in the data folder",
+            code="unsupported_database",
+            place="--database-url",
+            remedy="Leave it out, and name the folder with --data.",
+        )
