@@ -22,6 +22,7 @@ from stoker.engine.events import Hub
 from stoker.engine.ids import Ids
 from stoker.engine.leases import Leases
 from stoker.engine.namespaces import Namespaces
+from stoker.engine.ports import Clock, Dice
 from stoker.engine.runs import Runs
 from stoker.engine.sessions import Sessions
 from stoker.engine.tokens import Tokens
@@ -29,6 +30,7 @@ from stoker.engine.upkeep import Refuse, Upkeep
 from stoker.engine.versions import Versions
 from stoker.engine.views import Views
 from stoker.errors import Unavailable
+from stoker.runner.settings import DEFAULT_NAMESPACE
 from stoker.scheduler import loop
 from stoker.storage.sqlite import Sqlite
 
@@ -59,9 +61,17 @@ class SystemDice:
 class StokerEngine:
     """The engine over one SQLite file and one folder of artifacts."""
 
-    def __init__(self, data: Path, *, durable: bool = True, root_token: str | None = None) -> None:
-        self.clock = SystemClock()
-        dice = SystemDice()
+    def __init__(
+        self,
+        data: Path,
+        *,
+        durable: bool = True,
+        root_token: str | None = None,
+        clock: Clock | None = None,
+        dice: Dice | None = None,
+    ) -> None:
+        self.clock = clock or SystemClock()
+        dice = dice or SystemDice()
         self.store = Sqlite(data / "stoker.db", durable=durable)
         self.blobs = FileStore(data / "artifacts", sync=durable)
         self._ids = Ids(self.store)
@@ -102,15 +112,17 @@ class StokerEngine:
         )
         self.artifacts = Artifacts(self.store, self._namespaces, self.blobs, self._ids, self.clock)
         self.tokens = Tokens(self.store, self.clock, dice, root_token)
-        self.upkeep = Upkeep(self.store, self.batches, self.sessions, self.clock, self.alarm)
+        self.upkeep = Upkeep(self.store, self.batches, self.sessions, self.dispatcher, self.clock, self.alarm)
         self._ticking: asyncio.Task[None] | None = None
 
-    async def open(self) -> None:
-        """Open and migrate the store, then start the ticks."""
+    async def open(self, *, ticking: bool = True) -> None:
+        """Open and migrate the store, then start the ticks, unless somebody else ticks."""
         await self.store.open()
         await self.blobs.open()
         await self._namespaces.load()
-        self._ticking = asyncio.create_task(loop.run(self.upkeep.tick, self.alarm.rung))
+        await self._namespaces.made(DEFAULT_NAMESPACE)  # so that the lists of a fresh server are empty, not errors
+        if ticking:
+            self._ticking = asyncio.create_task(loop.run(self.upkeep.tick, self.alarm.rung))
 
     async def ready(self) -> None:
         """Return when the store answers."""
@@ -130,6 +142,9 @@ class StokerEngine:
         await self.store.close()
 
     def _committed(self, outcome: Outcome) -> None:
+        self.sessions.promised(outcome.promises)
+        for session, unheard in outcome.unheard:
+            self.leases.hand_back(session, unheard)
         for waiter, handed in outcome.waiters:
             self.leases.told(waiter, handed)
         if outcome.refused:

@@ -243,6 +243,7 @@ class Fold:
         task = _replace(task, attempt=task.attempt + 1, session=None, code="binding", failures=task.failures + 1)
         self._remember(task, "failed", ErrorInfo(code="binding", message=message))
         self._leave(self._settle(task, TaskState.FAILED, Verb.FAIL), failed=True)
+        self._offer(task.lane, 1)  # whoever was to get it asks for the next one
 
     def due(self, task: Task) -> None:
         """A delayed task enters its lane."""
@@ -262,6 +263,7 @@ class Fold:
         run = self.runs[task.run]
         if task.state is TaskState.READY:
             self._settle(_replace(task, attempt=task.attempt + 1), TaskState.CANCELLED, Verb.CANCEL)
+            self._offer(task.lane, 1)  # it may have kept a waiter from the one behind it
         elif task.state is TaskState.LEASED and self.now >= (run.cancel_at or 0) + GRACE:
             error = ErrorInfo(code="unconfirmed", message="the runner did not confirm the cancel within its grace")
             self._remember(task, "cancelled", error)

@@ -10,26 +10,27 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
 
 from stoker.core.branch import cut
 from stoker.core.compiled import text_of
-from stoker.core.decide import Fold, Want
+from stoker.core.decide import Body, Fold, Want
 from stoker.core.duration import SECOND, Micros
-from stoker.core.model import LEASE, ItemKey, JoinKey, Task
+from stoker.core.model import ItemKey, JoinKey, StoredItem, Task
 from stoker.core.protocol import ABSENT, Assignment
 from stoker.core.template import Place, needs, render
-from stoker.core.values import BadPath, elements
+from stoker.core.values import NULL, BadPath, elements
 from stoker.engine.dispatch import Dispatcher, Handed, Waiter
 from stoker.engine.ids import Ids, OutOfIds
 from stoker.engine.inputs import Sources, fetch, task_input, task_needs
-from stoker.engine.ports import Blobs, Clock, Dice, Store, Tx
-from stoker.engine.sessions import Session
+from stoker.engine.ports import Blobs, Clock, Dice, GuardFailed, Store, Tx
+from stoker.engine.sessions import Promises, Session
 from stoker.engine.versions import Versions
 from stoker.errors import StokerError, Unavailable
 
@@ -40,22 +41,40 @@ OPENS_CLAIM = 256  # tasks handed out at most for one want
 class Picture:
     """What the commands of one batch share besides the fold."""
 
-    def __init__(self, fold: Fold, versions: Versions, load: Callable[[Sequence[int]], Awaitable[list[Task]]]) -> None:
+    def __init__(
+        self,
+        fold: Fold,
+        versions: Versions,
+        promises: Promises,
+        blobs: Mapping[str, bytes],
+        load: Callable[[Sequence[int]], Awaitable[list[Task]]],
+    ) -> None:
         self.fold = fold
         self.versions = versions
+        self.promises = promises
         self.load = load
-        self.keys: dict[tuple[int, str], int] = {}
+        self._blobs = blobs
+
+    def body(self, item: StoredItem) -> Body:
+        """A stored item as it was reported; MissingBlobs if it must be fetched first."""
+        if item.blob is None:
+            return Body(item.body if item.body is not None else NULL)
+        if item.blob not in self._blobs:
+            raise MissingBlobs({item.blob})
+        return Body(self._blobs[item.blob], item.blob)
 
 
 class Verb(ABC):
     """One call in a batch. It may be decided more than once, so it keeps nothing but what it was asked.
 
     `tasks`: to load. `runs`: to load besides those of the tasks. `asks`: who wants tasks with the answer, how many.
+    `waiter`: a held claim that wants tasks now or later.
     """
 
     tasks: Sequence[int] = ()
     runs: Sequence[int] = ()
     asks: tuple[Session, int] | None = None
+    waiter: Waiter | None = None
 
     @abstractmethod
     async def decide(self, tx: Tx, picture: Picture) -> Any:
@@ -71,6 +90,8 @@ class Outcome(NamedTuple):
     fold: Fold
     refused: dict[int, str]
     short: set[int]
+    promises: dict[Session, Micros]  # what the rows now say
+    unheard: list[tuple[Session, Handed]]  # given to calls that were cancelled meanwhile
     deadline: Micros | None  # the earliest of the attempts handed out
 
 
@@ -155,12 +176,12 @@ class Batches:
                 _fail(future, error)
         except Exception as error:  # noqa: BLE001 - whatever it is, only the command that causes it gets it
             if len(batch) == 1:
-                _fail(batch[0][1], error)
+                _fail(batch[0][1], _told(error))
                 return
             for single in batch:
                 await self._run([single])
         else:
-            self._tell(outcome, [future for _, future in batch])
+            self._tell(outcome, batch)
 
     async def _transact(self, commands: list[Verb]) -> Outcome:
         blobs: dict[str, bytes] = {}
@@ -178,6 +199,10 @@ class Batches:
                 self._ids.restore(mark)
                 self._give_up(waiting)
                 blobs.update({key: await fetch(self._blobs, key) for key in need.keys})
+            except Unavailable:  # it may have been committed: who waits asks anew, and says what it has
+                for waiter in waiting:
+                    waiter.give(None)
+                raise
             except BaseException:
                 self._give_up(waiting)
                 raise
@@ -189,21 +214,33 @@ class Batches:
         for waiter in waiting:
             self._dispatcher.rearm(waiter)
 
-    def _tell(self, outcome: Outcome, futures: list[asyncio.Future[Answered]]) -> None:
+    def _tell(self, outcome: Outcome, batch: list[tuple[Verb, asyncio.Future[Answered]]]) -> None:
         now = self._clock.now()
         self._dispatcher.wet(outcome.fold.lanes)
         self._dispatcher.dry(outcome.short, now)
-        for position, (answer, future) in enumerate(zip(outcome.answers, futures, strict=True)):
+        for position, (answer, (command, future)) in enumerate(zip(outcome.answers, batch, strict=True)):
+            handed = outcome.handed.get(position)
             if isinstance(answer, StokerError):
                 _fail(future, answer)
             elif not future.done():
-                future.set_result(Answered(answer, outcome.handed.get(position)))
+                future.set_result(Answered(answer, handed))
+            elif handed and command.asks:
+                outcome.unheard.append((command.asks[0], handed))
         self._committed(outcome)
 
 
 def _fail(future: asyncio.Future[Answered], error: BaseException) -> None:
     if not future.done():
         future.set_exception(error)
+
+
+def _told(error: Exception) -> Exception:
+    """What a caller is told of an error that its command alone caused."""
+    if isinstance(error, GuardFailed):
+        return Unavailable(
+            f"another writer changed what was to be changed ({error}).", code="raced", remedy="Ask again."
+        )
+    return error
 
 
 class _Transaction:
@@ -218,6 +255,7 @@ class _Transaction:
         self._waiting = waiting
         self._now = batches._clock.now()
         self._dice = batches._dice
+        self._promises = Promises(tx, self._now)
         self._refused: dict[int, str] = {}
         self._short: set[int] = set()
         self._deadlines: set[Micros] = set()
@@ -227,13 +265,24 @@ class _Transaction:
 
     async def execute(self, commands: Sequence[Verb]) -> Outcome:
         fold = self._fold()
-        picture = Picture(fold, self._versions, partial(self._load_tasks, fold))
+        load = partial(self._load_tasks, fold)
+        picture = Picture(fold, self._versions, self._promises, self._blobs, load)
         await self._load(fold, commands)
         answers = [await self._decide(command, picture) for command in commands]
         await self._settle(fold)
         await self._tx.write(fold)
         handed, waiters = await self._hand_out(fold, commands, answers)
-        return Outcome(answers, handed, waiters, fold, self._refused, self._short, min(self._deadlines, default=None))
+        return Outcome(
+            answers=answers,
+            handed=handed,
+            waiters=waiters,
+            fold=fold,
+            refused=self._refused,
+            short=self._short,
+            promises=self._promises.made,
+            unheard=[],
+            deadline=min(self._deadlines, default=None),
+        )
 
     async def _decide(self, command: Verb, picture: Picture) -> Any:
         try:
@@ -314,13 +363,15 @@ class _Transaction:
     ) -> tuple[dict[int, Handed], list[tuple[Waiter, Handed | None]]]:
         """Claim for the commands that want tasks, then for waiters on the lanes that got some."""
         asking: list[tuple[int | Waiter, Session, int]] = []
+        waiting = {command.waiter: None for command in commands if command.waiter is not None}
         for position, command in enumerate(commands):
             wanted = command.asks
             if wanted and wanted[1] > 0 and not isinstance(answers[position], StokerError):
                 asking.append((position, *wanted))
         if fold.lanes:
-            self._waiting.extend(self._dispatcher.pick(fold.lanes))
-            asking.extend((waiter, waiter.session, waiter.want) for waiter in self._waiting)
+            waiting.update(dict.fromkeys(self._dispatcher.pick(fold.lanes)))
+        self._waiting.extend(waiting)
+        asking.extend((waiter, waiter.session, waiter.want) for waiter in waiting if not waiter.answer.done())
         handed = await self._claim(asking)
         by_position = {who: found for who, found in handed.items() if isinstance(who, int)}
         return by_position, [(waiter, handed.get(waiter)) for waiter in self._waiting]
@@ -329,7 +380,7 @@ class _Transaction:
         """One query per distinct set of lanes; its tasks go to the askers in order."""
         groups: dict[tuple[int, ...], list[tuple[int | Waiter, Session, int]]] = {}
         for who, session, want in asking:
-            if session.lanes:
+            if session.lanes and want > 0:
                 groups.setdefault(session.lanes, []).append((who, session, min(want, OPENS_CLAIM)))
         given: dict[int | Waiter, tuple[Session, list[Task]]] = {}
         taken: set[int] = set()
@@ -340,7 +391,7 @@ class _Transaction:
                 self._short.update(lanes)
             left = iter(found[:wanted])
             for who, session, want in askers:
-                mine = [task for task, _ in zip(left, range(want), strict=False)]
+                mine = list(islice(left, want))
                 if mine:
                     given[who] = (session, mine)
                     taken.update(task.id for task in mine)
@@ -357,7 +408,7 @@ class _Transaction:
         for who, (session, mine) in given.items():
             number = session.next_number(self._now)
             leased = [fold.claim(task, session.id, number) for task in mine if task.id in inputs]
-            until = await self._promise(session)
+            until = await self._promises.fresh(session)
             tasks_given = [
                 self._assignment(fold, task, inputs[task.id], session.base) for task in leased if task is not None
             ]
@@ -378,13 +429,6 @@ class _Transaction:
             except BadPath as error:
                 self._refused[task.id] = f"the inputs cannot be bound: {error}"
         return found
-
-    async def _promise(self, session: Session) -> Micros:
-        """When the session's leases end, at the earliest; written first if the row says less."""
-        if not session.needs_writing(self._now):
-            return session.until
-        await self._tx.execute("set_until", self._now + LEASE, session.id)
-        return self._now + LEASE
 
     def _assignment(self, fold: Fold, task: Task, body: bytes | None, base: str) -> Assignment:
         graph = fold.graph_of(task)

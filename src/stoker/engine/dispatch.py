@@ -26,11 +26,12 @@ class Handed(NamedTuple):
 
 
 class Waiter:
-    """One held claim. It is given an answer once, or learns that it should ask itself."""
+    """One held claim. It is given an answer once, or learns that it should ask itself. `lanes`: where it stands."""
 
     def __init__(self, session: Session, want: int) -> None:
         self.session = session
         self.want = want
+        self.lanes: tuple[int, ...] = ()
         self.taken = False
         self.answer: asyncio.Future[Handed | None] = asyncio.get_running_loop().create_future()
 
@@ -43,7 +44,11 @@ class Waiter:
 
 
 class Dispatcher:
-    """The waiters of this server, first come first served on each lane."""
+    """The waiters of this server, first come first served on each lane.
+
+    `pick` and `reserve` are also called from the store's thread, while claims come and go here: dicts are changed by
+    single operations only, and copied before they are walked through.
+    """
 
     def __init__(self) -> None:
         self._by_lane: dict[int, dict[Waiter, None]] = {}
@@ -52,30 +57,44 @@ class Dispatcher:
         self._owed: set[int] = set()
 
     def arm(self, waiter: Waiter) -> None:
-        self._by_session.setdefault(waiter.session.id, {})[waiter] = None
-        if waiter.want:
-            for lane in waiter.session.lanes:
-                self._by_lane.setdefault(lane, {})[waiter] = None
+        """Hold a claim open. Of a session's claims only the newest asks for tasks; the others may be dead already."""
+        own = self._by_session.setdefault(waiter.session.id, {})
+        for older in own:
+            self._dull(older)
+        own[waiter] = None
+        self.rearm(waiter)
 
     def disarm(self, waiter: Waiter) -> None:
-        self._by_session.get(waiter.session.id, {}).pop(waiter, None)
+        own = self._by_session.get(waiter.session.id, {})
+        own.pop(waiter, None)
+        if not own:
+            self._by_session.pop(waiter.session.id, None)
         self.reserve(waiter)
 
     def reserve(self, waiter: Waiter) -> None:
         """Take a waiter out of its lanes while a claim for it is under way."""
-        for lane in waiter.session.lanes:
+        for lane in waiter.lanes:
             self._by_lane.get(lane, {}).pop(waiter, None)
 
     def rearm(self, waiter: Waiter) -> None:
-        if not waiter.answer.done():
-            self.arm(waiter)
+        """Put a waiter into the lanes of its session, unless it has its answer."""
+        self.reserve(waiter)
+        if waiter.want and not waiter.answer.done():
+            waiter.lanes = waiter.session.lanes
+            for lane in waiter.lanes:
+                self._by_lane.setdefault(lane, {})[waiter] = None
+
+    def _dull(self, waiter: Waiter) -> None:
+        """Have a waiter wait for news alone."""
+        waiter.want = 0
+        self.reserve(waiter)
 
     def pick(self, lanes: Mapping[int, int]) -> list[Waiter]:
         """Enough waiters for so many new tasks on these lanes."""
         picked: dict[Waiter, None] = {}
         for lane, tasks in lanes.items():
             left = tasks
-            for waiter in self._by_lane.get(lane, {}):
+            for waiter in list(self._by_lane.get(lane, {})):
                 if left <= 0:
                     break
                 left -= waiter.want
@@ -99,6 +118,12 @@ class Dispatcher:
         """Have a session's held claim, or its next one, ask again, because it must learn of something."""
         self._owed.add(session)
         for waiter in list(self._by_session.get(session, {})):
+            waiter.give(None)
+
+    def retire(self, session: int) -> None:
+        """Give a session no tasks through the claims it holds open now, and end them: who lives claims again."""
+        for waiter in list(self._by_session.get(session, {})):
+            self._dull(waiter)
             waiter.give(None)
 
     def owes(self, session: int) -> bool:

@@ -50,8 +50,9 @@ class Hub:
         if outcome.deadline is not None:
             self._alarm.at(outcome.deadline)
         for task in fold.tasks.values():
-            if task.due_at is not None:
-                self._alarm.at(task.due_at)
+            for due in (task.due_at, task.deadline):
+                if due is not None:
+                    self._alarm.at(due)
 
     def _publish(self, outcome: Outcome) -> None:
         fold = outcome.fold

@@ -22,6 +22,7 @@ class Ids:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._blocks: dict[str, range] = {}
+        self._single: dict[str, range] = {}  # drawn outside of transactions, so never restored
         self._sizes: dict[str, int] = {}
 
     def draw(self, sequence: str) -> int:
@@ -33,10 +34,11 @@ class Ids:
         return block[0]
 
     async def reserve(self, sequence: str) -> None:
-        """Take a block twice as large as the last one, or what directly follows the rest of it."""
+        """Take a block twice as large as the last one; it joins the rest of that where it follows it."""
         size = self._sizes.get(sequence, FIRST_BLOCK)
         self._sizes[sequence] = min(size * 2, LARGEST_BLOCK)
-        self._blocks[sequence] = await self._store.take_ids(sequence, size)
+        taken = await self._store.take_ids(sequence, size)
+        self._blocks[sequence] = _joined(self._blocks.get(sequence), taken)
 
     def mark(self) -> dict[str, range]:
         """What is reserved now; `restore` gives ids back that an undone transaction drew."""
@@ -46,14 +48,22 @@ class Ids:
         self._blocks.update(mark)
 
     async def one(self, sequence: str) -> int:
-        """Draw outside a batch."""
-        if not self._blocks.get(sequence):
-            await self.reserve(sequence)
-        return self.draw(sequence)
+        """Draw outside a batch, from a sequence of which no batch draws."""
+        if not self._single.get(sequence):
+            taken = await self._store.take_ids(sequence, FIRST_BLOCK)
+            self._single[sequence] = _joined(self._single.get(sequence), taken)
+        block = self._single[sequence]
+        self._single[sequence] = block[1:]
+        return block[0]
 
     async def close(self) -> None:
         """Give back what was not used, so that ids stay small."""
-        for sequence, rest in self._blocks.items():
+        for sequence, rest in [*self._blocks.items(), *self._single.items()]:
             if rest:
                 await self._store.give_back_ids(sequence, rest)
         self._blocks.clear()
+        self._single.clear()
+
+
+def _joined(rest: range | None, taken: range) -> range:
+    return range(rest.start, taken.stop) if rest and rest.stop == taken.start else taken

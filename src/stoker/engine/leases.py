@@ -39,7 +39,7 @@ from stoker.engine.ids import Ids
 from stoker.engine.inputs import Reading, Streaming, fetch
 from stoker.engine.namespaces import Namespaces
 from stoker.engine.ports import Blobs, Clock, LogRow, ProgressRow, Reader, Store, Tx
-from stoker.engine.sessions import Session, Sessions
+from stoker.engine.sessions import BEATEN, Promises, Session, Sessions
 from stoker.engine.versions import Version, Versions
 from stoker.errors import Forbidden, NotFound, Rejected
 
@@ -94,7 +94,7 @@ class Exchange(Verb):
         if side:
             outcomes.update(await self._note(tx, fold, side))
         stop = await self._keep(tx, picture)
-        until = await self._extend(tx, fold.now)
+        until = await self._extend(picture.promises, fold.now)
         return Told([outcomes[position] for position in range(len(self._reported))], stop, until)
 
     def _settle(self, picture: Picture, entry: _Reported) -> Receipt:
@@ -166,15 +166,26 @@ class Exchange(Verb):
         ]
         for task in await picture.load([lease.task for lease in unlisted]):
             fold.release(task.id, task.attempt, session)
-        return _stops(fold, self._held, session)
+        over = {entry.report.task for entry in self._reported if not isinstance(entry.report, Progress | Log)}
+        return _stops(fold, [lease for lease in self._held if lease.task not in over], session)
 
-    async def _extend(self, tx: Tx, now: Micros) -> Micros:
-        """A beat writes the lease anew; a report only when little of it is left. Remembered after the commit."""
-        session = self._session
-        if not self._held and not (self._reported and session.needs_writing(now)):
-            return session.until
-        await tx.execute("set_until", now + LEASE, session.id)
-        return now + LEASE
+    async def _extend(self, promises: Promises, now: Micros) -> Micros:
+        """A beat writes the lease anew unless one just did; a report only when little of it is left."""
+        if self._held or self._held is None:
+            return await promises.fresh(self._session, BEATEN)
+        if self._reported:
+            return await promises.fresh(self._session)
+        return min(promises.until(self._session), now + LEASE)
+
+
+class Ask(Verb):
+    """A claim that looks whether there are tasks, and waits for some if not."""
+
+    def __init__(self, waiter: Waiter) -> None:
+        self.waiter = waiter
+
+    async def decide(self, tx: Tx, picture: Picture) -> None:
+        return None
 
 
 def _stops(fold: Fold, held: Sequence[Held], session: int) -> list[Stop]:
@@ -213,17 +224,30 @@ class Handback(Verb):
             picture.fold.release(task, attempt, self._session.id)
 
 
+class Leave(Verb):
+    """A runner ends: what it holds is released, and its session is over, at once."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def decide(self, tx: Tx, picture: Picture) -> None:
+        leases = await tx.leases_of([self._session.id], MOST_LEASES)
+        await picture.load([lease.task for lease in leases])
+        for lease in leases:
+            picture.fold.release(lease.task, lease.attempt, self._session.id)
+        await picture.promises.end(self._session)
+
+
 class Shorten(Verb):
     """The claim stream of a session closed: its leases end in 5 s unless it is heard of."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    async def decide(self, tx: Tx, picture: Picture) -> Micros:
-        until = min(self._session.until, picture.fold.now + CLOSED_GRACE)
-        if until < self._session.until:
-            await tx.execute("set_until", until, self._session.id)
-        return until
+    async def decide(self, tx: Tx, picture: Picture) -> None:
+        until = picture.fold.now + CLOSED_GRACE
+        if not self._session.streams and until < picture.promises.until(self._session):
+            await picture.promises.write(self._session, until)
 
 
 class Leases:
@@ -256,11 +280,12 @@ class Leases:
     async def claim(self, namespace: str, request: ClaimRequest, kinds: frozenset[str]) -> ClaimAnswer:
         """Long-poll for tasks and cancels. Cancelling this call is safe: what it was given is handed back."""
         session = await self._introduce(namespace, request, kinds)
+        read = session.number if request.alone else request.read
         session.streams += 1
-        waiter = Waiter(session, request.want)
+        waiter = Waiter(session, max(0, request.want))
         self._dispatcher.arm(waiter)
         try:
-            return await self._answer(session, request, waiter)
+            return await self._answer(session, request, waiter, read)
         finally:
             session.streams -= 1
             self._dispatcher.disarm(waiter)
@@ -283,19 +308,16 @@ class Leases:
             raise Forbidden("this session belongs to another namespace.", code="foreign_session", place="session")
         return session
 
-    async def _answer(self, session: Session, request: ClaimRequest, waiter: Waiter) -> ClaimAnswer:
+    async def _answer(self, session: Session, request: ClaimRequest, waiter: Waiter, read: int) -> ClaimAnswer:
         """First what is known now; else what the wait brings."""
         now = self._clock.now()
         if self._worth_syncing(session, request, now):
-            stop = await self._sync(session, request)
+            stop = await self._sync(session, request.held, read)
             if stop:
                 return ClaimAnswer(session_id=session.id, lease_s=self._left(session), stop=stop)
-        if request.want > 0 and self._dispatcher.worth_asking(session.lanes, now) and not waiter.answer.done():
+        if waiter.want and self._dispatcher.worth_asking(session.lanes, now) and not waiter.answer.done():
             self._dispatcher.reserve(waiter)
-            handed = (await self._batches.submit(Exchange(session, [], None, 0, request.want))).handed
-            if handed:
-                return self._claimed(session, handed)
-            self._dispatcher.rearm(waiter)
+            await self._batches.submit(Ask(waiter))
         wait_s = min(request.wait_s, LONGEST_WAIT_S)
         await asyncio.wait([waiter.answer], timeout=wait_s)
         if not waiter.answer.done():
@@ -304,31 +326,36 @@ class Leases:
         waiter.taken = True
         if handed:
             return self._claimed(session, handed)
-        stop = await self._sync(session, request)
-        return ClaimAnswer(session_id=session.id, lease_s=self._left(session), stop=stop)
+        return await self._news(session)
 
     def _worth_syncing(self, session: Session, request: ClaimRequest, now: Micros) -> bool:
         """Whether a claim has more to settle than a beat: something to learn, an answer lost, a lease to renew."""
         lost = request.read < session.number
-        return self._dispatcher.owes(session.id) or lost or bool(request.held and session.needs_writing(now))
+        renew = request.held != [] and (session.closing or session.needs_writing(now))
+        return self._dispatcher.owes(session.id) or lost or renew
 
-    async def _sync(self, session: Session, request: ClaimRequest) -> list[Stop]:
+    async def _sync(self, session: Session, held: list[Held] | None, read: int) -> list[Stop]:
         self._dispatcher.settle(session.id)
-        told: Told = (await self._batches.submit(Exchange(session, [], request.held, request.read, 0))).value
-        self._sessions.heard(session, told.until)
+        told: Told = (await self._batches.submit(Exchange(session, [], held, read, 0))).value
         return told.stop
 
+    async def _news(self, session: Session) -> ClaimAnswer:
+        """What a held claim was ended for. It is no beat: what the runner holds was said long ago."""
+        self._dispatcher.settle(session.id)
+        rows = await self._store.read(lambda reader: reader.rows("stops", session.id))
+        stop = [Stop(task=task, attempt=attempt) for task, attempt in rows]
+        return ClaimAnswer(session_id=session.id, lease_s=self._left(session), stop=stop)
+
     def _claimed(self, session: Session, handed: Handed) -> ClaimAnswer:
-        self._sessions.heard(session, handed.until)
         return ClaimAnswer(
             number=handed.number,
             session_id=session.id,
-            lease_s=(handed.until - self._clock.now()) / SECOND,
+            lease_s=max(0.0, (handed.until - self._clock.now()) / SECOND),
             tasks=handed.tasks,
         )
 
     def _left(self, session: Session) -> float:
-        return max(0.0, (session.until - self._clock.now()) / SECOND)
+        return max(0.0, min(session.until - self._clock.now(), LEASE) / SECOND)
 
     def _abandon(self, waiter: Waiter) -> None:
         """A waiter that was given tasks after its call had ended hands them back."""
@@ -347,16 +374,20 @@ class Leases:
     def told(self, waiter: Waiter, handed: Handed | None) -> None:
         """After a commit: wake a waiter with its tasks, or put it back into its lanes."""
         if handed is None:
-            if not waiter.answer.done():
-                self._dispatcher.rearm(waiter)
+            self._dispatcher.rearm(waiter)
         elif not waiter.give(handed):
             self.hand_back(waiter.session, handed)
 
     async def closed(self, secret: str) -> None:
         """The claim stream of a session closed without an answer: its leases end in 5 s."""
         session = await self._sessions.find(secret)
-        if session is not None and not session.streams:
-            self._sessions.heard(session, (await self._batches.submit(Shorten(session))).value)
+        if session is None or session.streams:
+            return
+        session.closing = True
+        try:
+            await self._batches.submit(Shorten(session))
+        finally:
+            session.closing = False
 
     async def undelivered(self, secret: str, answer: ClaimAnswer | ReportAnswer) -> None:
         """An answer could not be written: release what it carried."""
@@ -369,14 +400,8 @@ class Leases:
         session = await self._sessions.find(secret)
         if session is None:
             return
-        leases = await self._store.read(lambda reader: reader.leases_of([session.id], MOST_LEASES))
-        await self._batches.submit(Handback(session, [(lease.task, lease.attempt) for lease in leases]))
-        now = self._clock.now()
-
-        async def end(tx: Tx) -> None:
-            await tx.execute("end_session", now, session.id)
-
-        await self._store.transact(end)
+        self._dispatcher.retire(session.id)
+        await self._batches.submit(Leave(session))
         self._sessions.forget(session)
 
     # --- report ---
@@ -387,12 +412,12 @@ class Leases:
         session = await self._sessions.find(request.session)
         if session is None or session.namespace != number:
             return ReportAnswer(receipts=[REFUSED] * len(request.reports), lease_s=0.0, unknown_session=True)
+        read = session.number if request.alone else request.read
         reported = [await self._prepare(number, report) for report in request.reports]
-        answered = await self._batches.submit(Exchange(session, reported, request.held, request.read, request.want))
+        answered = await self._batches.submit(Exchange(session, reported, request.held, read, request.want))
         told: Told = answered.value
         handed = answered.handed
         until = handed.until if handed else told.until
-        self._sessions.heard(session, until)
         return ReportAnswer(
             receipts=told.receipts,
             number=handed.number if handed else 0,

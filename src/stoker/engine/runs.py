@@ -42,7 +42,7 @@ class Trigger(Verb):
         self._ids = ids
 
     async def decide(self, tx: Tx, picture: Picture) -> list[RunRef]:
-        known = await self._known(tx, picture)
+        known = await self._known(tx)
         answers = []
         for version, request, body in self._starts:
             key = request.idempotency_key
@@ -58,27 +58,31 @@ class Trigger(Verb):
             )
             picture.fold.trigger(run, version.graph, body)
             if key is not None:
-                known[key] = picture.keys[self._namespace, key] = run.id
+                known[key] = run.id
                 await tx.execute("insert_run_key", self._namespace, key, run.id, request_hash(request))
             answers.append(RunRef(id=run.id))
         return answers
 
-    async def _known(self, tx: Tx, picture: Picture) -> dict[str, int]:
+    async def _known(self, tx: Tx) -> dict[str, int]:
         """The runs that earlier triggers with these keys made. Conflict if one of them asked for something else."""
         known: dict[str, int] = {}
+        asked: dict[str, bytes] = {}
         for _, request, _ in self._starts:
             key = request.idempotency_key
             if key is None:
                 continue
-            for run, digest in await tx.execute("run_key", self._namespace, key):
-                if digest != request_hash(request):
-                    raise Conflict(
-                        f"the idempotency key {key!r} was used by run {run} with another graph or other inputs.",
-                        code="idempotency_mismatch",
-                        place="idempotency_key",
-                        remedy="Use a new key for a new run.",
-                    )
-                known[key] = run
+            mine = request_hash(request)
+            if key not in asked:
+                for run, digest in await tx.execute("run_key", self._namespace, key):
+                    known[key], asked[key] = run, digest
+            if asked.setdefault(key, mine) != mine:
+                by = f"run {known[key]}" if key in known else "another run of this call"
+                raise Conflict(
+                    f"the idempotency key {key!r} was used by {by} with another graph or other inputs.",
+                    code="idempotency_mismatch",
+                    place="idempotency_key",
+                    remedy="Use a new key for a new run.",
+                )
         return known
 
 
@@ -122,14 +126,14 @@ class RetryRun(Verb):
             raise Conflict(f"run {run.id} has no failed or cancelled task to retry.", code="nothing_to_retry")
         if plan.delete:
             await tx.execute("delete_tasks", msgspec.json.encode([task.id for task in plan.delete]).decode())
-        kept = {task.id: await self._bodies(tx, task) for task in plan.withheld}
+        kept = {task.id: await self._bodies(tx, picture, task) for task in plan.withheld}
         fold.reopen(run, plan, lambda task: kept[task.id])
         return RetryAnswer(retried=len(plan.retry), fired=plan.fired)
 
     @staticmethod
-    async def _bodies(tx: Tx, task: Task) -> list[Body]:
+    async def _bodies(tx: Tx, picture: Picture, task: Task) -> list[Body]:
         items = await tx.items_below(task.run, task.node, task.branch)
-        return [Body(item.body or NULL, item.blob) for item in items if item.key.branch == task.branch]
+        return [picture.body(item) for item in items if item.key.branch == task.branch]
 
 
 class Runs:

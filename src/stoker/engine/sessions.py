@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
 from urllib.parse import quote
 
@@ -18,6 +18,7 @@ from stoker.engine.ports import Clock, Lane, Reader, Store, Tx
 from stoker.errors import Invalid
 
 FRESH: Micros = LEASE * 3 // 4  # a lease is written anew when less than this is left of it
+BEATEN: Micros = LEASE * 9 // 10  # the same for a beat, so that many in a row write once
 
 
 class Session:
@@ -31,6 +32,8 @@ class Session:
         self.until = until
         self.lanes: tuple[int, ...] = ()
         self.streams = 0
+        self.closing = False  # its lease is being cut short
+        self.heard = False  # by this server: what the row says was written by it
         self.number = 0
         self.base = base
 
@@ -42,6 +45,38 @@ class Session:
     def needs_writing(self, now: Micros) -> bool:
         """Whether the row must be written before a lease is promised: never promise more than the row says."""
         return not FRESH <= self.until - now <= LEASE
+
+
+class Promises:
+    """Until when leases last, as one transaction leaves it. `made` is remembered once that is committed.
+
+    Whoever promises a lease asks here, so that no promise is ever made of what a row does not say.
+    """
+
+    def __init__(self, tx: Tx, now: Micros) -> None:
+        self._tx = tx
+        self._now = now
+        self.made: dict[Session, Micros] = {}
+
+    def until(self, session: Session) -> Micros:
+        return self.made.get(session, session.until)
+
+    async def write(self, session: Session, until: Micros) -> Micros:
+        await self._tx.execute("set_until", until, session.id)
+        self.made[session] = until
+        return until
+
+    async def fresh(self, session: Session, least: Micros = FRESH) -> Micros:
+        """A lease of at least so much, which is written anew only if less is left."""
+        until = self.until(session)
+        if least <= until - self._now <= LEASE:
+            return until
+        return await self.write(session, self._now + LEASE)
+
+    async def end(self, session: Session) -> None:
+        """The session is over; should it be given anything again, its row must be written first."""
+        await self._tx.execute("end_session", self._now, session.id)
+        self.made[session] = 0
 
 
 def digest(secret: str) -> bytes:
@@ -73,19 +108,26 @@ class Sessions:
         self._alarm = alarm
         self._moved = moved
         self._known: dict[bytes, Session] = {}
-        self._lanes: list[Lane] = []
+        self._lanes: list[Lane] | None = None
+        self._epoch = 0
 
-    def heard(self, session: Session, until: Micros) -> None:
-        """Remember, after the commit, what the row says of a session's leases; wake for their end."""
-        session.until = until
-        self._alarm.at(until)
+    def promised(self, promises: Mapping[Session, Micros]) -> None:
+        """Remember, after the commit, what the rows say of sessions' leases; wake for their end."""
+        for session, until in promises.items():
+            session.until, session.heard = until, True
+            self._alarm.at(until)
 
     def connected(self) -> list[Session]:
         return [session for session in self._known.values() if session.streams]
 
-    def known(self) -> set[int]:
+    def heard(self) -> set[int]:
         """The sessions that this server has heard of since it started."""
-        return {session.id for session in self._known.values()}
+        return {session.id for session in self._known.values() if session.heard}
+
+    def of(self, ids: Iterable[int]) -> dict[int, Session | None]:
+        """Sessions by id; None where this server has never seen it."""
+        known = {session.id: session for session in self._known.values()}
+        return {id_: known.get(id_) for id_ in ids}
 
     def forget(self, session: Session) -> None:
         self._known.pop(session.secret, None)
@@ -94,15 +136,29 @@ class Sessions:
         """The session of a secret, if it ever introduced itself."""
         key = digest(secret)
         if key not in self._known:
-            row = await self._store.read(lambda reader: reader.session(key))
-            if row is None:
+            found = await self._load(key)
+            if found is None:
                 return None
-            info = msgspec.json.decode(row.info, type=RunnerInfo)
-            session = Session(row.id, row.namespace, key, info, row.until, self._base(row.namespace))
-            await self._place(session)
-            self._known[key] = session
-            self._moved(session.id)  # what it holds was leased before this server knew it
+            if self._known.setdefault(key, found) is found:  # two calls may have looked at once
+                found.number = self._clock.now()  # above every answer that another server gave it
+                await self._settle_in(found)
+                self._moved(found.id)  # what it holds was leased before this server knew it
         return self._known[key]
+
+    async def _load(self, key: bytes) -> Session | None:
+        row = await self._store.read(lambda reader: reader.session(key))
+        if row is None:
+            return None
+        info = msgspec.json.decode(row.info, type=RunnerInfo)
+        return Session(row.id, row.namespace, key, info, row.until, self._base(row.namespace))
+
+    async def _settle_in(self, session: Session) -> None:
+        """Find the lanes of a session that is known already, so that no graph pushed meanwhile is missed."""
+        try:
+            await self._place(session)
+        except BaseException:
+            self.forget(session)
+            raise
 
     async def introduce(self, namespace: int, secret: str, info: RunnerInfo, draw_id: int | None) -> Session | None:
         """The session of a secret, made or brought up to date; None if it is new and no id was drawn for it."""
@@ -117,11 +173,13 @@ class Sessions:
             if draw_id is None:
                 return None
             session = await self._insert(draw_id, namespace, digest(secret), info)
+            assert session is not None
         elif session.info != info:
             await self._update(session, info)
         return session
 
-    async def _insert(self, id_: int, namespace: int, key: bytes, info: RunnerInfo) -> Session:
+    async def _insert(self, id_: int, namespace: int, key: bytes, info: RunnerInfo) -> Session | None:
+        """Make the row of a session, unless another call of it has just done so."""
         now = self._clock.now()
         body = msgspec.json.encode(info).decode()
 
@@ -129,11 +187,11 @@ class Sessions:
             await tx.execute("insert_session", id_, namespace, key, body, now, now + LEASE)
 
         await self._store.transact(insert)
-        session = Session(id_, namespace, key, info, now + LEASE, self._base(namespace))
-        await self._place(session)
-        self._known[key] = session
-        self.heard(session, session.until)
-        return session
+        found = await self._load(key)
+        if found is not None and self._known.setdefault(key, found) is found:
+            self.promised({found: found.until})
+            await self._settle_in(found)
+        return self._known.get(key)
 
     async def _update(self, session: Session, info: RunnerInfo) -> None:
         body = msgspec.json.encode(info).decode()
@@ -150,14 +208,16 @@ class Sessions:
 
     async def lanes_changed(self) -> None:
         """A graph brought new lanes: see anew which sessions satisfy which."""
-        self._lanes = []
+        self._lanes, self._epoch = None, self._epoch + 1
         for session in list(self._known.values()):
             await self._place(session)
 
     async def _place(self, session: Session) -> None:
-        if not self._lanes:
+        while self._lanes is None:
+            epoch = self._epoch
             rows = await self._store.read(lambda reader: reader.rows("lanes"))
-            self._lanes = [Lane(*row) for row in rows]
+            if epoch == self._epoch:  # else a graph was pushed while we looked
+                self._lanes = [Lane(*row) for row in rows]
         kinds = set(session.info.kinds)
         lanes = tuple(
             lane.id

@@ -6,15 +6,18 @@ server may run them at any time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
 
 from stoker.core.duration import SECOND, Micros
 from stoker.core.model import GRACE, LEASE
 from stoker.core.states import TaskState
 from stoker.engine.alarm import NEVER, Alarm
 from stoker.engine.batch import Batches, Picture, Verb
+from stoker.engine.dispatch import Dispatcher
 from stoker.engine.ports import Clock, Lease, Reader, Store, Tx
-from stoker.engine.sessions import Sessions
+from stoker.engine.sessions import Session, Sessions
 
 SLICE = 500  # tasks of one pass; a full slice is followed by another pass at once
 LONGEST_SLEEP: Micros = 30 * SECOND
@@ -30,10 +33,39 @@ class Lose(Verb):
         self.tasks = tuple(lease.task for lease in leases)
 
     async def decide(self, tx: Tx, picture: Picture) -> None:
+        sessions = _json({lease.session for lease in self._leases})
+        over = set(await tx.ids("expired_among", sessions, picture.fold.now))  # it may have beaten since we looked
         for lease in self._leases:
             task = picture.fold.tasks[lease.task]
-            if (task.attempt, task.session) == (lease.attempt, lease.session):
+            if lease.session in over and (task.attempt, task.session) == (lease.attempt, lease.session):
                 picture.fold.lose(task)
+
+
+class PutAway(Verb):
+    """Sessions that ended and hold nothing: those still connected live on, the others are over."""
+
+    def __init__(self, sessions: Mapping[int, Session | None]) -> None:
+        self._sessions = sessions
+
+    async def decide(self, tx: Tx, picture: Picture) -> list[Session]:
+        """Those that are over."""
+        now, over = picture.fold.now, []
+        for id_, holds in await tx.execute("expired_among", _json(self._sessions), now):
+            session = self._sessions[id_]
+            if holds:
+                continue
+            if session is None:
+                await tx.execute("end_session", now, id_)
+            elif session.streams:
+                await picture.promises.write(session, now + CONNECTED_FOR)
+            else:
+                await picture.promises.end(session)
+                over.append(session)
+        return over
+
+
+def _json(ids: Iterable[int]) -> str:
+    return msgspec.json.encode(list(ids)).decode()
 
 
 class Due(Verb):
@@ -90,10 +122,19 @@ class Refuse(Verb):
 class Upkeep:
     """One `tick` does what is due and says how long nothing will be."""
 
-    def __init__(self, store: Store, batches: Batches, sessions: Sessions, clock: Clock, alarm: Alarm) -> None:
+    def __init__(
+        self,
+        store: Store,
+        batches: Batches,
+        sessions: Sessions,
+        dispatcher: Dispatcher,
+        clock: Clock,
+        alarm: Alarm,
+    ) -> None:
         self._store = store
         self._batches = batches
         self._sessions = sessions
+        self._dispatcher = dispatcher
         self._clock = clock
         self._alarm = alarm
         self._started = clock.now()
@@ -114,7 +155,7 @@ class Upkeep:
         A fresh server first gives those it has not heard of a lease length: while it was away nobody could beat.
         """
         now = self._clock.now()
-        known = self._sessions.known() if now < self._started + LEASE else None
+        known = self._sessions.heard() if now < self._started + LEASE else None
 
         async def find(reader: Reader) -> tuple[list[int], list[Lease]]:
             expired = await reader.ids("expired_sessions", now, SLICE)
@@ -123,26 +164,13 @@ class Upkeep:
 
         expired, leases = await self._store.read(find)
         if leases:
+            for session in {lease.session for lease in leases}:
+                self._dispatcher.retire(session)  # it may hold its stream open, but it does not beat
             await self._batches.submit(Lose(leases))
         elif expired:
-            await self._put_away(expired, now)
+            for over in (await self._batches.submit(PutAway(self._sessions.of(expired)))).value:
+                self._sessions.forget(over)
         return bool(leases)
-
-    async def _put_away(self, expired: Sequence[int], now: Micros) -> None:
-        """Sessions without leases: those still connected live on, the others have ended."""
-        connected = {session.id: session for session in self._sessions.connected()}
-
-        async def put(tx: Tx) -> None:
-            for session in expired:
-                if session in connected:
-                    await tx.execute("set_until", now + CONNECTED_FOR, session)
-                else:
-                    await tx.execute("end_session", now, session)
-
-        await self._store.transact(put)
-        for session in expired:
-            if session in connected:
-                connected[session].until = now + CONNECTED_FOR
 
     async def due(self) -> bool:
         """Put delayed tasks into their lanes."""

@@ -3,10 +3,20 @@
 -- name: expired_sessions
 SELECT id FROM session WHERE until < :now AND ended_at IS NULL ORDER BY until LIMIT :limit;
 
+-- name: expired_among
+-- Which of these sessions are over, and whether they hold leases.
+SELECT id, EXISTS (SELECT 1 FROM task AS t WHERE t.session = session.id AND t.state = 2) FROM session
+WHERE id IN (SELECT value FROM json_each(:ids)) AND until < :now AND ended_at IS NULL;
+
 -- name: leases_of
 -- The attempts that sessions hold: task, attempt, session, answer.
 SELECT id, attempt, session, answer FROM task
 WHERE state = 2 AND session IN (SELECT value FROM json_each(:sessions)) LIMIT :limit;
+
+-- name: stops
+-- Which attempts of a session are to be stopped.
+SELECT t.id, t.attempt FROM task AS t JOIN run AS r ON r.id = t.run
+WHERE t.session = :session AND t.state = 2 AND r.stopping = 1;
 
 -- name: leases_of_run
 SELECT DISTINCT session FROM task WHERE run = :run AND state = 2;
@@ -33,8 +43,10 @@ SELECT MIN(at) FROM (
 );
 
 -- name: insert_session
+-- Two first calls of a session may meet: one of them makes the row.
 INSERT INTO session (id, namespace, secret, info, started_at, until) VALUES
-    (:id, :namespace, :secret, :info, :started_at, :until);
+    (:id, :namespace, :secret, :info, :started_at, :until)
+ON CONFLICT (secret) DO NOTHING;
 
 -- name: session_by_secret
 SELECT id, namespace, info, until, ended_at FROM session WHERE secret = :secret;
