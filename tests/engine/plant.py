@@ -315,11 +315,9 @@ class Hand:
         if isinstance(answer, ReportAnswer) and answer.unknown_session:
             return
         self.promised = self.plant.clock.now() + round(answer.lease_s * SECOND)
-        if self.held:
+        if self.held and answer.lease_s:
             until = await self.until()
-            assert until >= self.promised, (
-                f"promised {answer.lease_s} s, but the row ends {self.promised - until} earlier"
-            )
+            assert until >= self.promised, f"promised {answer.lease_s} s; the row ends {self.promised - until} earlier"
 
     async def until(self) -> Micros:
         """When the row says that the leases of this session end."""

@@ -135,6 +135,7 @@ class Batches:
         self._queue: deque[tuple[Verb, asyncio.Future[Answered]]] = deque()
         self._running: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[None]] = set()
+        self.refused_at: Micros = 0  # when the store was last unavailable
 
     async def submit(self, command: Verb) -> Answered:
         """Put a command into the next batch; returns after its commit."""
@@ -172,6 +173,7 @@ class Batches:
         try:
             outcome = await self._transact([command for command, _ in batch])
         except Unavailable as error:
+            self.refused_at = self._clock.now()
             for _, future in batch:
                 _fail(future, error)
         except Exception as error:  # noqa: BLE001 - whatever it is, only the command that causes it gets it

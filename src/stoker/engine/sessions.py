@@ -150,7 +150,8 @@ class Sessions:
         if row is None:
             return None
         info = msgspec.json.decode(row.info, type=RunnerInfo)
-        return Session(row.id, row.namespace, key, info, row.until, self._base(row.namespace))
+        until = 0 if row.ended_at is not None else row.until  # one that comes back is written anew
+        return Session(row.id, row.namespace, key, info, until, self._base(row.namespace))
 
     async def _settle_in(self, session: Session) -> None:
         """Find the lanes of a session that is known already, so that no graph pushed meanwhile is missed."""

@@ -18,6 +18,7 @@ from stoker.engine.batch import Batches, Picture, Verb
 from stoker.engine.dispatch import Dispatcher
 from stoker.engine.ports import Clock, Lease, Reader, Store, Tx
 from stoker.engine.sessions import Session, Sessions
+from stoker.errors import Unavailable
 
 SLICE = 500  # tasks of one pass; a full slice is followed by another pass at once
 LONGEST_SLEEP: Micros = 30 * SECOND
@@ -138,23 +139,30 @@ class Upkeep:
         self._clock = clock
         self._alarm = alarm
         self._started = clock.now()
+        self._failed_at: Micros = 0
 
     async def tick(self) -> Micros:
         """One pass over everything; gives the time until the next is worth it."""
         self._alarm.planned = NEVER  # what becomes due from here on counts for the sleep after this pass
-        more = [await self.reap(), await self.due(), await self.expire(), await self.sweep()]
-        if any(more):
-            return 0
-        due = await self._next_due()
-        self._alarm.plan(due)
+        try:
+            more = [await self.reap(), await self.due(), await self.expire(), await self.sweep()]
+            if any(more):
+                return 0
+            self._alarm.plan(await self._next_due())
+        except Unavailable:
+            self._failed_at = self._clock.now()
+            raise
         return max(SHORTEST_SLEEP, min(self._alarm.planned - self._clock.now(), LONGEST_SLEEP))
 
     async def reap(self) -> bool:
         """Take back the leases of sessions that ended.
 
-        A fresh server first gives those it has not heard of a lease length: while it was away nobody could beat.
+        A fresh server first gives those it has not heard of a lease length: while it was away nobody could beat. One
+        that gets its database back gives it to all.
         """
         now = self._clock.now()
+        if now < self._away + LEASE:
+            return False
         known = self._sessions.heard() if now < self._started + LEASE else None
 
         async def find(reader: Reader) -> tuple[list[int], list[Lease]]:
@@ -171,6 +179,11 @@ class Upkeep:
             for over in (await self._batches.submit(PutAway(self._sessions.of(expired)))).value:
                 self._sessions.forget(over)
         return bool(leases)
+
+    @property
+    def _away(self) -> Micros:
+        """When somebody was last told that the database cannot be reached."""
+        return max(self._failed_at, self._batches.refused_at)
 
     async def due(self) -> bool:
         """Put delayed tasks into their lanes."""
@@ -215,6 +228,7 @@ class Upkeep:
 
         now = self._clock.now()
         earliest = min(await self._store.read(find), default=now + LONGEST_SLEEP)
-        if now < self._started + LEASE:
-            earliest = max(earliest, min(self._started + LEASE, now + SECOND))
+        patient = max(self._started, self._away) + LEASE
+        if now < patient:
+            earliest = max(earliest, min(patient, now + SECOND))
         return earliest
