@@ -33,6 +33,7 @@ from stoker.core.protocol import (
 )
 from stoker.core.states import TaskState
 from stoker.core.template import Place
+from stoker.core.values import BadPath
 from stoker.engine.batch import Batches, Picture, Verb
 from stoker.engine.dispatch import Dispatcher, Handed, Waiter
 from stoker.engine.ids import Ids
@@ -41,9 +42,12 @@ from stoker.engine.namespaces import Namespaces
 from stoker.engine.ports import Blobs, Clock, LogRow, ProgressRow, Reader, Store, Tx
 from stoker.engine.sessions import BEATEN, Promises, Session, Sessions
 from stoker.engine.versions import Version, Versions
-from stoker.errors import Forbidden, NotFound, Rejected
+from stoker.errors import Conflict, Forbidden, NotFound, Rejected
 
 LONGEST_WAIT_S = 60.0
+LONGEST_DELAY_S = 3e7  # of a requeue; about a year
+LAST_CHUNK = 2**53  # of a log
+LAST_ID = 2**63
 MOST_LEASES = 100_000  # looked at in one pass of a session's leases
 REFUSED = Receipt(status="refused", message="there is no such task for this session")
 
@@ -108,7 +112,9 @@ class Exchange(Verb):
             case Fail(error=error):
                 return fold.fail(task.id, report.attempt, session, _clean(error), retryable=report.retryable)
             case Requeue(after_s=after):
-                return fold.requeue(task.id, report.attempt, session, micros(min(max(after, 0.0), 3e7)))
+                return fold.requeue(
+                    task.id, report.attempt, session, micros(min(after, LONGEST_DELAY_S) if after > 0 else 0)
+                )
             case Prune(reason=reason):
                 return fold.prune(task.id, report.attempt, session, text(reason))
             case Release():
@@ -136,6 +142,9 @@ class Exchange(Verb):
             task = fold.tasks.get(report.task)
             if task is None or task.session != self._session.id or task.attempt != report.attempt:
                 receipts[position] = Receipt(status="stale", message="this attempt is no longer current")
+                continue
+            if isinstance(report, Log) and not 0 <= report.seq <= LAST_CHUNK:
+                receipts[position] = Receipt(status="refused", message=f"no chunk of a log has the number {report.seq}")
                 continue
             receipts[position] = Receipt(status="accepted")
             if isinstance(report, Progress):
@@ -209,6 +218,19 @@ def _clean(error: ErrorInfo) -> ErrorInfo:
 
 def _fraction(fraction: float | None) -> float | None:
     return None if fraction is None else min(max(fraction, 0.0), 1.0)
+
+
+class Unbound(Verb):
+    """The large inputs of a leased task cannot be bound: nobody else could run it either."""
+
+    def __init__(self, task: Task, message: str) -> None:
+        self._task = task
+        self._message = message
+        self.tasks = (task.id,)
+
+    async def decide(self, tx: Tx, picture: Picture) -> None:
+        error = ErrorInfo(code="binding", message=self._message)
+        picture.fold.fail(self._task.id, self._task.attempt, self._task.session or 0, error, retryable=False)
 
 
 class Handback(Verb):
@@ -444,7 +466,8 @@ class Leases:
                 return Body(body)
             blob = await self._blobs.write(_chunks(body))
             return Body(body, blob.key)
-        rows = await self._store.read(lambda reader: reader.rows("artifact", item.artifact, namespace))
+        known = 0 < item.artifact < LAST_ID
+        rows = await self._store.read(lambda reader: reader.rows("artifact", item.artifact, namespace)) if known else []
         if not rows:
             raise NotFound(f"there is no artifact {item.artifact} here", code="no_artifact")
         key, size = rows[0][5], rows[0][3]
@@ -460,7 +483,17 @@ class Leases:
         task, version = await self._leased(session, task_id, attempt)
         streaming = Streaming(Reading(self._store), self._blobs, version.graph)
         place = Place(task.run, task.node, task.branch, task.element)
-        return streaming.object(place, version.graph.nodes[task.node].spec.bind)
+        return self._bound(task, streaming.object(place, version.graph.nodes[task.node].spec.bind))
+
+    async def _bound(self, task: Task, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Pass an input on. One that cannot be bound shows only here: it fails the attempt."""
+        try:
+            async for part in parts:
+                yield part
+        except BadPath as error:
+            message = f"the inputs cannot be bound: {error}"
+            await self._batches.submit(Unbound(task, message))
+            raise Conflict(message, code="binding", place=f"tasks/{task.id}", remedy="Drop the task.") from None
 
     async def _leased(self, session: Session | None, task_id: int, attempt: int) -> tuple[Task, Version]:
         async def find(reader: Reader) -> tuple[Task, Version] | None:

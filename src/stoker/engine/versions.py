@@ -21,7 +21,7 @@ _decode = msgspec.json.Decoder().decode
 
 
 class Schema:
-    """A compiled JSON Schema. One that allows everything costs nothing."""
+    """A compiled JSON Schema. One that allows everything still refuses what no reader could decode again."""
 
     def __init__(self, schema: dict[str, Any]) -> None:
         self._validator = None if schema in _ANYTHING else jsonschema_rs.validator_for(schema, retriever=_refuse)
@@ -30,10 +30,11 @@ class Schema:
         """What is wrong with a JSON value and where; None if nothing is."""
         if too_deep(body):
             return f"the value nests deeper than {MAX_DEPTH} levels"
-        if self._validator is None:
-            return None
-        value = _decode(body)
-        if self._validator.is_valid(value):
+        try:
+            value = _decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return f"it is not JSON that can be read again: {error}"
+        if self._validator is None or self._validator.is_valid(value):
             return None
         error = next(iter(self._validator.iter_errors(value)))
         path = "$" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.instance_path)
