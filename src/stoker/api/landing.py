@@ -53,10 +53,10 @@ runners anywhere pull work from it. Nothing is lost when either side dies.</p>
 <li><a href="{prefix}/readyz"><b>/readyz</b>The store answers</a></li>
 </ul>
 <h2>First commands</h2>
-<pre>stoker push pipeline.py     <i># publish the graphs of a file</i>
-stoker runner pipeline.py   <i># run their nodes, here or on another machine</i>
-stoker trigger pipeline     <i># start a run</i>
-stoker run list             <i># see what became of it</i></pre>
+<pre>stoker runner start pipeline.py    <i># run the nodes of a file, here or on another machine</i>
+stoker run pipeline.py --watch     <i># run its graph on this server and print the result</i>
+stoker runs list                   <i># see what became of every run</i>
+stoker explain 1                   <i># and why</i></pre>
 </main>
 </body>
 </html>

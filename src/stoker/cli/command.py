@@ -26,16 +26,19 @@ _COMMANDS = {
 }
 
 
+_EPILOGUE = "Begin with `stoker init demo`. Settings: a flag, else STOKER_* in the environment, else stoker.toml."
+
+
 def execute(argv: list[str]) -> int:
     """Parse and run. Never raises what a user can cause."""
     options = Options()
     try:
-        command, bound, _ = commands().parse_args(argv, exit_on_error=False, print_error=False)
+        command, bound, _ = commands(argv).parse_args(argv, exit_on_error=False, print_error=False)
         options = bound.arguments.get("where") or bound.arguments.get("options") or options
         code = command(*bound.args, **bound.kwargs)
         sys.stdout.flush()
     except CycloptsError as error:
-        return failure.usage(str(error), argv)
+        return failure.usage(str(error), _known(error))
     except StokerError as error:
         return failure.show(error, options)
     except KeyboardInterrupt:
@@ -46,19 +49,23 @@ def execute(argv: list[str]) -> int:
     return code if isinstance(code, int) else exits.OK
 
 
-def commands() -> App:
-    """The tree of commands. Their modules are imported only to run one, or to show its help."""
+def commands(argv: list[str]) -> App:
+    """The tree of commands. Only the module of the one in `argv` is imported: its own help is longer than ours."""
     app = App(
         name="stoker",
         help="A durable runtime for graphs of compute nodes.",
         version=_version,
-        help_epilogue="Begin with `stoker init demo`. Settings: a flag, else STOKER_* in the environment, "
-        "else stoker.toml.",
+        help_epilogue=_EPILOGUE,
     )
     for order, (name, (target, summary)) in enumerate(_COMMANDS.items()):
-        keywords: dict[str, Any] = {"name": name, "help": summary, "sort_key": order}
+        keywords: dict[str, Any] = {"name": name, "sort_key": order}
+        keywords |= {} if argv[:1] == [name] else {"help": summary}
         app.command(target, **keywords)
     return app
+
+
+def _known(error: CycloptsError) -> list[str]:
+    return list(error.command_chain or ())
 
 
 def _version() -> str:

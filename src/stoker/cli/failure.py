@@ -26,11 +26,10 @@ def show(error: StokerError, options: Options) -> int:
     return exits.USAGE if isinstance(error, Usage) else exits.FAILED
 
 
-def usage(message: str, argv: list[str]) -> int:
-    """Print what was not understood of the command itself."""
-    words = [word for word in argv[:2] if word.isalpha()]
+def usage(message: str, known: list[str]) -> int:
+    """Print what was not understood. `known`: the words of the command that were."""
     print(f"error: {message[:1].lower()}{message[1:]}", file=sys.stderr)
-    print(f"  remedy: See `{' '.join(['stoker', *words[:1]])} --help`.", file=sys.stderr)
+    print(f"  remedy: See `{' '.join(['stoker', *known])} --help`.", file=sys.stderr)
     return exits.USAGE
 
 

@@ -8,13 +8,13 @@ from cyclopts import App
 
 from stoker.cli import exits, load, terminal
 from stoker.cli.options import HERE, Where
-from stoker.cli.reach import reached
+from stoker.cli.reach import listed, reached
 
 if TYPE_CHECKING:
     from stoker.core.graph import InputSpec, NodeSpec
     from stoker.core.views import GraphView
 
-app = App(name="graphs", help="Graphs: list, show, push.", version_flags=[])
+app = App(name="graphs", help="Graphs: list, show, push.", version_flags=[], help_epilogue="")
 
 
 @app.command(name="list")
@@ -29,7 +29,7 @@ def list_(*, limit: int = 100, after: str | None = None, where: Where = HERE) ->
         Where the last page ended, as it said.
     """
     with reached(where) as here:
-        page = here.client.call(here.client.api.graphs(limit, after))
+        page = listed(here, here.client.api.graphs(limit, after))
     if where.output == "json":
         terminal.document(page)
     elif not page.items:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +27,21 @@ def parse(given: Sequence[str], inputs: Mapping[str, InputSpec]) -> dict[str, An
         found[name] = _value(name, value, inputs[name].schema)
     if missing := [name for name, spec in inputs.items() if spec.required and name not in found]:
         names = ", ".join(map(repr, missing))
-        example = " ".join(_example(name, inputs[name].schema) for name in missing)
-        raise Usage(f"the graph needs the input {names}", place="--input", remedy=f"Add {example}.")
+        raise Usage(f"the graph needs the input {names}", place="--input", remedy=f"Add{_example(missing, inputs)}.")
     return found
+
+
+def example(inputs: Mapping[str, InputSpec]) -> str:
+    """The flags that a run of the graph needs."""
+    return _example((name for name, spec in inputs.items() if spec.required), inputs)
 
 
 def _known(inputs: Mapping[str, InputSpec]) -> str:
     return f"Its inputs: {', '.join(inputs)}." if inputs else "It takes none."
 
 
-def _example(name: str, schema: Mapping[str, Any]) -> str:
-    return f"--input {name}=@PATH" if _is_file(schema) else f"--input {name}=VALUE"
+def _example(names: Iterable[str], inputs: Mapping[str, InputSpec]) -> str:
+    return "".join(f" --input {name}={'@PATH' if _is_file(inputs[name].schema) else 'VALUE'}" for name in names)
 
 
 def _value(name: str, text: str, schema: Mapping[str, Any]) -> Any:

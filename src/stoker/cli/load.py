@@ -75,7 +75,7 @@ def checked(graph: Any) -> Any:
     except StokerError:
         raise
     except Exception as error:  # noqa: BLE001  users' code raises what it likes
-        raise _of_user(f"the graph {graph.name!r} cannot be traced", error, Path(graph.place)) from None
+        raise _of_user(f"the graph {graph.name!r} cannot be traced", error, graph.place) from None
 
 
 def _choice(path: str, loaded: Loaded) -> str:
@@ -101,7 +101,7 @@ def _imported(path: Path) -> ModuleType:
     except StokerError:
         raise
     except (Exception, SystemExit) as error:  # noqa: BLE001  users' code raises what it likes
-        raise _of_user(f"{path.name} cannot be imported", error, path) from None
+        raise _of_user(f"{path.name} cannot be imported", error, str(path)) from None
 
 
 def _executed(path: Path, name: str) -> ModuleType:
@@ -129,22 +129,18 @@ def _place(path: Path) -> tuple[Path, str]:
     return folder, ".".join(parts)
 
 
-def _of_user(what: str, error: BaseException, path: Path) -> Invalid:
+def _of_user(what: str, error: BaseException, place: str) -> Invalid:
     """The user's own error, with the frames that are theirs."""
-    frames = traceback.extract_tb(error.__traceback__)
-    theirs = [frame for frame in frames if not _foreign(frame.filename)]
-    lines = ["".join(traceback.format_list(theirs)).rstrip()] if theirs else []
+    frames = _theirs(traceback.extract_tb(error.__traceback__), place.rpartition(".py")[0] + ".py")
+    lines = ["".join(traceback.format_list(frames)).rstrip()] if frames else []
     lines += ["".join(traceback.format_exception_only(error)).rstrip()]
-    return Invalid(
-        f"{what}: {type(error).__name__}\n" + "\n".join(lines),
-        code="user_code",
-        place=str(path),
-        remedy="Mend it; `python FILE` should run without an error." if isinstance(error, ImportError) else "Mend it.",
-    )
+    return Invalid(f"{what}: {type(error).__name__}\n" + "\n".join(lines), code="user_code", place=place)
 
 
-def _foreign(filename: str) -> bool:
-    return filename.startswith((_OURS, "<frozen importlib"))
+def _theirs(frames: list[traceback.FrameSummary], file: str) -> list[traceback.FrameSummary]:
+    """From the first frame in the user's file on; imports between their files are left out."""
+    first = next((index for index, frame in enumerate(frames) if frame.filename == file), len(frames))
+    return [frame for frame in frames[first:] if not frame.filename.startswith((_OURS, "<frozen importlib"))]
 
 
 # --- searching ---

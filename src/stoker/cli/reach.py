@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from stoker.cli.options import Where
 from stoker.config import Settings, load, read_server_file
-from stoker.errors import Conflict, StokerError, Unavailable
+from stoker.errors import Conflict, NotFound, StokerError, Unavailable
 
 if TYPE_CHECKING:
     from stoker.bootstrap.embedded import Embedded
+    from stoker.core.views import Page
     from stoker.runner.client import Client
 
+T = TypeVar("T")
+
 CONNECT_S = 1.0
+NO_NAMESPACE = "no_namespace"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,20 @@ def reached(where: Where) -> Iterator[Reached]:
         try:
             yield Reached(client, settings)
         except StokerError as error:
-            raise _with_hint(error, server) from None
+            raise with_hint(error, server) from None
+
+
+def listed(here: Reached, asked: Coroutine[Any, Any, Page[T]]) -> Page[T]:
+    """A page; an empty one where nobody has pushed anything yet, so that the default namespace is not made."""
+    from stoker.core.views import Page
+    from stoker.runner.settings import DEFAULT_NAMESPACE
+
+    try:
+        return here.client.call(asked)
+    except NotFound as error:
+        if error.code != NO_NAMESPACE or here.settings.namespace != DEFAULT_NAMESPACE:
+            raise
+        return Page(items=[])
 
 
 def _embedded(data: Path) -> Embedded:
@@ -109,7 +126,7 @@ def _embedded(data: Path) -> Embedded:
     return Embedded(data)
 
 
-def _with_hint(error: StokerError, server: Server) -> StokerError:
+def with_hint(error: StokerError, server: Server) -> StokerError:
     """Say which server refused a token, or a missing one: its own message cannot know where we looked."""
     if error.status == 401:
         had = "none is set" if server.token is None else "the one that was sent is refused"

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from stoker.cli import exits, load, terminal
 from stoker.cli.failure import lines
+from stoker.cli.inputs import example
 from stoker.errors import StokerError
 
 GRACE = "5s"
@@ -42,12 +43,9 @@ def _serve(file: Path) -> None:
     with Client() as client:
         for request in requests:
             view = client.call(client.api.push(request))
-            terminal.note(f"  graph {view.name} v{view.version}" + _how_to_run(file, view.name, len(graphs)))
+            target = str(file) if len(graphs) == 1 else f"{file}:{view.name}"
+            terminal.note(f"  graph {view.name} v{view.version}: stoker run {target}{example(request.graph.inputs)}")
     runner.start()
-
-
-def _how_to_run(file: Path, name: str, graphs: int) -> str:
-    return f": stoker run {file}" + (f":{name}" if graphs > 1 else "")
 
 
 def _end_with_parent() -> None:

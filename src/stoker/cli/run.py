@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 STEP_S = 0.25  # between two looks at a run that is watched
 LONG_S = 30.0
+GRACE = "1s"  # for tasks that still run when this command is over
 AGAIN_S = 1.0  # until a server that is away is asked again
 
 Seen = Callable[["RunView"], None]
@@ -30,7 +31,7 @@ def run(
     /,
     *,
     input: Annotated[list[str] | None, Parameter(name=("--input", "-i"), negative=())] = None,  # noqa: A002  its flag
-    watch: Annotated[bool, Parameter(negative=())] = False,
+    watch: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     timeout: str | None = None,
     where: Where = HERE,
 ) -> int:
@@ -59,7 +60,7 @@ def run(
     with ExitStack() as stack:
         here = stack.enter_context(reached(where))
         if here.embedded is not None:
-            stack.enter_context(_runner(here, [*loaded.nodes, *load.distinct(loaded)]))
+            stack.enter_context(_runner(here, [*loaded.nodes, graph]))
         handle = here.client.trigger_many(graph, [values])[0]
         try:
             _tell(here, handle.id, graph)
@@ -101,7 +102,7 @@ def _watched(here: Reached, run: int, wait_s: float | None) -> RunView:
 
 def _runner(here: Reached, nodes: list[Any]) -> Any:
     assert here.embedded is not None
-    return here.embedded.runner(nodes, namespace=here.settings.namespace)
+    return here.embedded.runner(nodes, namespace=here.settings.namespace, grace=GRACE)
 
 
 def _tell(here: Reached, run: int, graph: Any) -> None:

@@ -10,13 +10,13 @@ from cyclopts import App, Parameter
 from stoker.cli import exits, load, numbers, terminal
 from stoker.cli.failure import Usage
 from stoker.cli.options import HERE, Where
-from stoker.cli.reach import Server, find, kept_token, settings_of
-from stoker.errors import Unavailable
+from stoker.cli.reach import Server, find, kept_token, settings_of, with_hint
+from stoker.errors import Unauthorized, Unavailable
 
 if TYPE_CHECKING:
     from stoker.config import Settings
 
-app = App(name="runner", help="A runner: a process that pulls tasks and runs them.", version_flags=[])
+app = App(name="runner", help="A runner: a process that pulls tasks and runs them.", version_flags=[], help_epilogue="")
 
 
 @app.command
@@ -30,7 +30,7 @@ def start(
     label: Annotated[list[str] | None, Parameter(negative=())] = None,
     resource: Annotated[list[str] | None, Parameter(negative=())] = None,
     grace: str = "25s",
-    verbose: Annotated[bool, Parameter(negative=())] = False,
+    verbose: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     where: Where = HERE,
 ) -> int:
     """Serve every node and graph of Python files until SIGTERM or Ctrl-C, then finish what runs.
@@ -63,7 +63,10 @@ def start(
     nodes: list[Any] = []
     for path in (file, *files):
         loaded = load.load(path)
-        nodes += [*loaded.nodes, *load.distinct(loaded)]
+        graphs = load.distinct(loaded)
+        for graph in graphs:
+            load.checked(graph)
+        nodes += [*loaded.nodes, *graphs]
     settings = settings_of(where)
     server = server_of(settings)
 
@@ -110,6 +113,8 @@ def _greeting(server: Server, settings: Settings) -> str:
     with Client(server.url, server.token, settings.namespace) as client:
         try:
             client.call(client.api.wire.call("GET", "/v1/whoami"))
+        except Unauthorized as error:
+            raise with_hint(error, server) from None
         except Unavailable as error:
             return f"{error.message} The runner goes on trying.\n  remedy: {error.remedy}"
     return f"connected to {server.url}, namespace {settings.namespace!r}; Ctrl-C ends it"

@@ -10,12 +10,12 @@ from stoker.cli import exits, numbers, terminal
 from stoker.cli.ending import failed
 from stoker.cli.failure import lines
 from stoker.cli.options import HERE, Where
-from stoker.cli.reach import Reached, reached
+from stoker.cli.reach import Reached, listed, reached
 
 if TYPE_CHECKING:
     from stoker.core.views import LogView, RunView
 
-app = App(name="runs", help="Runs: list, show, logs, cancel, retry.", version_flags=[])
+app = App(name="runs", help="Runs: list, show, logs, cancel, retry.", version_flags=[], help_epilogue="")
 
 FOLLOW_S = 0.5
 LOGS = 1000
@@ -46,7 +46,7 @@ def list_(
     """
     with reached(where) as here:
         api = here.client.api
-        page = here.client.call(api.runs(state=state, graph=graph, limit=limit, after=after))
+        page = listed(here, api.runs(state=state, graph=graph, limit=limit, after=after))
     if where.output == "json":
         terminal.document(page)
         return exits.OK
@@ -64,7 +64,13 @@ def list_(
 
 
 @app.command
-def get(id: str, /, *, wait: Annotated[bool, Parameter(negative=())] = False, where: Where = HERE) -> int:  # noqa: A002
+def get(
+    id: str,  # noqa: A002
+    /,
+    *,
+    wait: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+    where: Where = HERE,
+) -> int:
     """Show a run: its state, its nodes, why it failed.
 
     With --wait, once it has ended; the exit code is then that of `stoker run`: 0, 1 failed, 3 cancelled.
@@ -96,7 +102,7 @@ def logs(
     id: str,  # noqa: A002
     /,
     *,
-    follow: Annotated[bool, Parameter(name=("--follow", "-f"), negative=())] = False,
+    follow: Annotated[bool, Parameter(name=("--follow", "-f"), negative=(), show_default=False)] = False,
     where: Where = HERE,
 ) -> int:
     """Show what the tasks of a run printed and logged.

@@ -14,7 +14,7 @@ from cyclopts import App, Parameter
 from stoker.config import as_environment, load
 from stoker.errors import Invalid
 
-app = App(name="server", help="The server that holds graphs, runs and tasks.", version_flags=[])
+app = App(name="server", help="The server that holds graphs, runs and tasks.", version_flags=[], help_epilogue="")
 
 
 @app.command
@@ -28,7 +28,7 @@ def start(
     dialects: str | None = None,
     config: Path | None = None,
     path_prefix: str | None = None,
-    insecure: Annotated[bool, Parameter(negative=())] = False,
+    insecure: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
 ) -> int:
     """Serve until SIGTERM or Ctrl-C. SIGHUP restarts the serving process and refuses no connection.
 

@@ -108,8 +108,10 @@ def ago(at: datetime) -> str:
 
 
 def took(span: timedelta) -> str:
-    """A length of time in two digits or so."""
+    """A length of time, in as many digits as people read."""
     seconds = max(0.0, span.total_seconds())
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < 10:
         return f"{seconds:.1f} s"
     for unit, size, below in (("s", 1, 120), ("min", 60, 7200), ("h", 3600, 172_800)):

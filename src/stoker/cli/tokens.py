@@ -11,7 +11,7 @@ from stoker.cli.failure import Usage
 from stoker.cli.options import HERE, Where
 from stoker.cli.reach import reached
 
-app = App(name="tokens", help="Tokens of the server: create, list, revoke.", version_flags=[])
+app = App(name="tokens", help="Tokens of the server: create, list, revoke.", version_flags=[], help_epilogue="")
 
 Scope = Literal["read", "trigger", "run", "author", "admin"]
 

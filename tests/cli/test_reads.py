@@ -1,0 +1,135 @@
+"""runs, graphs, explain, tokens: what they show of a data folder, with a server or without."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cli.conftest import Stoker
+from stoker.bootstrap.embedded import Embedded
+
+
+@pytest.fixture
+def ran(stoker: Stoker, pipeline: Path, server: Embedded) -> tuple[int, int]:
+    """A run that succeeded and one that failed, on a live server; their ids."""
+    from stoker.cli.load import load
+
+    loaded = load(pipeline)
+    with server.runner(loaded.nodes), server.client() as client:
+        good = client.trigger(loaded.graphs["shares"], x=4)
+        bad = client.trigger(loaded.graphs["shares"], x=4, by=0)
+        good.wait()
+        bad.wait()
+    return good.id, bad.id
+
+
+def test_runs_are_listed_newest_first_and_filtered(stoker: Stoker, ran: tuple[int, int]) -> None:
+    good, bad = ran
+    items = stoker("runs", "list", "-o", "json").json["items"]
+    assert [item["id"] for item in items[:2]] == [bad, good]
+    failed = stoker("runs", "list", "--state", "FAILED", "--graph", "shares", "-o", "json").json["items"]
+    assert failed[0]["id"] == bad
+    assert {item["state"] for item in failed} == {"FAILED"}
+
+
+def test_a_list_goes_on_where_the_page_ended(stoker: Stoker, ran: tuple[int, int]) -> None:
+    good, bad = ran
+    page = stoker("runs", "list", "--limit", "1", "-o", "json").json
+    assert [item["id"] for item in page["items"]] == [bad]
+    following = stoker("runs", "list", "--limit", "1", "--after", page["after"], "-o", "json").json
+    assert [item["id"] for item in following["items"]] == [good]
+
+
+def test_a_table_has_a_line_for_each_run(stoker: Stoker, ran: tuple[int, int]) -> None:
+    answer = stoker("runs", "list", "--limit", "2")
+    head, *rows = answer.out.splitlines()
+    assert head.split() == ["RUN", "GRAPH", "STATE", "STARTED", "TOOK"]
+    assert [row.split()[0] for row in rows] == [str(ran[1]), str(ran[0])]
+    assert "more: --after" in answer.err
+
+
+def test_a_run_is_shown_with_its_nodes_and_causes(stoker: Stoker, ran: tuple[int, int]) -> None:
+    good, bad = ran
+    view = stoker("runs", "get", str(good), "-o", "json").json
+    assert {node["node"]: node["succeeded"] for node in view["nodes"]}["divide"] == 2
+    text = stoker("runs", "get", f"run:{bad}").out
+    assert "divide" in text
+    assert "ZeroDivisionError" in text
+
+
+def test_waiting_for_a_run_ends_with_its_exit_code(stoker: Stoker, ran: tuple[int, int]) -> None:
+    good, bad = ran
+    assert stoker("runs", "get", str(good), "--wait").code == 0
+    assert stoker("runs", "get", str(bad), "--wait").code == 1
+    assert stoker("runs", "get", str(bad)).code == 0
+
+
+def test_logs_are_shown_with_their_task(stoker: Stoker, ran: tuple[int, int]) -> None:
+    good, _ = ran
+    assert stoker("runs", "logs", str(good)).out == "halves | halving 4\n"
+    assert stoker("runs", "logs", str(good), "--follow").out == "halves | halving 4\n"
+    [log] = stoker("runs", "logs", str(good), "-o", "json").json
+    assert (log["node"], log["text"]) == ("halves", "halving 4\n")
+
+
+def test_retry_makes_failed_tasks_ready_and_cancel_ends_the_run(stoker: Stoker, ran: tuple[int, int]) -> None:
+    _, bad = ran
+    assert stoker("runs", "retry", str(bad), "-o", "json").json["retried"] == 2
+    assert stoker("runs", "get", str(bad), "-o", "json").json["state"] == "RUNNING"
+    assert stoker("runs", "cancel", str(bad), "-o", "json").json["state"] == "CANCELLED"
+    assert stoker("runs", "cancel", str(bad)).out == f"run {bad} is CANCELLED\n"
+
+
+def test_explain_answers_for_runs_and_tasks(stoker: Stoker, ran: tuple[int, int]) -> None:
+    _, bad = ran
+    run = stoker("explain", f"run:{bad}", "-o", "json").json
+    assert run["state"] == "FAILED"
+    assert "division by zero" in run["because"][0]
+    assert stoker("explain", str(bad)).out.startswith(f"run {bad} of 'shares' is FAILED\n  because task ")
+    task = stoker("runs", "get", str(bad), "-o", "json").json["causes"][0]["task"]
+    assert f"task {task} (divide)" in stoker("explain", f"task:{task}").out
+
+
+def test_graphs_are_pushed_once_and_shown(stoker: Stoker, pipeline: Path, server: Embedded) -> None:
+    first = stoker("graphs", "push", f"{pipeline}:sizes", "-o", "json").json
+    again = stoker("graphs", "push", f"{pipeline}:sizes", "-o", "json").json
+    assert (first["version"], again["version"], again["created"]) == (1, 1, False)
+    assert "unchanged" in stoker("graphs", "push", f"{pipeline}:sizes").out
+    assert "sizes" in {item["name"] for item in stoker("graphs", "list", "-o", "json").json["items"]}
+    assert "sizes" in stoker("graphs", "list").out
+    text = stoker("graphs", "get", "sizes").out
+    assert "file" in text
+    assert "default null" in text
+    assert stoker("graphs", "get", "sizes", "--version", "1", "-o", "json").json["spec"]["name"] == "sizes"
+
+
+def test_a_token_is_shown_once_and_can_be_revoked(stoker: Stoker, server: Embedded) -> None:
+    made = stoker("tokens", "create", "ci", "--scope", "read", "--scope", "trigger", "--expires", "30d", "-o", "json")
+    assert made.json["token"].startswith("stk_")
+    listed = stoker("tokens", "list", "-o", "json").json
+    assert [(one["name"], one["token"]) for one in listed] == [("ci", None)]
+    assert stoker("tokens", "revoke", str(made.json["id"]), "-o", "json").json["revoked"] is True
+    assert "revoked" in stoker("tokens", "list").out
+    plain = stoker("tokens", "create", "plain", "--scope", "read")
+    assert plain.out.startswith("stk_")
+    assert plain.out.count("\n") == 1
+
+
+def test_history_is_read_without_a_server(stoker: Stoker, pipeline: Path) -> None:
+    assert stoker("run", f"{pipeline}:shares", "-i", "x=3").code == 0
+    assert [item["id"] for item in stoker("runs", "list", "-o", "json").json["items"]] == [1]
+    assert stoker("runs", "logs", "1").out == "halves | halving 3\n"
+
+
+def test_nothing_is_said_where_nothing_is(stoker: Stoker) -> None:
+    assert stoker("runs", "list", "-o", "json").json == {"items": [], "after": None}
+    answer = stoker("runs", "list")
+    assert (answer.code, answer.out) == (0, "")
+    assert "no runs in the data folder" in answer.err
+
+
+def test_a_namespace_that_is_misspelt_is_an_error(stoker: Stoker) -> None:
+    answer = stoker("runs", "list", "--namespace", "nope")
+    assert answer.code == 1
+    assert "there is no namespace 'nope'" in answer.err
