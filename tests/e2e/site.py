@@ -49,9 +49,9 @@ class Site:
         self.started.append(process)
         return process
 
-    def runner(self, name: str) -> subprocess.Popen[bytes]:
+    def runner(self, name: str, *options: str) -> subprocess.Popen[bytes]:
         """A runner that the server knows."""
-        process = self.start("runner", "start", str(HERE / "work.py"), "--name", name)
+        process = self.start("runner", "start", str(HERE / "work.py"), "--name", name, *options)
         until(lambda: self.session_of(name), f"the runner {name} to connect")
         return process
 

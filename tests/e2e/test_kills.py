@@ -87,15 +87,13 @@ def test_a_stopped_runner_loses_its_lease_and_its_late_report_is_refused(site: S
 
 
 def test_a_call_that_holds_the_interpreter_loses_the_lease_unless_it_is_isolated(site: Site) -> None:
-    site.runner("held")
-    held = site.client.trigger(work.holding, seconds=23)
-    isolated = site.client.trigger(work.isolated, seconds=1)
-    site.runner("free")
-    assert isolated.result(40) == "done"
-    assert held.result(90) == "done"
-    (task,) = site.tasks(held.id)
-    attempts = site.client.call(site.client.api.attempts(task.id))
-    assert [attempt.outcome for attempt in attempts][:1] == ["lost"]
+    site.runner("frozen", "--label", "may=freeze")
+    site.runner("lively", "--label", "may=isolate")
+    held = site.client.trigger(work.holding, seconds=24)
+    isolated = site.client.trigger(work.isolated, seconds=24)
+    with pytest.raises(stoker.RunFailed, match="the lease of attempt 1 ended without a report"):
+        held.result(60)
+    assert isolated.result(60) == "done"
     assert [task.losses for task in site.tasks(isolated.id)] == [0]
 
 

@@ -30,7 +30,7 @@ def halves(n: int, pause: float):
     return total(half.map(x=stoker.each(spread(n)), pause=pause))
 
 
-@stoker.node
+@stoker.node(max_losses=1, requires=stoker.Requirements(labels={"may": "freeze"}))
 def hold_the_interpreter(seconds: int) -> str:
     """A C call that keeps the interpreter lock: nothing else of this process runs meanwhile."""
     ctypes.PyDLL(None).sleep(seconds)
@@ -42,7 +42,7 @@ def holding(seconds: int):
     return hold_the_interpreter(seconds)
 
 
-@stoker.node(isolation=True)
+@stoker.node(isolation=True, max_losses=1, requires=stoker.Requirements(labels={"may": "isolate"}))
 def hold_it_elsewhere(seconds: int) -> str:
     ctypes.PyDLL(None).sleep(seconds)
     return "done"

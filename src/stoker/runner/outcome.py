@@ -17,7 +17,8 @@ from stoker.runner.outbox import Key
 MOST_MESSAGE = 8 * 1024
 MOST_TRACEBACK = 48 * 1024  # with the message under 64 KiB
 
-_OURS = tuple(f"{Path(file).parent}/" for file in (__file__, stoker.authoring.__file__))
+_PACKAGES = Path(__file__).parents[2]
+_OURS = tuple(f"{_PACKAGES / folder}/" for folder in ("stoker", "heat_runtime"))  # frames that tell a user nothing
 
 
 def stopped(key: Key, reason: str) -> Report:
