@@ -111,8 +111,9 @@ async def until(fact: Callable[[], bool]) -> None:
 class Plant:
     """An engine that can be closed, killed and opened again. It ticks only when told to."""
 
-    def __init__(self, data: Path, *, seed: int = 0, clock: ManualClock | None = None) -> None:
+    def __init__(self, data: Path, *, seed: int = 0, clock: ManualClock | None = None, durable: bool = False) -> None:
         self.data = data
+        self.durable = durable
         self.clock = clock or ManualClock()
         self.dice = SeededDice(seed)
         self.engine: StokerEngine
@@ -121,7 +122,7 @@ class Plant:
 
     async def start(self) -> Plant:
         self.data.mkdir(parents=True, exist_ok=True)
-        self.engine = StokerEngine(self.data, durable=False, clock=self.clock, dice=self.dice)
+        self.engine = StokerEngine(self.data, durable=self.durable, clock=self.clock, dice=self.dice)
         self._count()
         await self.engine.open(ticking=False)
         return self

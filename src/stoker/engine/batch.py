@@ -322,6 +322,7 @@ class _Transaction:
             graph = fold.graph_of(task)
             for join in graph.nodes[task.node].touches:
                 keys.add(JoinKey(task.run, join, cut(task.branch, graph.row_depth[join])))
+        keys -= fold.rows.keys()  # what an earlier verb of this batch has counted in is newer than what is stored
         if keys:
             for key, row in await self._tx.join_rows(keys):
                 fold.show_row(key, row)

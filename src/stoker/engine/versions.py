@@ -32,8 +32,8 @@ class Schema:
             return f"the value nests deeper than {MAX_DEPTH} levels"
         try:
             value = _decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            return f"it is not JSON that can be read again: {error}"
+        except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+            return f"it is not JSON that can be read again: {wrong}"
         if self._validator is None or self._validator.is_valid(value):
             return None
         error = next(iter(self._validator.iter_errors(value)))

@@ -169,6 +169,7 @@ class Sqlite:
         self._connection: apsw.Connection | None = None
         self._local = threading.local()
         self._opened: list[apsw.Connection] = []
+        self._closed = False
 
     async def open(self) -> None:
         """Create or migrate the file. Unavailable if it cannot be opened, or is newer than this code."""
@@ -183,15 +184,29 @@ class Sqlite:
         return await self._in_writer(lambda: self._transact(work))
 
     async def read(self, work: Callable[[Reader], Awaitable[T]]) -> T:
-        def reading() -> T:
-            with _Translated(self.path):
-                return _finish(work(cast("Reader", SqliteReader(self._reading()))))
-
-        return await asyncio.get_running_loop().run_in_executor(self._readers, reading)
+        self._check_open()
+        return await asyncio.get_running_loop().run_in_executor(self._readers, lambda: self._look(work))
 
     async def peek(self, work: Callable[[Reader], Awaitable[T]]) -> T:
+        self._check_open()
+        return self._look(work)
+
+    def _look(self, work: Callable[[Reader], Awaitable[T]]) -> T:
+        """Answer from one snapshot: what is told of several tables belongs together."""
         with _Translated(self.path):
-            return _finish(work(cast("Reader", SqliteReader(self._reading()))))
+            connection = self._reading()
+            try:
+                connection.execute("BEGIN")
+                found = _finish(work(cast("Reader", SqliteReader(connection))))
+                connection.execute("COMMIT")
+            except _CONNECTION_LOST:
+                self._local.connection = None
+                raise
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            return found
 
     async def take_ids(self, sequence: str, count: int) -> range:
         async def take(tx: Tx) -> range:
@@ -207,14 +222,26 @@ class Sqlite:
         await self.transact(give)
 
     async def close(self) -> None:
-        await self._in_writer(self._drop)
+        """Let the file go, after what was asked before; what is asked later is Unavailable."""
+        if self._closed:
+            return
+        dropped = self._in_writer(self._drop)
+        self._closed = True
+        await dropped
         self._writer.shutdown()
         self._readers.shutdown()
         for connection in self._opened:
             connection.close()
 
-    async def _in_writer(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._writer, work)
+    def _in_writer(self, work: Callable[[], T]) -> Awaitable[T]:
+        self._check_open()
+        return asyncio.get_running_loop().run_in_executor(self._writer, work)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Unavailable(
+                "the database has been closed; this server is stopping.", code="closed", remedy="Ask again."
+            )
 
     def _transact(self, work: Callable[[Tx], Awaitable[T]]) -> T:
         with _Translated(self.path):

@@ -1,0 +1,96 @@
+"""What a no-op task may cost: counted, not timed."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from engine.plant import Plant, after, completion, node
+from stoker.storage.sqlite import Sqlite
+
+TASKS = 200
+FIXED = 8  # statements a batch may take, besides BEGIN and COMMIT
+
+
+class Meter:
+    """Counts what the writer does."""
+
+    def __init__(self, plant: Plant) -> None:
+        self.store: Sqlite = plant.engine.store
+        self.plant = plant
+        self.reset()
+
+    def reset(self) -> None:
+        self._statements, self._transactions = self.store.statements, self.plant.transactions
+        self._rows = self._changes()
+
+    def _changes(self) -> int:
+        assert self.store._connection is not None
+        return int(self.store._connection.total_changes())
+
+    @property
+    def statements(self) -> int:
+        return self.store.statements - self._statements
+
+    @property
+    def transactions(self) -> int:
+        return self.plant.transactions - self._transactions
+
+    @property
+    def rows(self) -> int:
+        return self._changes() - self._rows
+
+
+async def prepared(plant: Plant, *nodes: Any) -> tuple[Meter, Any]:
+    await plant.push(*nodes)
+    hand = plant.hand(capacity=10_000)
+    await asyncio.gather(*(plant.trigger() for _ in range(TASKS)))
+    held = await hand.claim(1)
+    assert held
+    return Meter(plant), hand
+
+
+async def test_a_claim_and_a_report_write_few_rows_a_task(plant: Plant) -> None:
+    """A run of one task: the run, the task, the lease, the end of both, the item."""
+    await plant.push(node("a"))
+    await plant.trigger()
+    hand = plant.hand(capacity=10_000)
+    await hand.report(*(completion(task) for task in await hand.claim(10)))
+    meter = Meter(plant)
+    await asyncio.gather(*(plant.trigger() for _ in range(TASKS)))
+    await hand.report(*[completion(task) for task in await hand.claim(TASKS)])
+    assert await plant.sql("SELECT COUNT(*) FROM task WHERE state = 3") == [(TASKS + 1,)]
+    assert meter.rows <= 6 * TASKS + 5
+    assert meter.statements <= FIXED * meter.transactions
+
+
+async def test_the_success_path_leaves_no_other_rows(plant: Plant) -> None:
+    await plant.push(node("a"), node("b", after("a")))
+    hand = plant.hand(capacity=10_000)
+    await asyncio.gather(*(plant.trigger() for _ in range(20)))
+    while tasks := await hand.claim(100):
+        await hand.report(*(completion(task) for task in tasks))
+    for table in ("attempt", "node_count", "log", "progress", "join_row", "run_input", "run_key"):
+        assert await plant.sql(f"SELECT COUNT(*) FROM {table}") == [(0,)], table
+
+
+async def test_a_report_with_the_next_work_is_one_transaction_of_few_statements(plant: Plant) -> None:
+    meter, hand = await prepared(plant, node("a"))
+    for _ in range(10):
+        meter.reset()
+        (held,) = hand.held.values()
+        answer = await hand.exchange(completion(held), want=1)
+        assert len(answer.tasks) == 1
+        assert meter.transactions == 1
+        assert meter.statements <= 2 * FIXED - 2, meter.statements
+
+
+async def test_a_batch_costs_as_many_statements_as_one_report(plant: Plant) -> None:
+    meter, hand = await prepared(plant, node("a"))
+    await hand.claim(100)
+    meter.reset()
+    await hand.report(*[completion(task) for task in list(hand.held.values())[:1]])
+    one = meter.statements
+    meter.reset()
+    await hand.report(*[completion(task) for task in hand.held.values()])
+    assert meter.statements <= one
