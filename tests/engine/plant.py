@@ -322,7 +322,7 @@ class Hand:
 
     async def until(self) -> Micros:
         """When the row says that the leases of this session end."""
-        ((until,),) = await self.plant.sql("SELECT until FROM session WHERE id = ?", self.session)
+        ((until,),) = await self.plant.sql("SELECT until FROM session WHERE secret = ?", digest(self.secret))
         return int(until)
 
     def drop(self) -> None:

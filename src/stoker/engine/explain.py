@@ -84,7 +84,8 @@ class Explaining:
         match task.state:
             case TaskState.READY:
                 why = await self._ready(reader, task, run, node)
-                return Explanation(subject=subject, state="READY", because=why.because, remedy=why.remedy)
+                because = why.because + await _history(reader, task)
+                return Explanation(subject=subject, state="READY", because=because, remedy=why.remedy)
             case TaskState.LEASED:
                 because = [f"attempt {task.attempt} is being run {await self._by(reader, task)}"]
             case TaskState.SKIPPED:

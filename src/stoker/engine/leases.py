@@ -47,7 +47,6 @@ from stoker.errors import Conflict, Forbidden, NotFound, Rejected
 LONGEST_WAIT_S = 60.0
 LONGEST_DELAY_S = 3e7  # of a requeue; about a year
 LAST_CHUNK = 2**53  # of a log
-LAST_ID = 2**63
 MOST_LEASES = 100_000  # looked at in one pass of a session's leases
 REFUSED = Receipt(status="refused", message="there is no such task for this session")
 
@@ -466,8 +465,7 @@ class Leases:
                 return Body(body)
             blob = await self._blobs.write(_chunks(body))
             return Body(body, blob.key)
-        known = 0 < item.artifact < LAST_ID
-        rows = await self._store.read(lambda reader: reader.rows("artifact", item.artifact, namespace)) if known else []
+        rows = await self._store.read(lambda reader: reader.rows("artifact", item.artifact, namespace))
         if not rows:
             raise NotFound(f"there is no artifact {item.artifact} here", code="no_artifact")
         key, size = rows[0][5], rows[0][3]

@@ -45,6 +45,10 @@ def _ids(values: Iterable[int]) -> str:
     return _json(list(values)).decode()
 
 
+def _bounded(value: Any) -> Any:
+    return max(-(2**63), min(value, 2**63 - 1)) if isinstance(value, int) else value
+
+
 class SqliteReader:
     """Questions on one connection."""
 
@@ -54,7 +58,10 @@ class SqliteReader:
 
     def _all(self, name: str, *parameters: Any) -> list[Any]:
         self.statements += 1
-        return list(self._connection.execute(SQL[name], parameters))
+        try:
+            return list(self._connection.execute(SQL[name], parameters))
+        except OverflowError:  # a number that no row can have
+            return list(self._connection.execute(SQL[name], [_bounded(value) for value in parameters]))
 
     def _each(self, name: str, bound: Sequence[Row]) -> list[Any]:
         self.statements += 1
