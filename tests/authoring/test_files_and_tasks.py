@@ -53,6 +53,13 @@ def test_an_artifact_is_fetched_through_the_port(tmp_path):
         assert found.path == tmp_path / "5"
 
 
+def test_an_artifact_is_called_as_the_copy_that_was_fetched(tmp_path):
+    (tmp_path / "5").write_text("five")
+    with stoker.artifacts(Shelf(tmp_path)):
+        assert stoker.File.of(5).name == "5"
+        assert stoker.File.of(6, name="six.txt").name == "six.txt"
+
+
 def test_an_artifact_without_a_runner_says_what_is_missing():
     with pytest.raises(Conflict, match="no runner gives access"):
         stoker.File.of(5).path

@@ -181,10 +181,13 @@ class FakeServer:
             sha256=hashlib.sha256(data).hexdigest(), created_at=datetime.fromtimestamp(0, UTC),
         )  # fmt: skip
 
-    async def download(self, namespace: str, artifact: int, path: Path) -> None:
+    async def download(self, namespace: str, artifact: int, folder: Path) -> Path:
         if artifact not in self.artifacts:
             raise NotFound(f"no artifact {artifact}")
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{artifact}.bin"
         path.write_bytes(self.artifacts[artifact])
+        return path
 
     async def put_kinds(self, namespace: str, kinds: Sequence[KindSpec]) -> None:
         self.kinds = list(kinds)

@@ -200,7 +200,7 @@ def content(starts: list[int], sent: bytes = BYTES, *, break_at: int | None = No
     return get
 
 
-async def fetched(view: dict[str, Any], get: Handler, path: Path) -> None:
+async def fetched(view: dict[str, Any], get: Handler, folder: Path) -> Path:
     async def show(request: web.Request) -> web.Response:
         return answer(view)
 
@@ -209,30 +209,48 @@ async def fetched(view: dict[str, Any], get: Handler, path: Path) -> None:
         "GET /v1/namespaces/n/artifacts/7/content": get,
     }
     async with transport(routes) as one:
-        await one.download("n", 7, path)
+        return await one.download("n", 7, folder)
 
 
 @pytest.mark.parametrize("ranges", [True, False])
 async def test_a_broken_download_is_completed(tmp_path: Path, ranges: bool) -> None:
     starts: list[int] = []
-    await fetched(artifact(BYTES), content(starts, break_at=300_000, ranges=ranges), tmp_path / "got")
-    assert (tmp_path / "got").read_bytes() == BYTES
+    await fetched(artifact(BYTES), content(starts, break_at=300_000, ranges=ranges), tmp_path)
+    assert (tmp_path / "a").read_bytes() == BYTES
     assert len(starts) == 2
     assert starts[0] == 0
     if not ranges:
         assert starts[1] == 0
-    assert list(tmp_path.iterdir()) == [tmp_path / "got"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "a"]
 
 
 async def test_wrong_bytes_are_never_published(tmp_path: Path) -> None:
     starts: list[int] = []
     with pytest.raises(Unavailable, match="other bytes than the server's row says"):
-        await fetched(artifact(BYTES, sha256="0" * 64), content(starts), tmp_path / "got")
+        await fetched(artifact(BYTES, sha256="0" * 64), content(starts), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 async def test_an_empty_artifact_is_an_empty_file(tmp_path: Path) -> None:
     starts: list[int] = []
-    await fetched(artifact(b""), content(starts, b""), tmp_path / "sub" / "got")
-    assert (tmp_path / "sub" / "got").read_bytes() == b""
+    path = await fetched(artifact(b""), content(starts, b""), tmp_path / "sub")
+    assert path.read_bytes() == b""
     assert starts == []
+
+
+@pytest.mark.parametrize(
+    ("name", "called"),
+    [
+        ("data.csv", "data.csv"),
+        ("../../etc/passwd", "passwd"),
+        ("a\\b.txt", "b.txt"),
+        (".bashrc", "bashrc"),
+        ("..", "artifact-7"),
+        ("folder/", "artifact-7"),
+        ("é" * 101, "artifact-7"),
+    ],
+)
+async def test_a_download_is_called_as_its_artifact_and_stays_in_its_folder(
+    tmp_path: Path, name: str, called: str
+) -> None:
+    assert await fetched(artifact(b"", name=name), content([], b""), tmp_path) == tmp_path / called

@@ -23,7 +23,7 @@ class ArtifactAccess(Protocol):
     """How node code reaches artifact bytes."""
 
     def fetch(self, artifact: int) -> Path:
-        """A local copy of the bytes."""
+        """A local copy of the bytes, under the artifact's name."""
         ...
 
     def store(self, path: Path, name: str, media_type: str) -> int:
@@ -52,14 +52,14 @@ class File:
     def __init__(self, path: str | PathLike[str], *, name: str | None = None, media_type: str | None = None) -> None:
         self._path: Path | None = Path(path)
         self._id: int | None = None
-        self._name = name or self._path.name
+        self._name: str | None = name or self._path.name
         self.media_type = media_type or _guess(self._name)
 
     @classmethod
     def of(cls, artifact: int, *, name: str | None = None, media_type: str | None = None) -> File:
         """The file of a stored artifact."""
         file = cls(name or f"artifact-{artifact}", media_type=media_type)
-        file._path, file._id = None, artifact
+        file._path, file._id, file._name = None, artifact, name
         return file
 
     @property
@@ -83,7 +83,8 @@ class File:
 
     @property
     def name(self) -> str:
-        return self._name
+        """What it is called; a stored artifact is fetched to know."""
+        return self.path.name if self._name is None else self._name
 
     @property
     def size(self) -> int:
@@ -117,11 +118,11 @@ class File:
                 )
             if not self.path.is_file():
                 raise Invalid(f"there is no file {str(self.path)!r} to store.", remedy="Write it before returning it.")
-            self._id = access.store(self.path, self._name, self.media_type)
+            self._id = access.store(self.path, self.name, self.media_type)
         return {KEY: self._id}
 
     def __repr__(self) -> str:
-        return f"File({self._name!r})" if self._id is None else f"File.of({self._id})"
+        return f"File({self.name!r})" if self._id is None else f"File.of({self._id})"
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> Any:

@@ -26,14 +26,16 @@ class LoopAccess:
         self._lock = Lock()
         self._folder: Path | None = None
         self._locks: dict[int, Lock] = {}
+        self._copies: dict[int, Path] = {}
 
     def fetch(self, artifact: int) -> Path:
         """Return a local copy; the second time, the same one."""
         with self._lock_of(artifact):
-            path = self._cache() / str(artifact)
-            if not path.exists():
-                self._wait(self._transport.download(self._namespace, artifact, path))
-            return path
+            copy = self._copies.get(artifact)
+            if copy is None or not copy.exists():
+                folder = self._cache() / str(artifact)
+                copy = self._copies[artifact] = self._wait(self._transport.download(self._namespace, artifact, folder))
+            return copy
 
     def store(self, path: Path, name: str, media_type: str) -> int:
         return self._wait(self._transport.upload(self._namespace, name, media_type, Path(path))).id

@@ -135,9 +135,9 @@ class Api:
     async def upload(self, content: bytes | Path, name: str, media_type: str) -> ArtifactView:
         return await http.upload(self.wire, self.namespace, name, media_type, content)
 
-    async def download(self, artifact: int, path: Path) -> None:
-        """Write an artifact to `path`, which exists only once size and digest are right."""
-        await http.download(self.wire, self.namespace, artifact, path)
+    async def download(self, artifact: int, folder: Path) -> Path:
+        """Write an artifact into a folder, under its own name, once size and digest are right; return where it is."""
+        return await http.download(self.wire, self.namespace, artifact, folder)
 
     # events
 

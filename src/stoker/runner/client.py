@@ -33,6 +33,7 @@ class Client:
         self._portal = Portal()
         self._pushed: dict[int, tuple[Any, str]] = {}
         self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._copies: dict[int, Path] = {}
         self._lock = Lock()
 
     def __enter__(self) -> Client:
@@ -93,10 +94,11 @@ class Client:
         with self._lock:
             if self._folder is None:
                 self._folder = tempfile.TemporaryDirectory(prefix="stoker-client-")
-            path = Path(self._folder.name, str(artifact))
-            if not path.exists():
-                self.call(self.api.download(artifact, path))
-            return path
+            copy = self._copies.get(artifact)
+            if copy is None or not copy.exists():
+                folder = Path(self._folder.name, str(artifact))
+                copy = self._copies[artifact] = self.call(self.api.download(artifact, folder))
+            return copy
 
     # steps
 

@@ -18,6 +18,7 @@ from stoker.runner.wire import Wire
 
 DOWNLOAD_TRIES = 5
 CHUNK = 256 * 1024
+LONGEST_NAME = 200  # bytes: file systems take 255, and a partial download has a longer one
 
 
 class HttpTransport:
@@ -46,8 +47,8 @@ class HttpTransport:
     async def upload(self, namespace: str, name: str, media_type: str, content: bytes | Path) -> ArtifactView:
         return await upload(self.wire, namespace, name, media_type, content)
 
-    async def download(self, namespace: str, artifact: int, path: Path) -> None:
-        await download(self.wire, namespace, artifact, path)
+    async def download(self, namespace: str, artifact: int, folder: Path) -> Path:
+        return await download(self.wire, namespace, artifact, folder)
 
     async def close(self) -> None:
         await self.wire.close()
@@ -63,21 +64,31 @@ async def upload(wire: Wire, namespace: str, name: str, media_type: str, content
         return await _put(wire, path, name, headers, file)
 
 
-async def download(wire: Wire, namespace: str, artifact: int, path: Path) -> None:
-    """Write an artifact to `path`; a broken stream goes on where it broke. Unavailable when the digest stays wrong."""
+async def download(wire: Wire, namespace: str, artifact: int, folder: Path) -> Path:
+    """Write an artifact under its own name; a broken stream goes on where it broke.
+
+    Unavailable when the digest stays wrong.
+    """
     where = f"{_in(namespace)}/artifacts/{artifact}"
     view = await wire.call("GET", where, answer=ArtifactView)
+    path = folder / file_name(view.name, artifact)
     with Partial(path) as partial:
         broken: Unavailable | None = None
         for _ in range(DOWNLOAD_TRIES):
             try:
                 await _go_on(wire, f"{where}/content", view.size, partial)
                 partial.publish(view)
-                return
+                return path
             except Unavailable as error:
                 broken = error
         assert broken is not None
         raise broken
+
+
+def file_name(name: str, artifact: int) -> str:
+    """What to call a local copy: the artifact's name, as far as it is one of a plain file."""
+    last = name.replace("\\", "/").rpartition("/")[2].lstrip(".")
+    return last if last and len(last.encode()) <= LONGEST_NAME else f"artifact-{artifact}"
 
 
 async def _put(wire: Wire, path: str, name: str, headers: dict[str, str], data: bytes | BinaryIO) -> ArtifactView:

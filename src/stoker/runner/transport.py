@@ -29,8 +29,8 @@ class Transport(Protocol):
 
     async def upload(self, namespace: str, name: str, media_type: str, content: bytes | Path) -> ArtifactView: ...
 
-    async def download(self, namespace: str, artifact: int, path: Path) -> None:
-        """Write an artifact to `path`, which exists only once size and digest are right."""
+    async def download(self, namespace: str, artifact: int, folder: Path) -> Path:
+        """Write an artifact into a folder, under its own name, once size and digest are right; return where it is."""
         ...
 
     async def put_kinds(self, namespace: str, kinds: Sequence[KindSpec]) -> None: ...
