@@ -34,7 +34,8 @@ class Problem:
 
     def __str__(self) -> str:
         where = f"{self.place}: " if self.place else ""
-        remedy = f" {self.remedy}" if self.remedy else ""
+        gap = "\n" if "\n" in self.message else " "  # behind a traceback it would read as part of it
+        remedy = f"{gap}{self.remedy}" if self.remedy else ""
         return f"{where}{self.message}{remedy}"
 
 

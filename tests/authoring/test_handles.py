@@ -80,6 +80,21 @@ def test_the_error_names_the_line_and_the_remedy():
     assert error.place in str(error)
 
 
+def test_a_call_through_the_package_names_the_users_line_too():
+    import stoker as package
+
+    graph = package.graph(lambda x: one(x))
+    with pytest.raises(package.Rejected) as caught:
+        package.run(graph)
+    assert caught.value.place.startswith(f"{__file__}:")
+
+
+def test_a_place_may_require_more_of_its_runner():
+    needs = stoker.Requirements(labels={"gpu": "yes"})
+    spec = stoker.graph(lambda: one.options(requires=needs)(1)).spec
+    assert spec.nodes[0].requires == needs
+
+
 def test_an_error_found_while_lowering_names_the_line_of_the_call():
     def program():
         first = one.map(x=stoker.each(one(1)))

@@ -35,3 +35,4 @@ def test_a_wrong_input_fails_for_good_and_names_it() -> None:
         report = failed(server.outcome(server.offer("keep", text=3)))
     assert (report.error.code, report.retryable) == ("invalid_input", False)
     assert "text" in report.error.message
+    assert report.error.traceback == ""  # it would only repeat the message

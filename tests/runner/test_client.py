@@ -39,6 +39,7 @@ class Api:
     def __init__(self) -> None:
         self.views: list[dict[str, Any]] = [RUN]
         self.result: web.Response | bytes = b"null"
+        self.logs: list[list[dict[str, Any]]] = []
         self.seen: list[tuple[str, Any]] = []
 
     def routes(self) -> dict[str, Handler]:
@@ -50,6 +51,9 @@ class Api:
             f"GET {base}/runs/1": self.run,
             f"GET {base}/runs/1/result": self.show,
             f"POST {base}/runs/1/cancel": self.run,
+            f"GET {base}/runs/1/logs": self.show_logs,
+            f"GET {base}/runs/1/explain": self.explain,
+            f"POST {base}/runs/1/retry": self.retry,
             f"POST {base}/artifacts": self.upload,
             f"GET {base}/artifacts/7": self.artifact,
             f"GET {base}/artifacts/7/content": self.content,
@@ -93,9 +97,19 @@ class Api:
         self.seen.append((f"upload {request.query['name']}", data))
         return await self.artifact(request)
 
+    async def show_logs(self, request: web.Request) -> web.Response:
+        await self.note(request)
+        return answer(self.logs.pop(0) if self.logs else [])
+
+    async def explain(self, request: web.Request) -> web.Response:
+        return answer({"subject": "run 1", "state": "RUNNING", "because": ["it waits"]})
+
+    async def retry(self, request: web.Request) -> web.Response:
+        return answer({"retried": 2})
+
     async def artifact(self, request: web.Request) -> web.Response:
         digest = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
-        view = {"id": 7, "name": "a", "media_type": "text/plain", "size": 5, "sha256": digest, "created_at": AT}
+        view = {"id": 7, "name": "in.txt", "media_type": "text/plain", "size": 5, "sha256": digest, "created_at": AT}
         return answer(view)
 
     async def content(self, request: web.Request) -> web.Response:
@@ -192,6 +206,20 @@ def test_a_failed_run_raises_its_first_causes_with_their_tracebacks(api: Api, cl
     assert "load at each[2] (task 4, attempt 3) failed with error: OSError: no disk" in str(told.value)
     assert TRACEBACK.strip() in str(told.value)
     assert "and 2 more failed tasks" in str(told.value)
+    assert str(told.value).splitlines()[-1] == "See `stoker explain run:1`."
+
+
+def test_a_run_tells_its_logs_and_why_it_stands_where_it_stands(api: Api, client: Client) -> None:
+    chunk = {"task": 4, "node": "load", "branch": "", "attempt": 1, "stream": "log", "at": AT}
+    api.logs = [[{**chunk, "cursor": 3, "text": "one\n"}], [{**chunk, "cursor": 8, "text": "two\n"}]]
+    assert "".join(chunk.text for chunk in client.run(1).logs()) == "one\ntwo\n"
+    assert [what.rpartition("?")[2] for what, _ in api.seen] == [
+        "after=0&limit=1000",
+        "after=3&limit=1000",
+        "after=8&limit=1000",
+    ]
+    assert client.run(1).explain().because == ["it waits"]
+    assert client.run(1).retry().retried == 2
 
 
 def test_a_cancelled_run_and_one_without_a_result_raise(api: Api, client: Client) -> None:
@@ -209,6 +237,7 @@ def test_files_in_a_result_open_through_the_client(api: Api, client: Client) -> 
     result = client.run(1).result()
     assert isinstance(result["report"], File)
     assert ("content", None) not in api.seen
+    assert result["report"].name == "in.txt"
     assert result["report"].read_text() == "hello"
     with result["rest"][0].open() as file:
         assert file.read() == "hello"

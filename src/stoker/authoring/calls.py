@@ -51,6 +51,7 @@ def with_options(
     priority: int | None = None,
     retry: graph.Retry | None = None,
     timeout: graph.Duration | None = None,
+    requires: graph.Requirements | None = None,
     when: Any = None,
 ) -> NodeCall:
     """The options of `node.options(...)`, checked."""
@@ -65,6 +66,13 @@ def with_options(
         raise misuse(f"a priority is an integer from 0 to 9, not {priority!r}.")
     if timeout is not None:
         duration("timeout", timeout)
-    given = {"name": name, "tolerated": tolerated, "priority": priority, "retry": retry, "timeout": timeout}
+    given = {
+        "name": name,
+        "tolerated": tolerated,
+        "priority": priority,
+        "retry": retry,
+        "timeout": timeout,
+        "requires": requires,
+    }
     changed = replace(work.template, **{key: value for key, value in given.items() if value is not None})
     return NodeCall(work, changed, join)

@@ -64,6 +64,7 @@ class FunctionNode(Work, Generic[P, R]):
         priority: int | None = None,
         retry: graph.Retry | None = None,
         timeout: graph.Duration | None = None,
+        requires: graph.Requirements | None = None,
         when: Any = None,
     ) -> NodeCall:
         """The node with options for one place: `join="all_done"` runs it whatever became of what it waits for."""
@@ -75,6 +76,7 @@ class FunctionNode(Work, Generic[P, R]):
             priority=priority,
             retry=retry,
             timeout=timeout,
+            requires=requires,
             when=when,
         )
 

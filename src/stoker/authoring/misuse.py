@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stoker.errors import Invalid
 
-_PACKAGE = str(Path(__file__).parent)
+_PACKAGE = f"{Path(__file__).parent.parent}/"  # all of it: `stoker.run` and clients stand between too
 
 
 class Misuse(Invalid, TypeError):

@@ -6,7 +6,7 @@ import time
 from collections.abc import Coroutine, Iterator
 from typing import Any, Protocol, TypeVar
 
-from stoker.core.views import Cause, RunStateName, RunView
+from stoker.core.views import Cause, Explanation, LogView, RetryAnswer, RunStateName, RunView
 from stoker.errors import Conflict, NoResult, RunCancelled, RunFailed
 from stoker.runner.api import Api
 
@@ -71,6 +71,21 @@ class RunHandle:
     def cancel(self) -> RunView:
         """Ask for the end of the run; its tasks are told."""
         return self._client.call(self._client.api.cancel(self.id))
+
+    def retry(self) -> RetryAnswer:
+        """Make its failed and cancelled tasks READY again; what succeeded is kept. Conflict if there are none."""
+        return self._client.call(self._client.api.retry(self.id))
+
+    def logs(self) -> list[LogView]:
+        """What its tasks have printed and logged so far, oldest first."""
+        found: list[LogView] = []
+        while page := self._client.call(self._client.api.run_logs(self.id, after=found[-1].cursor if found else 0)):
+            found += page
+        return found
+
+    def explain(self) -> Explanation:
+        """Why it stands where it stands."""
+        return self._client.call(self._client.api.explain_run(self.id))
 
 
 def _polls(timeout: float | None) -> Iterator[float]:

@@ -6,7 +6,6 @@ import traceback
 from pathlib import Path
 from types import TracebackType
 
-import stoker.authoring
 from stoker.authoring.signals import NotRetryable, Prune, Requeue
 from stoker.core import protocol
 from stoker.core.protocol import ErrorInfo, Fail, Release, Report
@@ -74,8 +73,12 @@ def _text(error: BaseException) -> str:
 
 
 def _traceback(error: BaseException) -> str:
+    """The frames of user code; nothing where none of them is, for then it would only repeat type and message."""
+    frames = _user_frames(error.__traceback__)
+    if frames is None and error.__cause__ is None and (error.__context__ is None or error.__suppress_context__):
+        return ""
     try:
-        shown = traceback.TracebackException(type(error), error, _user_frames(error.__traceback__))
+        shown = traceback.TracebackException(type(error), error, frames)
         return "".join(shown.format())
     except Exception:  # noqa: BLE001  as above
         return ""
