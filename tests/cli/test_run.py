@@ -119,7 +119,9 @@ def test_without_a_runner_that_offers_the_kinds_the_server_waits_and_it_is_said(
 def test_a_live_server_does_the_work_with_its_runners(stoker: Stoker, pipeline: Path, server: Embedded) -> None:
     from stoker.cli.load import load
 
-    with server.runner(load(pipeline).nodes, workers=2):
+    with server.runner(load(pipeline).nodes, workers=2), server.client() as client:
+        while not any(one.connected for one in client.call(client.api.runners())):
+            pass
         answer = stoker("run", f"{pipeline}:shares", "-i", "x=9")
     assert answer.json == 9.0
     assert server.url in answer.err

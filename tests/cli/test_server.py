@@ -13,7 +13,7 @@ import pytest
 
 from cli.conftest import Stoker
 from cli.processes import finished, started
-from stoker.config import read_server_file
+from stoker.config import Settings, as_environment, handed_on, read_server_file
 
 
 def test_a_server_and_a_runner_do_what_a_third_process_asks(
@@ -116,3 +116,9 @@ def test_a_runner_waits_for_a_server_that_is_not_there_yet(
         runner.until("remedy", err=True)
         runner.until("cannot be reached", err=True)  # so it is up, and listens to signals
         assert runner.end()[0] == 0
+
+
+def test_settings_survive_the_way_to_the_next_process(folder: Path) -> None:
+    (folder / "stoker.toml").write_text('token = "of-this-folder"\n')
+    settings = Settings(host="::1", port=0, data=folder / "data", path_prefix="/p", namespace="n")
+    assert handed_on(as_environment(settings)) == settings

@@ -61,9 +61,11 @@ def run(
         here = stack.enter_context(reached(where))
         if here.embedded is not None:
             stack.enter_context(_runner(here, [*loaded.nodes, graph]))
-        handle = here.client.trigger_many(graph, [values])[0]
+        name = here.client.push(graph).name
+        unserved = [] if here.embedded is not None else _unserved(here, graph)
+        handle = here.client.trigger_many(name, [values])[0]
         try:
-            _tell(here, handle.id, graph)
+            _tell(here, handle.id, graph, unserved)
             view = _watched(here, handle.id, wait_s) if watch else wait(here, handle.id, wait_s, LONG_S)
         except KeyboardInterrupt:
             _cancel(here, handle.id)
@@ -105,17 +107,23 @@ def _runner(here: Reached, nodes: list[Any]) -> Any:
     return here.embedded.runner(nodes, namespace=here.settings.namespace, grace=GRACE)
 
 
-def _tell(here: Reached, run: int, graph: Any) -> None:
+def _unserved(here: Reached, graph: Any) -> list[str]:
+    """The kinds of a graph that no runner offers. Asked before the trigger: a runner that is given a task is away."""
+    views = here.client.call(here.client.api.runners())
+    offered = {kind for one in views if one.connected or one.leases for kind in one.kinds}
+    return sorted({work.name for work in graph.nodes} - offered)
+
+
+def _tell(here: Reached, run: int, graph: Any, unserved: list[str]) -> None:
     """Say where the run is, and whether anybody there can do its work."""
     if here.embedded is not None:
         terminal.note(f"run {run} of {graph.name!r}, in this process; data in {terminal.home(here.settings.data)}")
         return
     url = here.client.api.wire.url
     terminal.note(f"run {run} of {graph.name!r} on {url}")
-    offered = {kind for one in here.client.call(here.client.api.runners()) if one.connected for kind in one.kinds}
-    if missing := sorted({work.name for work in graph.nodes} - offered):
+    if unserved:
         terminal.note(
-            f"no connected runner offers {', '.join(map(repr, missing))}; the run waits until one does.\n"
+            f"no connected runner offers {', '.join(map(repr, unserved))}; the run waits until one does.\n"
             f"  remedy: In another terminal: stoker runner start {terminal.home(_file_of(graph))}"
         )
 
