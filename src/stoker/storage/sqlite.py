@@ -10,6 +10,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -32,6 +33,7 @@ from stoker.engine.ports import (
 )
 from stoker.errors import Unavailable
 from stoker.storage import migrate, queries, rows
+from stoker.storage.checkpoint import Checkpoints
 
 T = TypeVar("T")
 SQL = queries.load("hot", "ticks", "catalog", "views")
@@ -174,6 +176,7 @@ class Sqlite:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="stoker-writer")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="stoker-reader")
         self._connection: apsw.Connection | None = None
+        self._checkpoints = Checkpoints(partial(self._connect, apsw.SQLITE_OPEN_READWRITE))
         self._local = threading.local()
         self._opened: list[apsw.Connection] = []
         self._closed = False
@@ -234,6 +237,7 @@ class Sqlite:
             return
         dropped = self._in_writer(self._drop)
         self._closed = True
+        await asyncio.to_thread(self._checkpoints.close)
         await dropped
         self._writer.shutdown()
         self._readers.shutdown()
@@ -273,6 +277,7 @@ class Sqlite:
         if self._connection is None:
             with _Translated(self.path):
                 self._connection = self._connect(apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
+                self._checkpoints.watch(self._connection)
         return self._connection
 
     def _reading(self) -> apsw.Connection:
@@ -289,7 +294,6 @@ class Sqlite:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA synchronous={'FULL' if self.durable else 'OFF'}")
         connection.execute("PRAGMA cache_size=-32000")
-        connection.execute("PRAGMA wal_autocheckpoint=4000")
         connection.execute("PRAGMA mmap_size=0")
         return connection
 
