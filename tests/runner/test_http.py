@@ -177,7 +177,8 @@ async def test_bytes_and_files_are_uploaded(tmp_path: Path) -> None:
     async with transport({"POST /v1/namespaces/n/artifacts": put}) as one:
         assert (await one.upload("n", "a b&c.json", "application/json", b"{}")).size == 2
         assert (await one.upload("n", "file", "text/plain", tmp_path / "file")).size == len(BYTES)
-    assert seen == [("a b&c.json", "application/json", b"{}"), ("file", "text/plain", BYTES)]
+        assert (await one.upload("n", "large", "text/plain", b"x" * 2_000_000)).size == 2_000_000
+    assert seen[:2] == [("a b&c.json", "application/json", b"{}"), ("file", "text/plain", BYTES)]
 
 
 def content(starts: list[int], sent: bytes = BYTES, *, break_at: int | None = None, ranges: bool = True) -> Handler:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -12,6 +13,8 @@ import pytest
 from runner import nodes
 from runner.fakes import FakeNode, FakeServer, completed, failed
 from stoker.core.protocol import Complete, Progress, Prune, Release, Requeue
+from stoker.errors import Conflict
+from stoker.runner.origin import Origin, load
 from stoker.runner.runner import Runner
 
 ALL = [node for node in vars(nodes).values() if isinstance(node, FakeNode)]
@@ -149,3 +152,15 @@ def test_the_process_dies_with_its_runner() -> None:
     runner.stop(0)
     assert isinstance(server.outcome(task), Release)
     wait_until_gone(pid)
+
+
+def test_a_file_that_runs_a_graph_when_it_is_imported_is_told_so_instead_of_running_it_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "unguarded.py"
+    path.write_text("import stoker\n\nstoker.Runner([], url='http://127.0.0.1:9')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(Conflict, match="while it is imported for its isolated node 'work'") as told:
+        load(Origin(module="unguarded", file=str(path), name="work"))
+    assert "__main__" in told.value.remedy
+    Runner([], transport=FakeServer())  # outside of an import nothing is refused

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
@@ -59,7 +60,7 @@ async def upload(wire: Wire, namespace: str, name: str, media_type: str, content
     path = f"{_in(namespace)}/artifacts"
     headers = {"Content-Type": media_type}
     if isinstance(content, bytes):
-        return await _put(wire, path, name, headers, content)
+        return await _put(wire, path, name, headers, BytesIO(content))
     with content.open("rb") as file:
         return await _put(wire, path, name, headers, file)
 
@@ -91,7 +92,7 @@ def file_name(name: str, artifact: int) -> str:
     return last if last and len(last.encode()) <= LONGEST_NAME else f"artifact-{artifact}"
 
 
-async def _put(wire: Wire, path: str, name: str, headers: dict[str, str], data: bytes | BinaryIO) -> ArtifactView:
+async def _put(wire: Wire, path: str, name: str, headers: dict[str, str], data: BinaryIO) -> ArtifactView:
     async with wire.open("POST", path, data=data, query={"name": name}, headers=headers, wait_s=None) as response:
         return msgspec.json.decode(await response.read(), type=ArtifactView)
 

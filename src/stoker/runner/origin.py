@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from stoker.errors import Invalid
+from stoker.errors import Conflict, Invalid
 from stoker.runner.work import Work
 
 SCRIPT = "__stoker_main__"  # what `__main__` is called in the other process, so that its main block does not run
@@ -38,12 +38,16 @@ def origin_of(work: Work) -> Origin:
     return Origin(module=module, file=str(Path(file).absolute()) if file else "", name=name)
 
 
+_importing: list[Origin] = []
+
+
 def load(origin: Origin) -> Work:
     """Import the node an origin names. Raises what the import raises; Invalid when there is something else."""
-    if origin.module in {"__main__", SCRIPT}:
-        found = attrgetter(origin.name)(_Names(runpy.run_path(origin.file, run_name=SCRIPT)))
-    else:
-        found = attrgetter(origin.name)(importlib.import_module(origin.module))
+    _importing.append(origin)
+    try:
+        found = attrgetter(origin.name)(_imported(origin))
+    finally:
+        _importing.pop()
     if isinstance(found, type) and callable(made := getattr(found, "node", None)):
         found = made()
     if not isinstance(found, Work):
@@ -53,6 +57,23 @@ def load(origin: Origin) -> Work:
             remedy="Keep the node under the name of its function.",
         )
     return found
+
+
+def check_not_importing() -> None:
+    """Refuse a runner that a file starts while it is imported for an isolated node: that would never end."""
+    if _importing:
+        raise Conflict(
+            f"{_importing[-1].file} starts a runner while it is imported for its isolated node {_importing[-1].name!r}",
+            code="runner_at_import",
+            place=_importing[-1].file,
+            remedy='Put what runs graphs (stoker.run, Runner, …) under `if __name__ == "__main__":`.',
+        )
+
+
+def _imported(origin: Origin) -> Any:
+    if origin.module in {"__main__", SCRIPT}:
+        return _Names(runpy.run_path(origin.file, run_name=SCRIPT))
+    return importlib.import_module(origin.module)
 
 
 class _Names:

@@ -18,6 +18,7 @@ from stoker.core.protocol import RunnerInfo
 from stoker.errors import Unavailable
 from stoker.runner.http import HttpTransport
 from stoker.runner.loop import Loop
+from stoker.runner.origin import check_not_importing
 from stoker.runner.output import Capture
 from stoker.runner.session import Session
 from stoker.runner.settings import namespace_of, token_of, url_of
@@ -52,6 +53,7 @@ class Runner:
         *,
         verbose: bool = False,
     ) -> None:
+        check_not_importing()
         self.name = name or f"{socket.gethostname()}-{os.getpid()}"
         self._grace_s = micros(grace) / SECOND
         self._verbose = verbose
