@@ -39,7 +39,7 @@ from stoker.storage import rows
 
 MANY = 60  # tasks; from here on nothing fans out any more
 ENDLESS = 600  # rounds; a run that is not over by then never ends
-SEEDS = int(os.environ.get("STOKER_SEEDS", "24"))
+SEEDS = int(os.environ.get("STOKER_SEEDS", "40"))
 
 
 async def play(seed: int, folder: Path) -> Chaos:
@@ -127,9 +127,10 @@ class Chaos:
         if hand not in self.hands:
             return
         self.met.add("vanish")
+        self.hands[self.hands.index(hand)] = self.plant.hand(hand.info.name)
+        hand.closed = True
         if self.dice.random() < 0.5:
             await self.plant.engine.leases.closed(hand.secret)
-        self.hands[self.hands.index(hand)] = self.plant.hand(hand.info.name)
 
     async def _cancel(self, hand: Hand) -> None:
         if self.dice.random() < 0.3:

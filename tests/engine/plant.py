@@ -250,6 +250,7 @@ class Hand:
         self.stops: list[Stop] = []
         self.session = 0
         self.promised: Micros = 0
+        self.closed = False  # its stream: that alone may end a lease earlier than promised
 
     @property
     def listed(self) -> list[Held]:
@@ -316,7 +317,7 @@ class Hand:
         if isinstance(answer, ReportAnswer) and answer.unknown_session:
             return
         self.promised = self.plant.clock.now() + round(answer.lease_s * SECOND)
-        if self.held and answer.lease_s:
+        if self.held and answer.lease_s and not self.closed:
             until = await self.until()
             assert until >= self.promised, f"promised {answer.lease_s} s; the row ends {self.promised - until} earlier"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from stoker.core.duration import SECOND, Micros
 from stoker.errors import Unavailable
@@ -26,7 +27,6 @@ async def run(tick: Callable[[], Awaitable[Micros]], wake: asyncio.Event) -> Non
             _log.exception("a tick failed; it is tried again")
             pause = AFTER_TROUBLE_S
         if pause > 0:
-            try:
-                await asyncio.wait_for(wake.wait(), pause)
-            except TimeoutError:
-                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):  # `wait_for` may swallow a cancel that meets a wake-up
+                    await wake.wait()
