@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -81,6 +81,16 @@ class Verb(ABC):
         """Fold the verb in; gives its answer. Raises a StokerError before anything was folded."""
 
 
+class Ask(Verb):
+    """A claim that looks whether there are tasks, and waits for some if not."""
+
+    def __init__(self, waiter: Waiter) -> None:
+        self.waiter = waiter
+
+    async def decide(self, tx: Tx, picture: Picture) -> None:
+        return None
+
+
 class Outcome(NamedTuple):
     """What one transaction gives to be told after its commit."""
 
@@ -90,6 +100,7 @@ class Outcome(NamedTuple):
     fold: Fold
     refused: dict[int, str]
     short: set[int]
+    left: dict[int, int]  # by lane: how many of the tasks put there nobody was handed
     promises: dict[Session, Micros]  # what the rows now say
     unheard: list[tuple[Session, Handed]]  # given to calls that were cancelled meanwhile
     deadline: Micros | None  # the earliest of the attempts handed out
@@ -228,6 +239,8 @@ class Batches:
                 future.set_result(Answered(answer, handed))
             elif handed and command.asks:
                 outcome.unheard.append((command.asks[0], handed))
+        for waiter in self._dispatcher.pick(outcome.left):  # armed too late to be seen, too early to see for itself
+            self.start(Ask(waiter))
         self._committed(outcome)
 
 
@@ -260,6 +273,7 @@ class _Transaction:
         self._promises = Promises(tx, self._now)
         self._refused: dict[int, str] = {}
         self._short: set[int] = set()
+        self._given: Counter[int] = Counter()
         self._deadlines: set[Micros] = set()
 
     def _fold(self) -> Fold:
@@ -281,6 +295,7 @@ class _Transaction:
             fold=fold,
             refused=self._refused,
             short=self._short,
+            left={lane: tasks - self._given[lane] for lane, tasks in fold.lanes.items() if tasks > self._given[lane]},
             promises=self._promises.made,
             unheard=[],
             deadline=min(self._deadlines, default=None),
@@ -366,7 +381,8 @@ class _Transaction:
     ) -> tuple[dict[int, Handed], list[tuple[Waiter, Handed | None]]]:
         """Claim for the commands that want tasks, then for waiters on the lanes that got some."""
         asking: list[tuple[int | Waiter, Session, int]] = []
-        waiting = {command.waiter: None for command in commands if command.waiter is not None}
+        own = [command.waiter for command in commands if command.waiter is not None]
+        waiting = dict.fromkeys(waiter for waiter in own if not waiter.answer.done())
         for position, command in enumerate(commands):
             wanted = command.asks
             if wanted and wanted[1] > 0 and not isinstance(answers[position], StokerError):
@@ -374,7 +390,7 @@ class _Transaction:
         if fold.lanes:
             waiting.update(dict.fromkeys(self._dispatcher.pick(fold.lanes)))
         self._waiting.extend(waiting)
-        asking.extend((waiter, waiter.session, waiter.want) for waiter in waiting if not waiter.answer.done())
+        asking.extend((waiter, waiter.session, waiter.want) for waiter in waiting)
         handed = await self._claim(asking)
         by_position = {who: found for who, found in handed.items() if isinstance(who, int)}
         return by_position, [(waiter, handed.get(waiter)) for waiter in self._waiting]
@@ -398,6 +414,7 @@ class _Transaction:
                 if mine:
                     given[who] = (session, mine)
                     taken.update(task.id for task in mine)
+                    self._given.update(task.lane for task in mine)
         return await self._lease(given) if given else {}
 
     async def _lease(self, given: dict[int | Waiter, tuple[Session, list[Task]]]) -> dict[int | Waiter, Handed]:

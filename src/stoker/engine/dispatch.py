@@ -97,8 +97,9 @@ class Dispatcher:
             for waiter in list(self._by_lane.get(lane, {})):
                 if left <= 0:
                     break
-                left -= waiter.want
-                picked[waiter] = None
+                if not waiter.answer.done():  # else its call is about to end, and takes nothing any more
+                    left -= waiter.want
+                    picked[waiter] = None
         for waiter in picked:
             self.reserve(waiter)
         return list(picked)

@@ -34,7 +34,7 @@ from stoker.core.protocol import (
 from stoker.core.states import TaskState
 from stoker.core.template import Place
 from stoker.core.values import BadPath
-from stoker.engine.batch import Batches, Picture, Verb
+from stoker.engine.batch import Ask, Batches, Picture, Verb
 from stoker.engine.dispatch import Dispatcher, Handed, Waiter
 from stoker.engine.ids import Ids
 from stoker.engine.inputs import Reading, Streaming, fetch
@@ -184,16 +184,6 @@ class Exchange(Verb):
         if self._reported:
             return await promises.fresh(self._session)
         return min(promises.until(self._session), now + LEASE)
-
-
-class Ask(Verb):
-    """A claim that looks whether there are tasks, and waits for some if not."""
-
-    def __init__(self, waiter: Waiter) -> None:
-        self.waiter = waiter
-
-    async def decide(self, tx: Tx, picture: Picture) -> None:
-        return None
 
 
 def _stops(fold: Fold, held: Sequence[Held], session: int) -> list[Stop]:
