@@ -19,7 +19,7 @@ from stoker.authoring.file import File
 from stoker.authoring.signals import NotRetryable, Prune, Requeue
 from stoker.core import protocol
 from stoker.core.protocol import LOG_CHUNK, LOG_TASK, Complete, Fail, Log, Progress, Release
-from stoker.errors import Invalid, Unauthorized, Unavailable
+from stoker.errors import Forbidden, Invalid, Unauthorized, Unavailable
 from stoker.runner.runner import Runner
 
 
@@ -549,3 +549,18 @@ def test_a_server_that_never_answers_is_reported() -> None:
     server.put_kinds = away  # type: ignore[method-assign]
     with pytest.raises(Unavailable, match=r"within 0\.2 seconds"):
         Runner([FakeNode(double)], transport=server).start_background(timeout=0.2)
+
+
+def test_a_runner_whose_token_may_only_run_serves_the_kinds_that_are_known() -> None:
+    server = FakeServer()
+
+    async def refuse(namespace: str, kinds: Any) -> None:
+        raise Forbidden("the token lacks the scope author")
+
+    server.put_kinds = refuse  # type: ignore[method-assign]
+
+    def seven() -> int:
+        return 7
+
+    with Runner([FakeNode(seven)], transport=server, grace=0):
+        assert completed(server.outcome(server.offer("seven"))) == 7

@@ -120,6 +120,11 @@ class Loop:
             except Unavailable as error:
                 self._complain(error)
                 await self._pause(backoff.failed(_jitter()))
+            except (
+                Forbidden
+            ):  # a token that may only run: its kinds come with the graphs; the claim says if not even that
+                self.serving.set()
+                return
             except StokerError as error:
                 self._die(error)
             else:
