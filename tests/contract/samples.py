@@ -8,8 +8,9 @@ from typing import Any
 from core.samples import after, compiled, join, node
 from stoker.core.branch import step
 from stoker.core.compiled import Compiled
-from stoker.core.decide import Body, Fold
+from stoker.core.decide import Fold
 from stoker.core.model import ItemKey, Run, Task
+from stoker.core.picture import Body
 from stoker.engine.ports import Store
 
 GRAPH = compiled(node("a", kind="many"), node("b", after("a")), node("c", join("b")))

@@ -14,9 +14,10 @@ from itertools import count
 from core.shape import TOP, Shape
 from stoker.core.branch import END, cut
 from stoker.core.compiled import Compiled, binding_refs
-from stoker.core.decide import Body, Fold, Want
+from stoker.core.decide import Fold
 from stoker.core.graph import Binding, Element, ListOf, ObjectOf, Ref, RunInput, Value
 from stoker.core.model import Ended, ItemKey, JoinKey, JoinRow, JoinState, Run, Task
+from stoker.core.picture import Body, Want
 from stoker.core.reopen import reopen
 from stoker.core.states import LIVE
 from stoker.core.values import BadPath, as_list, as_object, elements, encode, pick

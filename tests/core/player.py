@@ -14,8 +14,9 @@ from core.memory import Memory
 from core.oracle import check, check_end, check_shape
 from stoker.core.compile import compile_graph
 from stoker.core.compiled import CompiledNode
-from stoker.core.decide import Body, Fold
+from stoker.core.decide import Fold
 from stoker.core.model import GRACE, Task
+from stoker.core.picture import Body
 from stoker.core.protocol import ErrorInfo, Receipt
 from stoker.core.states import TaskState, Verb
 from stoker.core.values import encode

@@ -8,9 +8,9 @@ from typing import Any
 from core.memory import Memory
 from stoker.core.compile import compile_graph
 from stoker.core.compiled import Compiled
-from stoker.core.decide import Body
 from stoker.core.graph import Each, Edge, GraphSpec, Join, KindSpec, NodeSpec, Path
 from stoker.core.model import Task
+from stoker.core.picture import Body
 from stoker.core.protocol import ErrorInfo, Receipt
 from stoker.core.values import encode
 from stoker.errors import Invalid, Problem

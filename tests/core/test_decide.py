@@ -8,11 +8,12 @@ import pytest
 
 from core.memory import Memory
 from core.samples import Desk, after, compiled, join, node
-from stoker.core import decide
+from stoker.core import decide, settle, unlock
 from stoker.core.branch import step
-from stoker.core.decide import Body, Fold, Want
+from stoker.core.decide import Fold
 from stoker.core.graph import ITEM_KIND, Expand, InputSpec, Ref, Retry, RunInput, Value
 from stoker.core.model import ELEMENT_INLINE, GRACE, JoinState, Run
+from stoker.core.picture import Body, Want
 from stoker.core.protocol import ErrorInfo
 from stoker.core.states import RunState, TaskState, Verb
 from stoker.core.values import encode
@@ -112,7 +113,7 @@ def test_a_long_chain_of_inline_nodes_settles_without_recursion() -> None:
 
 
 def test_inline_tasks_that_multiply_stay_within_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decide, "MAX_TASKS", 20)
+    monkeypatch.setattr(unlock, "MAX_TASKS", 20)
     on = Desk(
         node("a"), node("i", after("a", ()), kind=ITEM_KIND), node("k", after("i", ()), kind=ITEM_KIND), node("b")
     )
@@ -175,7 +176,7 @@ def test_a_join_with_its_own_expand_gathers_first_and_fans_out_then() -> None:
 
 
 def test_an_expand_beyond_the_limit_fails_the_node_and_names_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decide, "MAX_ITEMS", 2)
+    monkeypatch.setattr(settle, "MAX_ITEMS", 2)
     on = Desk(node("a", expand=Expand(over=Value(value=[1, 2, 3]))), node("j", join("a", policy="all_done")))
     assert (on.states("a"), on.task("a").code, on.states("j")) == (["FAILED"], "limit", ["READY"])
     assert "would make 3 tasks; the limits are 2 at once" in on.memory.history[-1].message

@@ -8,9 +8,9 @@ import pytest
 from msgspec.structs import replace
 
 from core.samples import Desk, after, node
-from stoker.core.decide import Body
 from stoker.core.graph import Retry
 from stoker.core.model import Task
+from stoker.core.picture import Body
 from stoker.core.protocol import ErrorInfo
 from stoker.core.states import TaskState, Verb
 

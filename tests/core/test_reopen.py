@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from core.samples import Desk, after, join, node
-from stoker.core.decide import Body
 from stoker.core.graph import ITEM_KIND, Expand, Ref, Retry
 from stoker.core.model import GRACE
+from stoker.core.picture import Body
 from stoker.core.reopen import reopen
 
 

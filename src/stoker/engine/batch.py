@@ -20,9 +20,10 @@ import msgspec
 
 from stoker.core.branch import cut
 from stoker.core.compiled import text_of
-from stoker.core.decide import Body, Fold, Want
+from stoker.core.decide import Fold
 from stoker.core.duration import SECOND, Micros
 from stoker.core.model import ItemKey, JoinKey, StoredItem, Task
+from stoker.core.picture import Body, Want
 from stoker.core.protocol import ABSENT, Assignment
 from stoker.core.template import Place, needs, render
 from stoker.core.values import NULL, BadPath, elements

@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from stoker.core.decide import Body, Fold
+from stoker.core.decide import Fold
 from stoker.core.duration import SECOND, Micros, micros
 from stoker.core.model import CLOSED_GRACE, LEASE, MAX_ITEMS, PAYLOAD_INLINE, Task
 from stoker.core.names import text
+from stoker.core.picture import Body
 from stoker.core.protocol import (
     ClaimAnswer,
     ClaimRequest,

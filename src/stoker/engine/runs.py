@@ -9,9 +9,9 @@ from hashlib import sha256
 import msgspec
 
 from stoker.core.compiled import TRIGGER
-from stoker.core.decide import Body
 from stoker.core.model import PAYLOAD_INLINE, Run, Task
 from stoker.core.names import fault
+from stoker.core.picture import Body
 from stoker.core.reopen import reopen
 from stoker.core.states import RunState
 from stoker.core.template import Place

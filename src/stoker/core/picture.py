@@ -1,0 +1,171 @@
+"""What a batch is decided on: the tasks, runs and join rows that it touches, as they become while it is folded.
+
+A picture only remembers and counts. What follows from what: `unlock`, `settle` and `decide`, which build on it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from stoker.core.branch import cut
+from stoker.core.compiled import Compiled, CompiledNode
+from stoker.core.duration import Micros
+from stoker.core.model import (
+    Ended,
+    JoinKey,
+    JoinRow,
+    NewItem,
+    Run,
+    Task,
+)
+from stoker.core.protocol import ErrorInfo
+from stoker.core.states import LIVE, TaskState, Verb, check_move
+
+SHARE: Micros = 100  # what one task moves its run back in the queue
+AGING: Micros = 10_000_000  # what one step of priority is worth
+
+_replace = msgspec.structs.replace
+
+
+class Body(NamedTuple):
+    """One reported item: its JSON, and the key of the artifact store's object that holds it if it is large."""
+
+    json: bytes
+    blob: str | None = None
+
+
+class Want(NamedTuple):
+    """What a decision waits for: the list of a node's own expand, or whether a join's members have their items."""
+
+    what: str  # "expand" | "members"
+    run: int
+    node: int
+    branch: bytes
+    parent: int | None
+
+
+class Picture:
+    """Everything a batch touches. `now` and `dice` are arguments; `next_id` draws from ids reserved beforehand."""
+
+    def __init__(self, *, now: Micros, next_id: Callable[[], int], dice: Callable[[], float]) -> None:
+        self.now = now
+        self.next_id = next_id
+        self.dice = dice
+        self.graphs: dict[int, Compiled] = {}
+        self.runs: dict[int, Run] = {}
+        self.tasks: dict[int, Task] = {}
+        self.loaded: dict[int, Task] = {}
+        self.rows: dict[JoinKey, JoinRow] = {}
+        self.changed_rows: set[JoinKey] = set()
+        self.new_runs: set[int] = set()
+        self.new_inputs: dict[int, bytes] = {}
+        self.items: list[NewItem] = []
+        self.history: list[Ended] = []
+        self.counts: dict[tuple[int, int], list[int]] = {}
+        self.wants: list[Want] = []
+        self.lanes: dict[int, int] = {}
+        self.changed_runs: set[int] = set()
+        self.ended_runs: set[int] = set()
+        self._touched: list[JoinKey] = []
+        self._inline: deque[tuple[Task, bytes]] = deque()
+
+    def show_run(self, run: Run, graph: Compiled) -> None:
+        self.runs[run.id] = run
+        self.graphs[run.version] = graph
+
+    def show_task(self, task: Task) -> None:
+        self.tasks[task.id] = self.loaded[task.id] = task
+
+    def show_row(self, key: JoinKey, row: JoinRow) -> None:
+        self.rows[key] = row
+
+    def graph_of(self, task: Task) -> Compiled:
+        return self.graphs[self.runs[task.run].version]
+
+    def node_of(self, task: Task) -> CompiledNode:
+        return self.graph_of(task).nodes[task.node]
+
+    def _row(self, run: Run, graph: Compiled, join: int, branch: bytes) -> JoinRow:
+        key = JoinKey(run.id, join, cut(branch, graph.row_depth[join]))
+        self._touch(key)
+        return self.rows[key]
+
+    def _touch(self, key: JoinKey) -> None:
+        self._touched.append(key)
+        self.changed_rows.add(key)
+
+    def _enter(self, run: Run, graph: Compiled, joins: Sequence[int], branch: bytes, members: int) -> None:
+        for join in joins:
+            row = self._row(run, graph, join, branch)
+            row.open += members
+            row.members += members
+
+    def _put(self, task: Task) -> Task:
+        before = self.tasks.get(task.id)
+        if before is not None and before.state not in LIVE:
+            check_move(before.state, task.state)
+        self.tasks[task.id] = task
+        return task
+
+    def _settle(self, task: Task, state: TaskState, verb: Verb) -> Task:
+        run = self.runs[task.run]
+        run.open -= 1
+        self.changed_runs.add(run.id)
+        node = self.node_of(task)
+        if state in (TaskState.FAILED, TaskState.CANCELLED) and not node.spec.tolerated:
+            run.failed += 1
+        self._count(run, task, state, 1)
+        return self._put(
+            _replace(
+                task,
+                state=state,
+                ended=verb,
+                settled_at=self.now,
+                due_at=None,
+                deadline=None,
+            )
+        )
+
+    def _remember(self, task: Task, outcome: str, error: ErrorInfo) -> None:
+        self.history.append(
+            Ended(
+                task=task.id,
+                run=task.run,
+                attempt=task.attempt,
+                outcome=outcome,
+                code=error.code,
+                message=error.message,
+                type=error.type,
+                traceback=error.traceback,
+                session=task.session,
+                started_at=task.claimed_at,
+                ended_at=self.now,
+            )
+        )
+
+    def _offer(self, lane: int, count: int) -> None:
+        self.lanes[lane] = self.lanes.get(lane, 0) + count
+
+    def _order(self, run: Run, priority: int) -> Micros:
+        """A place in the queue: first in first out, fair between runs, older and more urgent tasks earlier."""
+        run.last_order_at = max(self.now, run.last_order_at + SHARE)
+        self.changed_runs.add(run.id)
+        return run.last_order_at + (9 - priority) * AGING
+
+    @staticmethod
+    def _priority(run: Run, node: CompiledNode) -> int:
+        return max(0, min(9, run.priority + node.spec.priority - 5))
+
+    def _counter(self, run: int, node: int) -> list[int]:
+        found = self.counts.get((run, node))
+        if found is None:
+            found = self.counts[run, node] = [0, 0, 0, 0, 0, 0]
+        return found
+
+    def _count(self, run: Run, task: Task, state: TaskState, by: int) -> None:
+        if self.graphs[run.version].nodes[task.node].steps:
+            self._counter(task.run, task.node)[state - TaskState.LEASED] += by

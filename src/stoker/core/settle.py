@@ -1,0 +1,125 @@
+"""Deciding joins: those that reached zero fire or are skipped, again and again until nothing is left to decide.
+
+What a decision needs beyond the picture it leaves in `wants`; the engine looks it up, hands it back (`expanded`,
+`has_members`) and calls `settle_joins` again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stoker.core.branch import step
+from stoker.core.compiled import Compiled, CompiledNode
+from stoker.core.firing import verdict
+from stoker.core.model import (
+    MAX_ITEMS,
+    MAX_TASKS,
+    JoinKey,
+    JoinRow,
+    JoinState,
+    Run,
+)
+from stoker.core.picture import Want
+from stoker.core.protocol import ErrorInfo
+from stoker.core.states import RunState, TaskState
+from stoker.core.unlock import Unlocking
+
+
+class Settling(Unlocking):
+    """A picture whose joins and runs come to their ends."""
+
+    def settle_joins(self) -> None:
+        """Decide every join whose members have all settled; what follows from that too."""
+        while self._touched:
+            key = self._touched.pop()
+            row = self.rows[key]
+            if row.open == 0 and row.state == JoinState.OPEN:
+                self._decide(key, row)
+        for run_id in self.changed_runs:
+            self._end(self.runs[run_id])
+
+    def _decide(self, key: JoinKey, row: JoinRow) -> None:
+        run = self.runs[key.run]
+        if run.stopping:
+            return
+        graph = self.graphs[run.version]
+        node = graph.nodes[key.join]
+        outcome = verdict(row, all_done=node.all_done)
+        if outcome != "fire":
+            row.state = JoinState.SKIPPED
+            self._skip(run, graph, node, key.branch, outcome)
+        elif node.must_have and not (node.plain and row.arrived == len(node.of)):
+            row.state = JoinState.FIRED
+            self.wants.append(Want("members", run.id, key.join, key.branch, None))
+        else:
+            row.state = JoinState.FIRED
+            self._fire_join(run, graph, node, key.branch)
+
+    def _fire_join(self, run: Run, graph: Compiled, node: CompiledNode, branch: bytes) -> None:
+        if node.spec.expand:
+            self.wants.append(Want("expand", run.id, node.index, branch, None))
+        else:
+            self._create(run, graph, node, [(branch, None)], None, members=False)
+
+    def _skip(self, run: Run, graph: Compiled, node: CompiledNode, branch: bytes, code: str) -> None:
+        """A join that will not fire stands as a SKIPPED task and leaves the joins after it."""
+        self._stillborn(run, node, branch, TaskState.SKIPPED, code)
+        for join in node.feeds:
+            row = self._row(run, graph, join, branch)
+            row.open -= 1
+            row.failed += code == "failed"
+
+    def expanded(self, want: Want, found: list[bytes]) -> None:
+        """The list of a node's own expand is known: make a task per element; its open membership ends."""
+        run = self.runs[want.run]
+        if len(found) > MAX_ITEMS or run.tasks + len(found) > MAX_TASKS:
+            limits = f"the limits are {MAX_ITEMS} at once and {MAX_TASKS} in a run"
+            self.unbound(want, f"its expand would make {len(found)} tasks; {limits}", "limit")
+            return
+        graph = self.graphs[run.version]
+        node = graph.nodes[want.node]
+        for join in node.feeds:
+            row = self._row(run, graph, join, want.branch)
+            row.open -= 1
+            row.empty += not found
+        if found:
+            places: list[tuple[bytes, bytes | None]] = [
+                (want.branch + step(index), element) for index, element in enumerate(found)
+            ]
+            self._create(run, graph, node, places, want.parent)
+
+    def unbound(self, want: Want, message: str, code: str = "binding") -> None:
+        """What a node was to expand cannot be had: one task of it, at the branch it expands from, stands FAILED."""
+        run = self.runs[want.run]
+        graph = self.graphs[run.version]
+        node = graph.nodes[want.node]
+        task = self._stillborn(run, node, want.branch, TaskState.FAILED, code, want.parent)
+        self._remember(task, "failed", ErrorInfo(code=code, message=message))
+        run.failed += not node.spec.tolerated
+        for join in node.feeds:
+            row = self._row(run, graph, join, want.branch)
+            row.open -= 1
+            row.members += 1
+            row.failed += not node.spec.tolerated
+
+    def has_members(self, want: Want, missing: Sequence[str]) -> None:
+        """Whether the single items that a fired join is bound to exist; without one it is SKIPPED."""
+        run = self.runs[want.run]
+        graph = self.graphs[run.version]
+        node = graph.nodes[want.node]
+        if not missing:
+            self._fire_join(run, graph, node, want.branch)
+            return
+        self.rows[JoinKey(run.id, want.node, want.branch)].state = JoinState.SKIPPED
+        self._skip(run, graph, node, want.branch, "input_missing")
+
+    def _end(self, run: Run) -> None:
+        """A run ends when nothing of it is READY or LEASED, and nothing is still to be decided."""
+        if run.open or run.state is not RunState.RUNNING or any(want.run == run.id for want in self.wants):
+            return
+        if run.stopping:
+            run.state = RunState.CANCELLED
+        else:
+            run.state = RunState.FAILED if run.failed else RunState.SUCCEEDED
+        run.ended_at = self.now
+        self.ended_runs.add(run.id)

@@ -1,0 +1,202 @@
+"""What a settled task unlocks: it opens joins, makes the tasks after it, and leaves the joins it is a member of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from stoker.core.branch import step
+from stoker.core.compiled import Compiled, CompiledNode, Kid
+from stoker.core.model import (
+    ELEMENT_INLINE,
+    MAX_TASKS,
+    ItemKey,
+    JoinKey,
+    JoinRow,
+    NewItem,
+    Run,
+    Task,
+)
+from stoker.core.picture import Body, Picture, Want
+from stoker.core.protocol import ErrorInfo
+from stoker.core.states import TaskState, Verb
+from stoker.core.values import BadPath, elements
+
+_replace = msgspec.structs.replace
+
+Child = tuple[int, int, bytes | None]  # item number, element number, element
+
+
+class Unlocking(Picture):
+    """A picture in which tasks are made and joins are counted."""
+
+    @staticmethod
+    def _wrong_items(node: CompiledNode, found: int) -> str | None:
+        if node.kind.items == "one" and found != 1:
+            return f"the kind {node.kind.name!r} settles with exactly one item, not {found}"
+        return None
+
+    @staticmethod
+    def _family(kid: Kid, bodies: Sequence[Body]) -> list[Child]:
+        """The children of one kid: (item number, element number, element)."""
+        if kid.expand is None:
+            return [(number, 0, None) for number in range(len(bodies))]
+        return [
+            (number, index, element)
+            for number, body in enumerate(bodies)
+            for index, element in enumerate(elements(body.json, kid.expand))
+        ]
+
+    def _unlock(self, task: Task, node: CompiledNode, families: list[tuple[Kid, list[Child]]]) -> None:
+        run, graph = self.runs[task.run], self.graph_of(task)
+        self._open_joins(run, graph, node.opens, task.branch)
+        for kid, family in families:
+            self._fire(run, graph, kid, task.id, task.branch, family)
+        for join in node.straight:
+            self._row(run, graph, join, task.branch).arrived += 1
+        self._leave(task)
+
+    def _open_joins(self, run: Run, graph: Compiled, opens: Sequence[int], branch: bytes) -> None:
+        """Open a row per join anchored here; an open join is a member of the joins after it."""
+        for join in opens:
+            key = JoinKey(run.id, join, branch)
+            self.rows[key] = JoinRow()
+            self._touch(key)
+        for join in opens:
+            self._enter(run, graph, graph.nodes[join].feeds, branch, 1)
+
+    def _fire(
+        self,
+        run: Run,
+        graph: Compiled,
+        kid: Kid,
+        parent: int | None,
+        branch: bytes,
+        family: list[Child],
+    ) -> None:
+        """Make the tasks of one kid. A node with its own expand waits for its list first."""
+        node = graph.nodes[kid.node]
+        if parent is not None and not family:
+            for join in kid.toward:
+                self._row(run, graph, join, branch).empty += 1
+            return
+        if node.spec.expand:
+            for join in node.feeds:
+                self._row(run, graph, join, branch).open += 1
+            self.wants.append(Want("expand", run.id, kid.node, branch, parent))
+            return
+        if parent is None:
+            self._create(run, graph, node, [(branch, None)], None)
+            return
+        places = []
+        for number, index, element in family:
+            place = branch
+            if kid.many:
+                place += step(number)
+            if kid.expand is not None:
+                place += step(index)
+            places.append((place, element))
+        self._create(run, graph, node, places, parent)
+
+    def _create(
+        self,
+        run: Run,
+        graph: Compiled,
+        node: CompiledNode,
+        places: list[tuple[bytes, bytes | None]],
+        parent: int | None,
+        *,
+        members: bool = True,
+    ) -> None:
+        """READY tasks at these branches, each with its element; inline ones settle at once."""
+        if members and node.feeds:
+            self._enter(run, graph, node.feeds, places[0][0], len(places))
+        run.open += len(places)
+        run.tasks += len(places)
+        self.changed_runs.add(run.id)
+        made = [
+            Task(
+                id=self.next_id(),
+                run=run.id,
+                node=node.index,
+                branch=branch,
+                state=TaskState.READY,
+                priority=self._priority(run, node),
+                lane=node.lane,
+                order_at=self._order(run, self._priority(run, node)),
+                parent=parent,
+                element=element if element is not None and len(element) <= ELEMENT_INLINE else None,
+                created_at=self.now,
+            )
+            for branch, element in places
+        ]
+        for task in made:
+            self.tasks[task.id] = task
+        if node.steps:
+            self._counter(run.id, node.index)[0] += len(made)
+        if not node.inline:
+            self._offer(node.lane, len(made))
+            return
+        outermost = not self._inline
+        self._inline.extend((task, element or b"null") for task, (_, element) in zip(made, places, strict=True))
+        if outermost:
+            self._settle_inline()
+
+    def _settle_inline(self) -> None:
+        """Settle inline tasks and those that follow from them; a loop, since a chain of them may be long."""
+        while self._inline:
+            self._pass_on(*self._inline[0])
+            self._inline.popleft()
+
+    def _pass_on(self, task: Task, element: bytes) -> None:
+        """An inline task SUCCEEDS with its element, or FAILED where the element does not fit what follows."""
+        node, run, task = self.node_of(task), self.runs[task.run], _replace(task, attempt=1)
+        bodies = [Body(element)]
+        try:
+            families = [(kid, self._family(kid, bodies)) for kid in node.kids]
+        except BadPath as error:
+            self._fail_inline(task, f"what follows {node.name!r} expands its element, but {error}", "invalid_output")
+            return
+        if run.tasks + sum(len(family) for _, family in families) > MAX_TASKS:
+            self._fail_inline(task, f"the run would have more than {MAX_TASKS} tasks", "limit")
+            return
+        task = self._settle(task, TaskState.SUCCEEDED, Verb.COMPLETE)
+        self.items.append(NewItem(key=ItemKey(task.run, task.node, task.branch, 0), body=element))
+        self._unlock(task, node, families)
+
+    def _fail_inline(self, task: Task, message: str, code: str) -> None:
+        self._remember(task, "failed", ErrorInfo(code=code, message=message))
+        self._leave(self._settle(_replace(task, code=code), TaskState.FAILED, Verb.FAIL), failed=True)
+
+    def _stillborn(
+        self, run: Run, node: CompiledNode, branch: bytes, state: TaskState, code: str, parent: int | None = None
+    ) -> Task:
+        task = Task(
+            id=self.next_id(),
+            run=run.id,
+            node=node.index,
+            branch=branch,
+            state=state,
+            attempt=1,
+            parent=parent,
+            code=code,
+            created_at=self.now,
+            settled_at=self.now,
+        )
+        self.tasks[task.id] = task
+        run.tasks += 1
+        self.changed_runs.add(run.id)
+        if node.steps:
+            self._counter(run.id, node.index)[0] += 1
+        self._count(run, task, state, 1)
+        return task
+
+    def _leave(self, task: Task, *, failed: bool = False) -> None:
+        """A settled task leaves the joins it is a member of."""
+        node, run, graph = self.node_of(task), self.runs[task.run], self.graph_of(task)
+        bad = failed and not node.spec.tolerated
+        for join in node.feeds:
+            row = self._row(run, graph, join, task.branch)
+            row.open -= 1
+            row.failed += bad
