@@ -10,8 +10,8 @@ import pytest
 from engine.plant import NS, Plant, after, completion, node
 from stoker.core.graph import Element
 from stoker.engine import ids
-from stoker.engine.batch import Picture, Verb
 from stoker.engine.ports import GuardFailed
+from stoker.engine.transaction import Batch, Verb
 from stoker.errors import Conflict, Unavailable
 
 
@@ -21,12 +21,12 @@ class Broken(Verb):
     def __init__(self, error: Exception) -> None:
         self.error = error
 
-    async def decide(self, tx: Any, picture: Picture) -> None:
+    async def decide(self, tx: Any, batch: Batch) -> None:
         raise self.error
 
 
 class Refused(Verb):
-    async def decide(self, tx: Any, picture: Picture) -> None:
+    async def decide(self, tx: Any, batch: Batch) -> None:
         raise Conflict("no")
 
 

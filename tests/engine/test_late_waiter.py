@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from engine.plant import Plant, node
-from stoker.engine.batch import Outcome
+from stoker.engine.transaction import Outcome
 
 
 async def test_a_waiter_armed_during_the_commit_that_makes_a_task_still_gets_it(plant: Plant) -> None:

@@ -15,7 +15,7 @@ from stoker.bootstrap.lock import locked
 from stoker.core.duration import Micros
 from stoker.engine.alarm import Alarm
 from stoker.engine.artifacts import Artifacts
-from stoker.engine.batch import Batches, Outcome
+from stoker.engine.batch import Batches
 from stoker.engine.catalog import Catalog
 from stoker.engine.dispatch import Dispatcher
 from stoker.engine.events import Hub
@@ -26,6 +26,7 @@ from stoker.engine.ports import Clock, Dice
 from stoker.engine.runs import Runs
 from stoker.engine.sessions import Sessions
 from stoker.engine.tokens import Tokens
+from stoker.engine.transaction import Outcome, Tools
 from stoker.engine.upkeep import Refuse, Upkeep
 from stoker.engine.versions import Versions
 from stoker.engine.views import Views
@@ -81,9 +82,8 @@ class StokerEngine:
         self.dispatcher = Dispatcher()
         self.sessions = Sessions(self.store, self.clock, self._namespaces, self.alarm, self.dispatcher.nudge)
         self.events = Hub(self._namespaces, self.alarm)
-        self.batches = Batches(
-            self.store, versions, self._ids, self.clock, dice, self.blobs, self.dispatcher, self._committed
-        )
+        tools = Tools(versions=versions, ids=self._ids, clock=self.clock, dice=dice, dispatcher=self.dispatcher)
+        self.batches = Batches(self.store, self.blobs, tools, self._committed)
         self.catalog = Catalog(self.store, self._namespaces, versions, self.sessions, self.clock)
         self.views = Views(self.store, self._namespaces, versions, self.sessions, self.clock)
         self.runs = Runs(

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from stoker.core.states import RunState, TaskState
 from stoker.core.views import Hint
 from stoker.engine.alarm import Alarm
-from stoker.engine.batch import Outcome
 from stoker.engine.namespaces import Namespaces
+from stoker.engine.transaction import Outcome
 
 BACKLOG = 1_000  # hints kept for a slow listener; older ones are dropped
 

@@ -1,265 +1,42 @@
-"""Claim, extend, report, reap: what runners do, and what happens to leases when they do not."""
+"""Claim, extend, report, leave: what runners call."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from typing import NamedTuple
+from collections.abc import AsyncIterator
 
 import msgspec
 
-from stoker.core.decide import Fold
-from stoker.core.duration import SECOND, Micros, micros
-from stoker.core.model import CLOSED_GRACE, LEASE, MAX_ITEMS, PAYLOAD_INLINE, Task
-from stoker.core.names import text
+from stoker.core.duration import SECOND, Micros
+from stoker.core.model import LEASE, MAX_ITEMS, PAYLOAD_INLINE, Task
 from stoker.core.picture import Body
 from stoker.core.protocol import (
     ClaimAnswer,
     ClaimRequest,
     Complete,
-    ErrorInfo,
-    Fail,
     Held,
     Item,
-    Log,
-    Progress,
-    Prune,
-    Receipt,
-    Release,
     Report,
     ReportAnswer,
     ReportRequest,
-    Requeue,
     Stop,
 )
 from stoker.core.states import TaskState
 from stoker.core.template import Place
 from stoker.core.values import BadPath
-from stoker.engine.batch import Ask, Batches, Picture, Verb
+from stoker.engine.batch import Batches
 from stoker.engine.dispatch import Dispatcher, Handed, Waiter
+from stoker.engine.exchange import REFUSED, Exchange, Handback, Leave, Reported, Shorten, Told, Unbound
 from stoker.engine.ids import Ids
 from stoker.engine.inputs import Reading, Streaming, fetch
 from stoker.engine.namespaces import Namespaces
-from stoker.engine.ports import Blobs, Clock, LogRow, ProgressRow, Reader, Store, Tx
-from stoker.engine.sessions import BEATEN, Promises, Session, Sessions
+from stoker.engine.ports import Blobs, Clock, Reader, Store
+from stoker.engine.sessions import Session, Sessions
+from stoker.engine.transaction import Ask
 from stoker.engine.versions import Version, Versions
 from stoker.errors import Conflict, Forbidden, NotFound, Rejected
 
 LONGEST_WAIT_S = 60.0
-LONGEST_DELAY_S = 3e7  # of a requeue; about a year
-LAST_CHUNK = 2**53  # of a log
-MOST_LEASES = 100_000  # looked at in one pass of a session's leases
-REFUSED = Receipt(status="refused", message="there is no such task for this session")
-
-
-class Told(NamedTuple):
-    """What a beat or report gives besides tasks."""
-
-    receipts: list[Receipt]
-    stop: list[Stop]
-    until: Micros
-
-
-class _Reported(NamedTuple):
-    """One report as it is decided: outputs fetched, or what is wrong with them."""
-
-    report: Report
-    bodies: list[Body]
-    fault: str | None = None
-
-
-class Exchange(Verb):
-    """A beat with its reports: settle what is reported, keep what is held, release what got lost on the way."""
-
-    def __init__(
-        self,
-        session: Session,
-        reported: Sequence[_Reported],
-        held: Sequence[Held] | None,
-        read: int,
-        want: int,
-    ) -> None:
-        self._session = session
-        self._reported = reported
-        self._held = held
-        self._read = read
-        self.tasks = tuple({entry.report.task for entry in reported} | {lease.task for lease in held or ()})
-        self.asks = (session, want) if want else None
-
-    async def decide(self, tx: Tx, picture: Picture) -> Told:
-        fold = picture.fold
-        outcomes: dict[int, Receipt] = {}
-        side: list[int] = []
-        for position, entry in enumerate(self._reported):
-            if isinstance(entry.report, Progress | Log):
-                side.append(position)
-            else:
-                outcomes[position] = self._settle(picture, entry)
-        if side:
-            outcomes.update(await self._note(tx, fold, side))
-        stop = await self._keep(tx, picture)
-        until = await self._extend(picture.promises, fold.now)
-        return Told([outcomes[position] for position in range(len(self._reported))], stop, until)
-
-    def _settle(self, picture: Picture, entry: _Reported) -> Receipt:
-        fold, report, session = picture.fold, entry.report, self._session.id
-        task = fold.tasks.get(report.task)
-        if task is None or fold.runs[task.run].namespace != self._session.namespace:
-            return REFUSED
-        match report:
-            case Complete():
-                return self._complete(picture, task, report, entry)
-            case Fail(error=error):
-                return fold.fail(task.id, report.attempt, session, _clean(error), retryable=report.retryable)
-            case Requeue(after_s=after):
-                return fold.requeue(
-                    task.id, report.attempt, session, micros(min(after, LONGEST_DELAY_S) if after > 0 else 0)
-                )
-            case Prune(reason=reason):
-                return fold.prune(task.id, report.attempt, session, text(reason))
-            case Release():
-                return fold.release(task.id, report.attempt, session)
-        raise AssertionError(report)
-
-    def _complete(self, picture: Picture, task: Task, report: Complete, entry: _Reported) -> Receipt:
-        fold, session = picture.fold, self._session.id
-        version = picture.versions.known(fold.runs[task.run].version)
-        assert version is not None
-        fault = entry.fault or version.output_fault(task.node, [body.json for body in entry.bodies])
-        if fault is None:
-            return fold.complete(task.id, report.attempt, session, entry.bodies)
-        error = ErrorInfo(code="invalid_output", message=fault)
-        receipt = fold.fail(task.id, report.attempt, session, error, retryable=True)
-        return Receipt(status="invalid", message=fault) if receipt.status == "accepted" else receipt
-
-    async def _note(self, tx: Tx, fold: Fold, positions: Sequence[int]) -> dict[int, Receipt]:
-        """Progress and logs: kept while the attempt is current, or was this session's last."""
-        receipts: dict[int, Receipt] = {}
-        progress: list[ProgressRow] = []
-        logs: list[LogRow] = []
-        for position in positions:
-            report = self._reported[position].report
-            task = fold.tasks.get(report.task)
-            if task is None or task.session != self._session.id or task.attempt != report.attempt:
-                receipts[position] = Receipt(status="stale", message="this attempt is no longer current")
-                continue
-            if isinstance(report, Log) and not 0 <= report.seq <= LAST_CHUNK:
-                receipts[position] = Receipt(status="refused", message=f"no chunk of a log has the number {report.seq}")
-                continue
-            receipts[position] = Receipt(status="accepted")
-            if isinstance(report, Progress):
-                progress.append(
-                    ProgressRow(task.id, task.run, task.attempt, _fraction(report.fraction), text(report.message))
-                )
-            elif isinstance(report, Log):
-                body = text(report.text)
-                logs.append(LogRow(task.run, task.id, task.attempt, report.seq, report.stream, fold.now, body))
-        await tx.put_progress(progress)
-        await tx.insert_logs(logs)
-        return receipts
-
-    async def _keep(self, tx: Tx, picture: Picture) -> list[Stop]:
-        """Revive what is held and was lost; release leases from answers that were read but are not listed."""
-        if self._held is None:
-            return []
-        fold, session = picture.fold, self._session.id
-        for lease in self._held:
-            task = fold.tasks.get(lease.task)
-            if task is not None:
-                fold.hold(task, lease.attempt, session)
-        listed = {lease.task for lease in self._held} | {entry.report.task for entry in self._reported}
-        unlisted = [
-            lease
-            for lease in await tx.leases_of([session], MOST_LEASES)
-            if lease.answer <= self._read and lease.task not in listed
-        ]
-        for task in await picture.load([lease.task for lease in unlisted]):
-            fold.release(task.id, task.attempt, session)
-        over = {entry.report.task for entry in self._reported if not isinstance(entry.report, Progress | Log)}
-        return _stops(fold, [lease for lease in self._held if lease.task not in over], session)
-
-    async def _extend(self, promises: Promises, now: Micros) -> Micros:
-        """A beat writes the lease anew unless one just did; a report only when little of it is left."""
-        if self._held or self._held is None:
-            return await promises.fresh(self._session, BEATEN)
-        if self._reported:
-            return await promises.fresh(self._session)
-        return min(promises.until(self._session), now + LEASE)
-
-
-def _stops(fold: Fold, held: Sequence[Held], session: int) -> list[Stop]:
-    """Which of the attempts a runner holds it must stop working on, and why."""
-    stops = []
-    for lease in held:
-        task = fold.tasks.get(lease.task)
-        current = task is not None and task.attempt == lease.attempt and task.session == session
-        if task is None or not current or task.state is not TaskState.LEASED:
-            stops.append(Stop(task=lease.task, attempt=lease.attempt, reason="stale", grace_s=0.0))
-        elif fold.runs[task.run].stopping:
-            stops.append(Stop(task=lease.task, attempt=lease.attempt, reason="cancelled"))
-    return stops
-
-
-def _clean(error: ErrorInfo) -> ErrorInfo:
-    return ErrorInfo(
-        message=text(error.message), code=text(error.code)[:200], type=text(error.type), traceback=text(error.traceback)
-    )
-
-
-def _fraction(fraction: float | None) -> float | None:
-    return None if fraction is None else min(max(fraction, 0.0), 1.0)
-
-
-class Unbound(Verb):
-    """The large inputs of a leased task cannot be bound: nobody else could run it either."""
-
-    def __init__(self, task: Task, message: str) -> None:
-        self._task = task
-        self._message = message
-        self.tasks = (task.id,)
-
-    async def decide(self, tx: Tx, picture: Picture) -> None:
-        error = ErrorInfo(code="binding", message=self._message)
-        picture.fold.fail(self._task.id, self._task.attempt, self._task.session or 0, error, retryable=False)
-
-
-class Handback(Verb):
-    """Release leases on behalf of a session: an answer that never arrived, or a runner that leaves."""
-
-    def __init__(self, session: Session, leases: Sequence[tuple[int, int]]) -> None:
-        self._session = session
-        self._leases = leases
-        self.tasks = tuple(task for task, _ in leases)
-
-    async def decide(self, tx: Tx, picture: Picture) -> None:
-        for task, attempt in self._leases:
-            picture.fold.release(task, attempt, self._session.id)
-
-
-class Leave(Verb):
-    """A runner ends: what it holds is released, and its session is over, at once."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    async def decide(self, tx: Tx, picture: Picture) -> None:
-        leases = await tx.leases_of([self._session.id], MOST_LEASES)
-        await picture.load([lease.task for lease in leases])
-        for lease in leases:
-            picture.fold.release(lease.task, lease.attempt, self._session.id)
-        await picture.promises.end(self._session)
-
-
-class Shorten(Verb):
-    """The claim stream of a session closed: its leases end in 5 s unless it is heard of."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    async def decide(self, tx: Tx, picture: Picture) -> None:
-        until = picture.fold.now + CLOSED_GRACE
-        if not self._session.streams and until < picture.promises.until(self._session):
-            await picture.promises.write(self._session, until)
 
 
 class Leases:
@@ -438,16 +215,16 @@ class Leases:
             stop=told.stop,
         )
 
-    async def _prepare(self, namespace: int, report: Report) -> _Reported:
+    async def _prepare(self, namespace: int, report: Report) -> Reported:
         """Fetch large outputs, and put away those that are too large for the database, before the transaction."""
         if not isinstance(report, Complete):
-            return _Reported(report, [])
+            return Reported(report, [])
         if len(report.items) > MAX_ITEMS:
-            return _Reported(report, [], f"a report has at most {MAX_ITEMS} items, not {len(report.items)}")
+            return Reported(report, [], f"a report has at most {MAX_ITEMS} items, not {len(report.items)}")
         try:
-            return _Reported(report, [await self._body(namespace, item) for item in report.items])
+            return Reported(report, [await self._body(namespace, item) for item in report.items])
         except (Rejected, msgspec.DecodeError) as error:
-            return _Reported(report, [], str(error))
+            return Reported(report, [], str(error))
 
     async def _body(self, namespace: int, item: Item) -> Body:
         if item.artifact is None:

@@ -18,7 +18,7 @@ from stoker.core.template import Place
 from stoker.core.values import NULL, BadPath
 from stoker.core.views import RetryAnswer, RunRef, RunView, TriggerRequest
 from stoker.engine.alarm import Alarm
-from stoker.engine.batch import Batches, Picture, Verb
+from stoker.engine.batch import Batches
 from stoker.engine.catalog import Catalog
 from stoker.engine.dispatch import Dispatcher
 from stoker.engine.events import Hub
@@ -26,6 +26,7 @@ from stoker.engine.ids import Ids
 from stoker.engine.inputs import Reading, Streaming
 from stoker.engine.namespaces import Namespaces
 from stoker.engine.ports import Blobs, Store, Tx
+from stoker.engine.transaction import Batch, Verb
 from stoker.engine.versions import Version, Versions
 from stoker.engine.views import Views
 from stoker.errors import Conflict, Invalid, NoResult, NotFound, TooLarge
@@ -41,7 +42,7 @@ class Trigger(Verb):
         self._starts = starts
         self._ids = ids
 
-    async def decide(self, tx: Tx, picture: Picture) -> list[RunRef]:
+    async def decide(self, tx: Tx, batch: Batch) -> list[RunRef]:
         known = await self._known(tx)
         answers = []
         for version, request, body in self._starts:
@@ -54,9 +55,9 @@ class Trigger(Verb):
                 namespace=self._namespace,
                 version=version.id,
                 priority=request.priority,
-                created_at=picture.fold.now,
+                created_at=batch.fold.now,
             )
-            picture.fold.trigger(run, version.graph, body)
+            batch.fold.trigger(run, version.graph, body)
             if key is not None:
                 known[key] = run.id
                 await tx.execute("insert_run_key", self._namespace, key, run.id, request_hash(request))
@@ -97,10 +98,10 @@ class Cancel(Verb):
     def __init__(self, run: int) -> None:
         self.runs = (run,)
 
-    async def decide(self, tx: Tx, picture: Picture) -> list[int]:
+    async def decide(self, tx: Tx, batch: Batch) -> list[int]:
         """The sessions to tell."""
-        run = picture.fold.runs[self.runs[0]]
-        picture.fold.stop(run)
+        run = batch.fold.runs[self.runs[0]]
+        batch.fold.stop(run)
         return [row[0] for row in await tx.execute("leases_of_run", run.id) if row[0] is not None]
 
 
@@ -110,8 +111,8 @@ class RetryRun(Verb):
     def __init__(self, run: int) -> None:
         self.runs = (run,)
 
-    async def decide(self, tx: Tx, picture: Picture) -> RetryAnswer:
-        fold = picture.fold
+    async def decide(self, tx: Tx, batch: Batch) -> RetryAnswer:
+        fold = batch.fold
         run = fold.runs[self.runs[0]]
         if run.state is RunState.RUNNING:
             raise Conflict(
@@ -126,14 +127,14 @@ class RetryRun(Verb):
             raise Conflict(f"run {run.id} has no failed or cancelled task to retry.", code="nothing_to_retry")
         if plan.delete:
             await tx.execute("delete_tasks", msgspec.json.encode([task.id for task in plan.delete]).decode())
-        kept = {task.id: await self._bodies(tx, picture, task) for task in plan.withheld}
+        kept = {task.id: await self._bodies(tx, batch, task) for task in plan.withheld}
         fold.reopen(run, plan, lambda task: kept[task.id])
         return RetryAnswer(retried=len(plan.retry), fired=plan.fired)
 
     @staticmethod
-    async def _bodies(tx: Tx, picture: Picture, task: Task) -> list[Body]:
+    async def _bodies(tx: Tx, batch: Batch, task: Task) -> list[Body]:
         items = await tx.items_below(task.run, task.node, task.branch)
-        return [picture.body(item) for item in items if item.key.branch == task.branch]
+        return [batch.body(item) for item in items if item.key.branch == task.branch]
 
 
 class Runs:

@@ -14,10 +14,11 @@ from stoker.core.duration import SECOND, Micros
 from stoker.core.model import GRACE, LEASE
 from stoker.core.states import TaskState
 from stoker.engine.alarm import NEVER, Alarm
-from stoker.engine.batch import Batches, Picture, Verb
+from stoker.engine.batch import Batches
 from stoker.engine.dispatch import Dispatcher
 from stoker.engine.ports import Clock, Lease, Reader, Store, Tx
 from stoker.engine.sessions import Session, Sessions
+from stoker.engine.transaction import Batch, Verb
 from stoker.errors import Unavailable
 
 SLICE = 500  # tasks of one pass; a full slice is followed by another pass at once
@@ -33,13 +34,13 @@ class Lose(Verb):
         self._leases = leases
         self.tasks = tuple(lease.task for lease in leases)
 
-    async def decide(self, tx: Tx, picture: Picture) -> None:
+    async def decide(self, tx: Tx, batch: Batch) -> None:
         sessions = _json({lease.session for lease in self._leases})
-        over = set(await tx.ids("expired_among", sessions, picture.fold.now))  # it may have beaten since we looked
+        over = set(await tx.ids("expired_among", sessions, batch.fold.now))  # it may have beaten since we looked
         for lease in self._leases:
-            task = picture.fold.tasks[lease.task]
+            task = batch.fold.tasks[lease.task]
             if lease.session in over and (task.attempt, task.session) == (lease.attempt, lease.session):
-                picture.fold.lose(task)
+                batch.fold.lose(task)
 
 
 class PutAway(Verb):
@@ -48,9 +49,9 @@ class PutAway(Verb):
     def __init__(self, sessions: Mapping[int, Session | None]) -> None:
         self._sessions = sessions
 
-    async def decide(self, tx: Tx, picture: Picture) -> list[Session]:
+    async def decide(self, tx: Tx, batch: Batch) -> list[Session]:
         """Those that are over."""
-        now, over = picture.fold.now, []
+        now, over = batch.fold.now, []
         for id_, holds in await tx.execute("expired_among", _json(self._sessions), now):
             session = self._sessions[id_]
             if holds:
@@ -58,9 +59,9 @@ class PutAway(Verb):
             if session is None:
                 await tx.execute("end_session", now, id_)
             elif session.streams:
-                await picture.promises.write(session, now + CONNECTED_FOR)
+                await batch.promises.write(session, now + CONNECTED_FOR)
             else:
-                await picture.promises.end(session)
+                await batch.promises.end(session)
                 over.append(session)
         return over
 
@@ -75,9 +76,9 @@ class Due(Verb):
     def __init__(self, tasks: Sequence[int]) -> None:
         self.tasks = tuple(tasks)
 
-    async def decide(self, tx: Tx, picture: Picture) -> None:
+    async def decide(self, tx: Tx, batch: Batch) -> None:
         for task in self.tasks:
-            picture.fold.due(picture.fold.tasks[task])
+            batch.fold.due(batch.fold.tasks[task])
 
 
 class Expire(Verb):
@@ -86,9 +87,9 @@ class Expire(Verb):
     def __init__(self, tasks: Sequence[int]) -> None:
         self.tasks = tuple(tasks)
 
-    async def decide(self, tx: Tx, picture: Picture) -> None:
+    async def decide(self, tx: Tx, batch: Batch) -> None:
         for task in self.tasks:
-            picture.fold.expire(picture.fold.tasks[task])
+            batch.fold.expire(batch.fold.tasks[task])
 
 
 class Sweep(Verb):
@@ -98,8 +99,8 @@ class Sweep(Verb):
         self.runs = (run,)
         self.tasks = tuple(tasks)
 
-    async def decide(self, tx: Tx, picture: Picture) -> None:
-        fold = picture.fold
+    async def decide(self, tx: Tx, batch: Batch) -> None:
+        fold = batch.fold
         run = fold.runs[self.runs[0]]
         fold.changed_runs.add(run.id)  # a run with nothing left to sweep ends here
         for task in self.tasks:
@@ -114,10 +115,10 @@ class Refuse(Verb):
         self._refused = refused
         self.tasks = tuple(refused)
 
-    async def decide(self, tx: Tx, picture: Picture) -> None:
+    async def decide(self, tx: Tx, batch: Batch) -> None:
         for task, message in self._refused.items():
-            if task in picture.fold.tasks:
-                picture.fold.refuse(picture.fold.tasks[task], message)
+            if task in batch.fold.tasks:
+                batch.fold.refuse(batch.fold.tasks[task], message)
 
 
 class Upkeep:

@@ -1,0 +1,245 @@
+"""What runners say, as verbs: a beat with its reports, a lease handed back, a session that leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from stoker.core.decide import Fold
+from stoker.core.duration import Micros, micros
+from stoker.core.model import CLOSED_GRACE, LEASE, Task
+from stoker.core.names import text
+from stoker.core.picture import Body
+from stoker.core.protocol import (
+    Complete,
+    ErrorInfo,
+    Fail,
+    Held,
+    Log,
+    Progress,
+    Prune,
+    Receipt,
+    Release,
+    Report,
+    Requeue,
+    Stop,
+)
+from stoker.core.states import TaskState
+from stoker.engine.ports import LogRow, ProgressRow, Tx
+from stoker.engine.sessions import BEATEN, Promises, Session
+from stoker.engine.transaction import Batch, Verb
+
+LONGEST_DELAY_S = 3e7  # of a requeue; about a year
+LAST_CHUNK = 2**53  # of a log
+MOST_LEASES = 100_000  # looked at in one pass of a session's leases
+REFUSED = Receipt(status="refused", message="there is no such task for this session")
+
+
+class Told(NamedTuple):
+    """What a beat or report gives besides tasks."""
+
+    receipts: list[Receipt]
+    stop: list[Stop]
+    until: Micros
+
+
+class Reported(NamedTuple):
+    """One report as it is decided: outputs fetched, or what is wrong with them."""
+
+    report: Report
+    bodies: list[Body]
+    fault: str | None = None
+
+
+class Exchange(Verb):
+    """A beat with its reports: settle what is reported, keep what is held, release what got lost on the way."""
+
+    def __init__(
+        self,
+        session: Session,
+        reported: Sequence[Reported],
+        held: Sequence[Held] | None,
+        read: int,
+        want: int,
+    ) -> None:
+        self._session = session
+        self._reported = reported
+        self._held = held
+        self._read = read
+        self.tasks = tuple({entry.report.task for entry in reported} | {lease.task for lease in held or ()})
+        self.asks = (session, want) if want else None
+
+    async def decide(self, tx: Tx, batch: Batch) -> Told:
+        fold = batch.fold
+        outcomes: dict[int, Receipt] = {}
+        side: list[int] = []
+        for position, entry in enumerate(self._reported):
+            if isinstance(entry.report, Progress | Log):
+                side.append(position)
+            else:
+                outcomes[position] = self._settle(batch, entry)
+        if side:
+            outcomes.update(await self._note(tx, fold, side))
+        stop = await self._keep(tx, batch)
+        until = await self._extend(batch.promises, fold.now)
+        return Told([outcomes[position] for position in range(len(self._reported))], stop, until)
+
+    def _settle(self, batch: Batch, entry: Reported) -> Receipt:
+        fold, report, session = batch.fold, entry.report, self._session.id
+        task = fold.tasks.get(report.task)
+        if task is None or fold.runs[task.run].namespace != self._session.namespace:
+            return REFUSED
+        match report:
+            case Complete():
+                return self._complete(batch, task, report, entry)
+            case Fail(error=error):
+                return fold.fail(task.id, report.attempt, session, _clean(error), retryable=report.retryable)
+            case Requeue(after_s=after):
+                return fold.requeue(
+                    task.id, report.attempt, session, micros(min(after, LONGEST_DELAY_S) if after > 0 else 0)
+                )
+            case Prune(reason=reason):
+                return fold.prune(task.id, report.attempt, session, text(reason))
+            case Release():
+                return fold.release(task.id, report.attempt, session)
+        raise AssertionError(report)
+
+    def _complete(self, batch: Batch, task: Task, report: Complete, entry: Reported) -> Receipt:
+        fold, session = batch.fold, self._session.id
+        version = batch.versions.known(fold.runs[task.run].version)
+        assert version is not None
+        fault = entry.fault or version.output_fault(task.node, [body.json for body in entry.bodies])
+        if fault is None:
+            return fold.complete(task.id, report.attempt, session, entry.bodies)
+        error = ErrorInfo(code="invalid_output", message=fault)
+        receipt = fold.fail(task.id, report.attempt, session, error, retryable=True)
+        return Receipt(status="invalid", message=fault) if receipt.status == "accepted" else receipt
+
+    async def _note(self, tx: Tx, fold: Fold, positions: Sequence[int]) -> dict[int, Receipt]:
+        """Progress and logs: kept while the attempt is current, or was this session's last."""
+        receipts: dict[int, Receipt] = {}
+        progress: list[ProgressRow] = []
+        logs: list[LogRow] = []
+        for position in positions:
+            report = self._reported[position].report
+            task = fold.tasks.get(report.task)
+            if task is None or task.session != self._session.id or task.attempt != report.attempt:
+                receipts[position] = Receipt(status="stale", message="this attempt is no longer current")
+                continue
+            if isinstance(report, Log) and not 0 <= report.seq <= LAST_CHUNK:
+                receipts[position] = Receipt(status="refused", message=f"no chunk of a log has the number {report.seq}")
+                continue
+            receipts[position] = Receipt(status="accepted")
+            if isinstance(report, Progress):
+                progress.append(
+                    ProgressRow(task.id, task.run, task.attempt, _fraction(report.fraction), text(report.message))
+                )
+            elif isinstance(report, Log):
+                body = text(report.text)
+                logs.append(LogRow(task.run, task.id, task.attempt, report.seq, report.stream, fold.now, body))
+        await tx.put_progress(progress)
+        await tx.insert_logs(logs)
+        return receipts
+
+    async def _keep(self, tx: Tx, batch: Batch) -> list[Stop]:
+        """Revive what is held and was lost; release leases from answers that were read but are not listed."""
+        if self._held is None:
+            return []
+        fold, session = batch.fold, self._session.id
+        for lease in self._held:
+            task = fold.tasks.get(lease.task)
+            if task is not None:
+                fold.hold(task, lease.attempt, session)
+        listed = {lease.task for lease in self._held} | {entry.report.task for entry in self._reported}
+        unlisted = [
+            lease
+            for lease in await tx.leases_of([session], MOST_LEASES)
+            if lease.answer <= self._read and lease.task not in listed
+        ]
+        for task in await batch.load([lease.task for lease in unlisted]):
+            fold.release(task.id, task.attempt, session)
+        over = {entry.report.task for entry in self._reported if not isinstance(entry.report, Progress | Log)}
+        return _stops(fold, [lease for lease in self._held if lease.task not in over], session)
+
+    async def _extend(self, promises: Promises, now: Micros) -> Micros:
+        """A beat writes the lease anew unless one just did; a report only when little of it is left."""
+        if self._held or self._held is None:
+            return await promises.fresh(self._session, BEATEN)
+        if self._reported:
+            return await promises.fresh(self._session)
+        return min(promises.until(self._session), now + LEASE)
+
+
+def _stops(fold: Fold, held: Sequence[Held], session: int) -> list[Stop]:
+    """Which of the attempts a runner holds it must stop working on, and why."""
+    stops = []
+    for lease in held:
+        task = fold.tasks.get(lease.task)
+        current = task is not None and task.attempt == lease.attempt and task.session == session
+        if task is None or not current or task.state is not TaskState.LEASED:
+            stops.append(Stop(task=lease.task, attempt=lease.attempt, reason="stale", grace_s=0.0))
+        elif fold.runs[task.run].stopping:
+            stops.append(Stop(task=lease.task, attempt=lease.attempt, reason="cancelled"))
+    return stops
+
+
+def _clean(error: ErrorInfo) -> ErrorInfo:
+    return ErrorInfo(
+        message=text(error.message), code=text(error.code)[:200], type=text(error.type), traceback=text(error.traceback)
+    )
+
+
+def _fraction(fraction: float | None) -> float | None:
+    return None if fraction is None else min(max(fraction, 0.0), 1.0)
+
+
+class Unbound(Verb):
+    """The large inputs of a leased task cannot be bound: nobody else could run it either."""
+
+    def __init__(self, task: Task, message: str) -> None:
+        self._task = task
+        self._message = message
+        self.tasks = (task.id,)
+
+    async def decide(self, tx: Tx, batch: Batch) -> None:
+        error = ErrorInfo(code="binding", message=self._message)
+        batch.fold.fail(self._task.id, self._task.attempt, self._task.session or 0, error, retryable=False)
+
+
+class Handback(Verb):
+    """Release leases on behalf of a session: an answer that never arrived, or a runner that leaves."""
+
+    def __init__(self, session: Session, leases: Sequence[tuple[int, int]]) -> None:
+        self._session = session
+        self._leases = leases
+        self.tasks = tuple(task for task, _ in leases)
+
+    async def decide(self, tx: Tx, batch: Batch) -> None:
+        for task, attempt in self._leases:
+            batch.fold.release(task, attempt, self._session.id)
+
+
+class Leave(Verb):
+    """A runner ends: what it holds is released, and its session is over, at once."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def decide(self, tx: Tx, batch: Batch) -> None:
+        leases = await tx.leases_of([self._session.id], MOST_LEASES)
+        await batch.load([lease.task for lease in leases])
+        for lease in leases:
+            batch.fold.release(lease.task, lease.attempt, self._session.id)
+        await batch.promises.end(self._session)
+
+
+class Shorten(Verb):
+    """The claim stream of a session closed: its leases end in 5 s unless it is heard of."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def decide(self, tx: Tx, batch: Batch) -> None:
+        until = batch.fold.now + CLOSED_GRACE
+        if not self._session.streams and until < batch.promises.until(self._session):
+            await batch.promises.write(self._session, until)
