@@ -10,7 +10,7 @@ import os
 import secrets
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +22,7 @@ from stoker.api.serve import serve
 from stoker.authoring import File
 from stoker.bootstrap.engine import opened
 from stoker.config import data_token, remove_server_file, write_server_file
-from stoker.errors import Conflict
+from stoker.errors import Invalid
 from stoker.runner.client import Client
 from stoker.runner.runner import Runner
 
@@ -100,12 +100,34 @@ def _loop_factory() -> Any:
 
 @contextmanager
 def embedded(*nodes: Any, data: Path | None = None, workers: int = 4) -> Iterator[Client]:
-    """A client of a server and a runner inside of this process; `nodes` are nodes or graphs to serve."""
+    """A client of a server and a runner inside of this process; `nodes` are nodes or graphs to serve.
+
+    The runner offers whatever labels and resources the nodes of these graphs require: everything runs here.
+    """
     with ExitStack() as stack:
         server = stack.enter_context(Embedded(data))
         if nodes:
-            stack.enter_context(server.runner(list(nodes), workers=workers, batch_size=max(16, workers)))
+            labels, resources = _required(nodes)
+            options = {"workers": workers, "batch_size": max(16, workers), "labels": labels, "resources": resources}
+            stack.enter_context(server.runner(list(nodes), **options))
         yield stack.enter_context(server.client())
+
+
+def _required(things: Sequence[Any]) -> tuple[dict[str, str], dict[str, float]]:
+    """All labels, and the most of each resource, that the nodes of graphs ask for. Invalid if two labels differ."""
+    labels: dict[str, str] = {}
+    resources: dict[str, float] = {}
+    for node in (node for thing in things if hasattr(thing, "spec") for node in thing.spec.nodes):
+        for name, value in node.requires.labels.items():
+            if labels.setdefault(name, value) != value:
+                raise Invalid(
+                    f"one runner cannot be both {name}={labels[name]} and {name}={value}.",
+                    place=f"node {node.name!r}",
+                    remedy="Start a server and a runner for each, or leave the requirement out for a run in process.",
+                )
+        for name, amount in node.requires.resources.items():
+            resources[name] = max(amount, resources.get(name, 0.0))
+    return labels, resources
 
 
 def run(graph: Any, /, *args: Any, **inputs: Any) -> Any:
@@ -115,7 +137,7 @@ def run(graph: Any, /, *args: Any, **inputs: Any) -> Any:
     or NoResult. Works inside of a running event loop too (which it blocks). Files in the result are local copies.
     """
     if not hasattr(graph, "push_request"):
-        raise Conflict(f"{graph!r} is not a graph.", code="not_a_graph", remedy="Decorate it with `@stoker.graph`.")
+        raise Invalid(f"{graph!r} is not a graph.", code="not_a_graph", remedy="Decorate it with `@stoker.graph`.")
     bound = graph.bind(*args, **inputs)
     with embedded(graph) as client:
         return _kept(client.trigger(graph, **bound).result())

@@ -221,15 +221,14 @@ class Upkeep:
     async def _next_due(self) -> Micros:
         """When the earliest thing known is due."""
 
-        async def find(reader: Reader) -> list[Micros]:
-            graces = [
-                (run.cancel_at or 0) + GRACE for run in await reader.runs(await reader.ids("stopping_runs", SLICE))
-            ]
-            return graces + await reader.ids("next_due")
+        async def find(reader: Reader) -> tuple[list[Micros], list[Micros]]:
+            stopping = await reader.runs(await reader.ids("stopping_runs", SLICE))
+            graces = [(run.cancel_at or 0) + GRACE for run in stopping]
+            return graces + await reader.ids("next_due"), await reader.ids("next_lease_end")
 
         now = self._clock.now()
-        earliest = min(await self._store.read(find), default=now + LONGEST_SLEEP)
+        times, lease_ends = await self._store.read(find)
         patient = max(self._started, self._away) + LEASE
-        if now < patient:
-            earliest = max(earliest, min(patient, now + SECOND))
-        return earliest
+        if now < patient:  # sessions that may not be reaped yet are looked at once a second
+            lease_ends = [max(end, min(patient, now + SECOND)) for end in lease_ends]
+        return min(times + lease_ends, default=now + LONGEST_SLEEP)

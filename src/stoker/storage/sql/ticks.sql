@@ -35,12 +35,14 @@ SELECT id FROM run WHERE stopping = 1 AND ended_at IS NULL ORDER BY id LIMIT :li
 SELECT id FROM task WHERE run = :run AND state <= :most ORDER BY state LIMIT :limit;
 
 -- name: next_due
--- The earliest time at which a tick has something to do.
+-- The earliest time at which a task is due or overdue.
 SELECT MIN(at) FROM (
     SELECT MIN(due_at) AS at FROM task WHERE state = 1 AND due_at IS NOT NULL
     UNION ALL SELECT MIN(deadline) FROM task WHERE state = 2 AND deadline IS NOT NULL
-    UNION ALL SELECT MIN(until) FROM session WHERE ended_at IS NULL
 );
+
+-- name: next_lease_end
+SELECT MIN(until) FROM session WHERE ended_at IS NULL;
 
 -- name: insert_session
 -- Two first calls of a session may meet: one of them makes the row.
