@@ -24,6 +24,7 @@ from stoker.bootstrap.engine import opened
 from stoker.config import data_token, remove_server_file, write_server_file
 from stoker.errors import Invalid
 from stoker.runner.client import Client
+from stoker.runner.eventloop import new_loop
 from stoker.runner.runner import Runner
 
 
@@ -66,7 +67,7 @@ class Embedded:
 
     def _run(self) -> None:
         try:
-            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            with asyncio.Runner(loop_factory=new_loop) as runner:
                 runner.run(self._serve())
         except BaseException as error:  # noqa: BLE001 - raised anew in the thread that waits
             self._failure = error
@@ -88,14 +89,6 @@ class Embedded:
                 finally:
                     if kept:
                         remove_server_file(self.data)
-
-
-def _loop_factory() -> Any:
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from stoker.errors import Forbidden, Invalid, StokerError, TooLarge, Unauthorize
 from stoker.runner import outcome
 from stoker.runner.access import LoopAccess
 from stoker.runner.backoff import Backoff
+from stoker.runner.eventloop import new_loop
 from stoker.runner.execute import kit_of
 from stoker.runner.job import Job
 from stoker.runner.journal import Journal
@@ -67,7 +68,7 @@ class Loop:
     # called from other threads
 
     def start(self) -> None:
-        self._loop = _new_loop()
+        self._loop = new_loop()
         self._thread.start()
 
     def stop(self, grace_s: float) -> None:
@@ -371,11 +372,3 @@ class Loop:
 
 def _jitter() -> float:
     return random.random()  # noqa: S311  spreads retries, hides nothing
-
-
-def _new_loop() -> asyncio.AbstractEventLoop:
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()

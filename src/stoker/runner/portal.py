@@ -9,13 +9,14 @@ from threading import Thread
 from typing import Any, TypeVar
 
 from stoker.errors import Conflict
+from stoker.runner.eventloop import new_loop
 
 T = TypeVar("T")
 
 
 class Portal:
     def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
+        self._loop = new_loop()
         self._thread = Thread(target=self._run, name="stoker-client", daemon=True)
         self._thread.start()
 
