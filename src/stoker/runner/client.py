@@ -59,6 +59,7 @@ class Client:
     def trigger(
         self,
         graph: Any,
+        /,
         idempotency_key: str | None = None,
         priority: int = 5,
         version: int | None = None,
