@@ -2,6 +2,7 @@
 
 A commit that grows the log past QUIET pages asks for a passive copy, which blocks nobody. Under a load that never lets
 one finish the log would grow without end: past LOUD pages the writer itself waits for a whole copy and starts it anew.
+What keeps it from that (a long reader) costs the commit nothing: it is made, and the copy is tried again LOUD pages on.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ class Checkpoints:
         self._connect = connect
         self._wanted = threading.Event()
         self._closing = False
+        self._loud = LOUD
         self._thread = threading.Thread(target=self._run, name="stoker-checkpoint", daemon=True)
         self._thread.start()
 
@@ -39,11 +41,21 @@ class Checkpoints:
         self._thread.join()
 
     def _committed(self, writer: apsw.Connection, _name: str, pages: int) -> int:
-        if pages >= LOUD:
-            writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
+        if pages >= self._loud:
+            self._loud = pages + LOUD
+            self._start_anew(writer)
         elif pages >= QUIET:
             self._wanted.set()
+        if pages < LOUD:
+            self._loud = LOUD
         return apsw.SQLITE_OK
+
+    @staticmethod
+    def _start_anew(writer: apsw.Connection) -> None:
+        try:
+            writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
+        except apsw.Error as error:  # raised from here it would make a commit that stands look undone
+            _log.warning("the write-ahead log could not be started anew: %s", error)
 
     def _run(self) -> None:
         connection: apsw.Connection | None = None
