@@ -42,11 +42,13 @@ class Batch:
         promises: Promises,
         blobs: Mapping[str, bytes],
         load: Callable[[Sequence[int]], Awaitable[list[Task]]],
+        settle: Callable[[], Awaitable[None]],
     ) -> None:
         self.fold = fold
         self.versions = versions
         self.promises = promises
         self.load = load
+        self.settle = settle  # what follows from the verbs so far: for one that would keep it from happening
         self._blobs = blobs
 
     def body(self, item: StoredItem) -> Body:
@@ -143,7 +145,7 @@ class Transaction:
     async def execute(self, commands: Sequence[Verb]) -> Outcome:
         fold = self._fold()
         load = partial(self._load_tasks, fold)
-        batch = Batch(fold, self._versions, self._promises, self._blobs, load)
+        batch = Batch(fold, self._versions, self._promises, self._blobs, load, partial(self._settle, fold))
         await self._load(fold, commands)
         answers = [await self._decide(command, batch) for command in commands]
         await self._settle(fold)
