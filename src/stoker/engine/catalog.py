@@ -158,9 +158,9 @@ class Catalog:
 
         found = await self._store.read(find)
         if version is None:
-            self._latest[number, name] = found.id
-        else:
-            self._numbered[number, name, version] = found.id
+            newest = self._latest.setdefault((number, name), found.id)  # a push since we looked knows better
+            return self._versions.known(newest) or found
+        self._numbered[number, name, version] = found.id
         return found
 
 
