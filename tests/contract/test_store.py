@@ -243,6 +243,8 @@ async def test_items_below_a_branch_come_in_branch_order_and_nothing_else(store:
     assert [item.key for item in found] == there
     assert await store.read(lambda reader: reader.size_below(1, 1, step(7))) == (2 * len(there), len(there))
     assert await store.read(lambda reader: reader.size_below(1, 9, b"")) == (0, 0)
+    for at, last in enumerate([key(1, 7, item=-1), *there]):
+        assert await store.read(lambda reader, last=last: reader.items_after(last, step(7), 3)) == found[at : at + 3]
     everything = await store.read(lambda reader: reader.items_below(1, 1, b""))
     assert [item.key for item in everything] == [key(1, 6, 1), *there, key(1, 8, 1), key(1, 256 * 7)]
 

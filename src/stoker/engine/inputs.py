@@ -15,6 +15,8 @@ from stoker.core.template import Below, Found, Need, Place, needs, render
 from stoker.core.values import NULL, as_object, encode, pick
 from stoker.engine.ports import Blobs, Store
 
+PAGE = 64  # items of a gathered list in memory at once, each up to 1 MiB
+
 _raw_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
@@ -134,6 +136,16 @@ class Reading:
     async def items_below(self, run: int, node: int, prefix: bytes) -> list[StoredItem]:
         return await self._store.read(lambda reader: reader.items_below(run, node, prefix))
 
+    async def pages_below(self, run: int, node: int, prefix: bytes) -> AsyncIterator[list[StoredItem]]:
+        """The same as `items_below`, never more than PAGE of them at once."""
+        seen = ItemKey(run, node, prefix, -1)
+        while page := await self._after(seen, prefix):
+            yield page
+            seen = page[-1].key
+
+    async def _after(self, seen: ItemKey, prefix: bytes) -> list[StoredItem]:
+        return await self._store.read(lambda reader: reader.items_after(seen, prefix, PAGE))
+
     async def size_below(self, run: int, node: int, prefix: bytes) -> tuple[int, int]:
         return await self._store.read(lambda reader: reader.size_below(run, node, prefix))
 
@@ -144,7 +156,7 @@ class Reading:
 class Streaming:
     """Streams inputs of any size: gathered lists item by item, everything else whole."""
 
-    def __init__(self, reader: ItemReader, blobs: Blobs, graph: Compiled) -> None:
+    def __init__(self, reader: Reading, blobs: Blobs, graph: Compiled) -> None:
         self._reader = reader
         self._blobs = blobs
         self._graph = graph
@@ -172,10 +184,11 @@ class Streaming:
         (need,) = needs(self._graph, place, ref)
         assert isinstance(need, Below)
         first = True
-        for item in await self._reader.items_below(*need):
-            body = item.body if item.blob is None else await fetch(self._blobs, item.blob)
-            yield (b"[" if first else b",") + pick(body or NULL, ref.path)
-            first = False
+        async for page in self._reader.pages_below(*need):
+            for item in page:
+                body = item.body if item.blob is None else await fetch(self._blobs, item.blob)
+                yield (b"[" if first else b",") + pick(body or NULL, ref.path)
+                first = False
         yield b"[]" if first else b"]"
 
     async def _whole(self, place: Place, binding: Binding) -> bytes:

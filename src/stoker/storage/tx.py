@@ -77,6 +77,9 @@ class SqliteReader:
     async def items_below(self, run: int, node: int, prefix: bytes) -> list[StoredItem]:
         return [rows.item(row) for row in self._all("items_below", run, node, prefix, prefix + END)]
 
+    async def items_after(self, seen: ItemKey, prefix: bytes, limit: int) -> list[StoredItem]:
+        return [rows.item(row) for row in self._all("items_after", *seen, prefix + END, limit)]
+
     async def size_below(self, run: int, node: int, prefix: bytes) -> tuple[int, int]:
         ((size, count),) = self._all("size_below", run, node, prefix, prefix + END)
         return size, count

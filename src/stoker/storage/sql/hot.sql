@@ -28,6 +28,12 @@ SELECT run, node, branch, item, size, body, blob
 FROM item WHERE run = :run AND node = :node AND branch >= :prefix AND branch < :end
 ORDER BY branch, item;
 
+-- name: items_after
+-- The next items of a node below a branch, in branch order, behind the item last seen.
+SELECT run, node, branch, item, size, body, blob
+FROM item WHERE run = :run AND node = :node AND (branch, item) > (:branch, :item) AND branch < :end
+ORDER BY branch, item LIMIT :limit;
+
 -- name: size_below
 -- How many bytes the items of a node below a branch have.
 SELECT COALESCE(SUM(size), 0), COUNT(*)
