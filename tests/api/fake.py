@@ -220,10 +220,10 @@ class FakeEngine:
         tasks = [] if self.offered.empty() else [self.offered.get_nowait()]
         return ReportAnswer(receipts=receipts, tasks=tasks)
 
-    async def leave(self, session: str) -> None:
+    async def leave(self, namespace: str, session: str) -> None:
         self.note("leave", session)
 
-    async def input(self, session: str, task: int, attempt: int) -> AsyncIterator[bytes]:
+    async def input(self, namespace: str, session: str, task: int, attempt: int) -> AsyncIterator[bytes]:
         self.note("input", session, task, attempt)
         if attempt != 1:
             raise Conflict(f"attempt {attempt} of task {task} is no longer current")
@@ -311,7 +311,7 @@ class FakeEngine:
 
     # events
 
-    def subscribe(self, namespace: str, run: int | None) -> AsyncIterator[Hint]:
+    async def subscribe(self, namespace: str, run: int | None) -> AsyncIterator[Hint]:
         self.note("subscribe", namespace, run)
         return self._hints()
 

@@ -41,7 +41,7 @@ async def test_a_quiet_stream_says_that_it_is_alive(engine: FakeEngine) -> None:
         await asyncio.Event().wait()
         raise AssertionError
 
-    stream = events(engine.subscribe("default", None), receive, Closing(), keepalive_s=0.001)
+    stream = events(await engine.subscribe("default", None), receive, Closing(), keepalive_s=0.001)
     assert await anext(stream) == b"retry: 1000\n\n"
     assert await anext(stream) == b": still here\n\n"
     engine.hints.put_nowait(Hint(kind="log"))

@@ -12,6 +12,7 @@ from engine.plant import NS, Hand, Plant, after, completion, join, node, run_inp
 from stoker.core.graph import Element, Expand, KindSpec, Ref
 from stoker.core.protocol import Complete, ErrorInfo, Fail, Item, Log, Progress, Prune, Report, Requeue
 from stoker.core.views import TriggerRequest
+from stoker.engine import inputs
 from stoker.errors import Invalid, NotFound, StokerError, TooLarge
 
 STRICT = KindSpec(name="strict", output={"type": ["object", "array", "string", "number"]})
@@ -177,7 +178,7 @@ async def test_too_large_inputs_are_refused_with_a_remedy(plant: Plant) -> None:
 async def collected(plant: Plant, hand: Hand, task: Any) -> Any:
     if not task.input_url:
         return msgspec.json.decode(task.input)
-    parts = await plant.engine.leases.input(hand.secret, task.task, task.attempt)
+    parts = await plant.engine.leases.input(NS, hand.secret, task.task, task.attempt)
     return msgspec.json.decode(b"".join([part async for part in parts]))
 
 
@@ -218,7 +219,11 @@ async def test_a_large_output_is_expanded_too(plant: Plant) -> None:
     assert (await plant.run(run)).state == "SUCCEEDED"
 
 
-async def test_a_gathered_list_above_64_kib_is_fetched_by_its_holder(plant: Plant) -> None:
+@pytest.mark.parametrize("page", [3, 20, inputs.PAGE])
+async def test_a_gathered_list_above_64_kib_is_fetched_by_its_holder(
+    plant: Plant, page: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inputs, "PAGE", page)
     await plant.push(
         node("a"),
         node("b", after("a", ()), bind={"n": Element(of="a")}),

@@ -338,7 +338,7 @@ async def test_a_runner_that_leaves_releases_everything_and_gets_nothing_more(pl
     await hand.claim(2)
     stream = hand.waiting(5)
     await hand.armed()
-    await plant.engine.leases.leave(hand.secret)
+    await plant.engine.leases.leave(NS, hand.secret)
     assert (await stream).tasks == []
     assert len(await other.claim(5)) == 2
     assert [view.name for view in await plant.engine.views.runners(NS)] == ["other"]
@@ -347,7 +347,7 @@ async def test_a_runner_that_leaves_releases_everything_and_gets_nothing_more(pl
 async def test_an_ended_session_that_comes_back_can_lose_its_leases_again(plant: Plant) -> None:
     hand = plant.hand()
     await hand.claim(0)
-    await plant.engine.leases.leave(hand.secret)
+    await plant.engine.leases.leave(NS, hand.secret)
     task = await leased(plant, hand)
     await plant.pass_time(21)
     assert (await plant.task(task.task)).state == "READY"
@@ -459,11 +459,11 @@ async def test_the_input_is_shown_to_the_holder_alone(plant: Plant) -> None:
     hand, thief = plant.hand(), plant.hand("thief")
     task = await leased(plant, hand)
     await thief.claim(0)
-    body = b"".join([part async for part in await plant.engine.leases.input(hand.secret, task.task, 1)])
+    body = b"".join([part async for part in await plant.engine.leases.input(NS, hand.secret, task.task, 1)])
     assert body == b"{}"
     for secret, attempt in ((thief.secret, 1), (hand.secret, 2), ("0" * 31 + "g", 1)):
         with pytest.raises(NotFound):
-            await plant.engine.leases.input(secret, task.task, attempt)
+            await plant.engine.leases.input(NS, secret, task.task, attempt)
 
 
 async def test_progress_and_logs_are_kept_once_and_only_of_the_current_attempt(plant: Plant) -> None:

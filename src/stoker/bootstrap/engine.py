@@ -81,7 +81,7 @@ class StokerEngine:
         self.alarm = Alarm()
         self.dispatcher = Dispatcher()
         self.sessions = Sessions(self.store, self.clock, self._namespaces, self.alarm, self.dispatcher.nudge)
-        self.events = Hub(self._namespaces, self.alarm)
+        self.events = Hub(self.store, self._namespaces, self.alarm)
         tools = Tools(versions=versions, ids=self._ids, clock=self.clock, dice=dice, dispatcher=self.dispatcher)
         self.batches = Batches(self.store, self.blobs, tools, self._committed)
         self.catalog = Catalog(self.store, self._namespaces, versions, self.sessions, self.clock)

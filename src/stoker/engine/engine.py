@@ -74,11 +74,11 @@ class Leases(Protocol):
         ...
 
     async def report(self, namespace: str, request: ReportRequest) -> ReportAnswer: ...
-    async def leave(self, session: str) -> None:
+    async def leave(self, namespace: str, session: str) -> None:
         """The runner ends: release all it still holds."""
         ...
 
-    async def input(self, session: str, task: int, attempt: int) -> AsyncIterator[bytes]:
+    async def input(self, namespace: str, session: str, task: int, attempt: int) -> AsyncIterator[bytes]:
         """The input of a leased task, to be streamed as one JSON object."""
         ...
 
@@ -123,7 +123,7 @@ class Tokens(Protocol):
 
 
 class Events(Protocol):
-    def subscribe(self, namespace: str, run: int | None) -> AsyncIterator[Hint]: ...
+    async def subscribe(self, namespace: str, run: int | None) -> AsyncIterator[Hint]: ...
 
 
 class Engine(Protocol):

@@ -10,7 +10,9 @@ from stoker.core.states import RunState, TaskState
 from stoker.core.views import Hint
 from stoker.engine.alarm import Alarm
 from stoker.engine.namespaces import Namespaces
+from stoker.engine.ports import Store
 from stoker.engine.transaction import Outcome
+from stoker.errors import NotFound
 
 BACKLOG = 1_000  # hints kept for a slow listener; older ones are dropped
 
@@ -18,7 +20,8 @@ BACKLOG = 1_000  # hints kept for a slow listener; older ones are dropped
 class Hub:
     """Wakes those who wait for the end of a run, and listeners of a namespace or run."""
 
-    def __init__(self, namespaces: Namespaces, alarm: Alarm) -> None:
+    def __init__(self, store: Store, namespaces: Namespaces, alarm: Alarm) -> None:
+        self._store = store
         self._namespaces = namespaces
         self._ends: dict[int, set[asyncio.Future[None]]] = {}
         self._listeners: dict[asyncio.Queue[Hint | None], tuple[int, int | None]] = {}
@@ -79,14 +82,24 @@ class Hub:
                     queue.put_nowait(hint)
 
     async def subscribe(self, namespace: str, run: int | None) -> AsyncIterator[Hint]:
-        """Hints of a namespace, or of one run, from now on."""
+        """Hints of a namespace, or of one run of it, from now on."""
+        number = await self._namespaces.existing(namespace)
+        if run is not None and not await self._has(number, run):
+            raise NotFound(f"the namespace {namespace!r} has no run {run}.", code="no_run", place="run")
+        return self._hints(number, run)
+
+    async def _hints(self, number: int, run: int | None) -> AsyncIterator[Hint]:
         queue: asyncio.Queue[Hint | None] = asyncio.Queue(BACKLOG)
-        self._listeners[queue] = (await self._namespaces.existing(namespace), run)
+        self._listeners[queue] = (number, run)
         try:
             while (hint := await queue.get()) is not None:
                 yield hint
         finally:
             self._listeners.pop(queue, None)
+
+    async def _has(self, namespace: int, run: int) -> bool:
+        found = await self._store.peek(lambda reader: reader.runs([run]))
+        return any(each.namespace == namespace for each in found)
 
     def close(self) -> None:
         """The server stops: end every subscription and every wait."""

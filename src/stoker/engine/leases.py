@@ -93,8 +93,6 @@ class Leases:
             draw = await self._ids.one("session")
             session = await self._sessions.introduce(number, request.session, request.runner, draw)
         assert session is not None
-        if session.namespace != number:
-            raise Forbidden("this session belongs to another namespace.", code="foreign_session", place="session")
         return session
 
     async def _answer(self, session: Session, request: ClaimRequest, waiter: Waiter, read: int) -> ClaimAnswer:
@@ -184,9 +182,9 @@ class Leases:
         if session is not None and answer.tasks:
             self.hand_back(session, Handed(answer.number, list(answer.tasks), 0))
 
-    async def leave(self, secret: str) -> None:
+    async def leave(self, namespace: str, secret: str) -> None:
         """The runner ends: release all it still holds."""
-        session = await self._sessions.find(secret)
+        session = await self._session(namespace, secret)
         if session is None:
             return
         self._dispatcher.retire(session.id)
@@ -198,8 +196,8 @@ class Leases:
     async def report(self, namespace: str, request: ReportRequest) -> ReportAnswer:
         """Settle what a runner reports; its lease lasts on, and the answer hands it the next tasks."""
         number = await self._namespaces.made(namespace)
-        session = await self._sessions.find(request.session)
-        if session is None or session.namespace != number:
+        session = await self._session(namespace, request.session)
+        if session is None:
             return ReportAnswer(receipts=[REFUSED] * len(request.reports), lease_s=0.0, unknown_session=True)
         read = session.number if request.alone else request.read
         reported = [await self._prepare(number, report) for report in request.reports]
@@ -214,6 +212,12 @@ class Leases:
             tasks=handed.tasks if handed else [],
             stop=told.stop,
         )
+
+    async def _session(self, namespace: str, secret: str) -> Session | None:
+        """The session of a secret, if it is one of this namespace: who may act elsewhere learns nothing of it."""
+        number = await self._namespaces.existing(namespace)
+        session = await self._sessions.find(secret)
+        return session if session is not None and session.namespace == number else None
 
     async def _prepare(self, namespace: int, report: Report) -> Reported:
         """Fetch large outputs, and put away those that are too large for the database, before the transaction."""
@@ -243,9 +247,9 @@ class Leases:
 
     # --- inputs too large for an answer ---
 
-    async def input(self, secret: str, task_id: int, attempt: int) -> AsyncIterator[bytes]:
+    async def input(self, namespace: str, secret: str, task_id: int, attempt: int) -> AsyncIterator[bytes]:
         """The input of a leased task, as one streamed JSON object."""
-        session = await self._sessions.find(secret)
+        session = await self._session(namespace, secret)
         task, version = await self._leased(session, task_id, attempt)
         streaming = Streaming(Reading(self._store), self._blobs, version.graph)
         place = Place(task.run, task.node, task.branch, task.element)

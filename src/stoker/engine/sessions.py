@@ -15,7 +15,7 @@ from stoker.core.protocol import RunnerInfo
 from stoker.engine.alarm import Alarm
 from stoker.engine.namespaces import Namespaces
 from stoker.engine.ports import Clock, Lane, Reader, Store, Tx
-from stoker.errors import Invalid
+from stoker.errors import Forbidden, Invalid
 
 FRESH: Micros = LEASE * 3 // 4  # a lease is written anew when less than this is left of it
 BEATEN: Micros = LEASE * 9 // 10  # the same for a beat, so that many in a row write once
@@ -175,7 +175,9 @@ class Sessions:
                 return None
             session = await self._insert(draw_id, namespace, digest(secret), info)
             assert session is not None
-        elif session.info != info:
+        if session.namespace != namespace:
+            raise Forbidden("this session belongs to another namespace.", code="foreign_session", place="session")
+        if session.info != info:
             await self._update(session, info)
         return session
 

@@ -30,7 +30,7 @@ async def stream_events(call: Call) -> Answer:
     query: EventsQuery = call.query
     if call.scope["method"] == "HEAD":
         return Answer(media_type=EVENT_STREAM, headers=_HEADERS, bodiless=True)
-    hints = call.engine.events.subscribe(call.namespace, query.run)
+    hints = await call.engine.events.subscribe(call.namespace, query.run)
     return Answer(
         media_type=EVENT_STREAM,
         headers=_HEADERS,

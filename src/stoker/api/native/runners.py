@@ -48,7 +48,7 @@ async def report_tasks(call: Call) -> Answer:
 
 
 async def leave(call: Call) -> Answer:
-    await call.engine.leases.leave(session_of(call))
+    await call.engine.leases.leave(call.namespace, session_of(call))
     return NO_CONTENT
 
 

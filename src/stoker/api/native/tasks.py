@@ -56,7 +56,7 @@ async def list_task_logs(call: Call) -> Answer:
 
 async def get_input(call: Call) -> Answer:
     query: InputQuery = call.query
-    chunks = await call.engine.leases.input(session_of(call), call.id, query.attempt)
+    chunks = await call.engine.leases.input(call.namespace, session_of(call), call.id, query.attempt)
     return Answer(stream=await started(chunks))
 
 
