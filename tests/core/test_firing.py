@@ -4,7 +4,7 @@ import pytest
 
 from core.samples import Desk, after, join, node
 from stoker.core.branch import step
-from stoker.core.firing import anchors, recount, verdict
+from stoker.core.firing import recount, touched_rows, verdict
 from stoker.core.model import JoinKey, JoinRow
 
 
@@ -52,5 +52,5 @@ def test_a_task_names_the_rows_that_its_end_may_reach() -> None:
     on.complete("a", value=[1, 2, 3])
     on.complete("b", 2)
     j, k = on.memory.graph.names["j"], on.memory.graph.names["k"]
-    assert list(anchors(on.memory.graph, on.task("c"))) == [JoinKey(1, j, step(2)), JoinKey(1, k, b"")]
-    assert list(anchors(on.memory.graph, on.task("b"))) == [JoinKey(1, k, b"")]
+    assert touched_rows(on.memory.graph, on.task("c")) == [JoinKey(1, j, step(2)), JoinKey(1, k, b"")]
+    assert touched_rows(on.memory.graph, on.task("b")) == [JoinKey(1, k, b"")]

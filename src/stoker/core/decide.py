@@ -27,7 +27,7 @@ from stoker.core.picture import Body
 from stoker.core.protocol import ErrorInfo, Receipt
 from stoker.core.reopen import Plan
 from stoker.core.settle import Settling
-from stoker.core.states import RunState, TaskState, Verb
+from stoker.core.states import RunState, TaskState, Verb, check_run_move
 from stoker.core.values import BadPath
 
 ACCEPTED = Receipt(status="accepted")
@@ -201,6 +201,7 @@ class Fold(Settling):
 
     def reopen(self, run: Run, plan: Plan, items: Callable[[Task], Sequence[Body]]) -> None:
         """Carry out a manual retry of an ended run: `items` gives what a withheld task settled with."""
+        check_run_move(run.state, RunState.RUNNING)
         run.state, run.stopping, run.ended_at, run.cancel_at = RunState.RUNNING, False, None, None
         self.changed_runs.add(run.id)
         run.tasks -= len(plan.delete)

@@ -106,7 +106,7 @@ def is_failure(task: Task, *, tolerated: bool) -> bool:
     return task.state in (TaskState.FAILED, TaskState.CANCELLED) and not tolerated
 
 
-def anchors(graph: Compiled, task: Task) -> Iterable[JoinKey]:
+def touched_rows(graph: Compiled, task: Task) -> list[JoinKey]:
     """The rows of a task's touched joins."""
     node = graph.nodes[task.node]
     return [JoinKey(task.run, join, cut(task.branch, graph.row_depth[join])) for join in node.touches]

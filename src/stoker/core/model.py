@@ -139,14 +139,3 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     session: int | None = None
     started_at: Micros | None = None
     ended_at: Micros = 0
-
-
-class Settled(NamedTuple):
-    """How many tasks of a node were made and how many ended which way; read as a difference when written."""
-
-    created: int = 0
-    succeeded: int = 0
-    failed: int = 0
-    pruned: int = 0
-    cancelled: int = 0
-    skipped: int = 0

@@ -21,7 +21,7 @@ from stoker.core.model import (
 )
 from stoker.core.picture import Want
 from stoker.core.protocol import ErrorInfo
-from stoker.core.states import RunState, TaskState
+from stoker.core.states import RunState, TaskState, check_run_move
 from stoker.core.unlock import Unlocking
 
 
@@ -117,9 +117,8 @@ class Settling(Unlocking):
         """A run ends when nothing of it is READY or LEASED, and nothing is still to be decided."""
         if run.open or run.state is not RunState.RUNNING or any(want.run == run.id for want in self.wants):
             return
-        if run.stopping:
-            run.state = RunState.CANCELLED
-        else:
-            run.state = RunState.FAILED if run.failed else RunState.SUCCEEDED
-        run.ended_at = self.now
+        end = RunState.FAILED if run.failed else RunState.SUCCEEDED
+        end = RunState.CANCELLED if run.stopping else end
+        check_run_move(run.state, end)
+        run.state, run.ended_at = end, self.now
         self.ended_runs.add(run.id)

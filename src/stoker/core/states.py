@@ -48,8 +48,6 @@ class Verb(IntEnum):
 
 LIVE = frozenset({TaskState.READY, TaskState.LEASED})
 
-CREATED_AS = frozenset({TaskState.READY, TaskState.SUCCEEDED, TaskState.SKIPPED, TaskState.FAILED})
-
 MOVES: dict[TaskState, frozenset[TaskState]] = {
     TaskState.READY: frozenset(
         {TaskState.LEASED, TaskState.CANCELLED, TaskState.FAILED, TaskState.SUCCEEDED, TaskState.PRUNED}
@@ -77,3 +75,9 @@ def check_move(before: TaskState, after: TaskState) -> None:
     """Refuse a move that the table does not know."""
     if after is not before and after not in MOVES[before]:
         raise AssertionError(f"a task that is {before.name} cannot become {after.name}")
+
+
+def check_run_move(before: RunState, after: RunState) -> None:
+    """Refuse a move that the table does not know."""
+    if after not in RUN_MOVES[before]:
+        raise AssertionError(f"a run that is {before.name} cannot become {after.name}")

@@ -156,8 +156,9 @@ class Exchange(Verb):
             for lease in await tx.leases_of([session], MOST_LEASES)
             if lease.answer <= self._read and lease.task not in listed
         ]
-        for task in await batch.load([lease.task for lease in unlisted]):
-            fold.release(task.id, task.attempt, session)
+        await batch.load([lease.task for lease in unlisted])
+        for left in unlisted:
+            fold.release(left.task, left.attempt, session)
         over = {entry.report.task for entry in self._reported if not isinstance(entry.report, Progress | Log)}
         return _stops(fold, [lease for lease in self._held if lease.task not in over], session)
 

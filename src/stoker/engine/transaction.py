@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from stoker.core.branch import cut
 from stoker.core.compiled import text_of
 from stoker.core.decide import Fold
 from stoker.core.duration import SECOND, Micros
-from stoker.core.model import ItemKey, JoinKey, StoredItem, Task
+from stoker.core.firing import touched_rows
+from stoker.core.model import ItemKey, StoredItem, Task
 from stoker.core.picture import Body, Want
 from stoker.core.protocol import ABSENT, Assignment
 from stoker.core.template import Place, needs, render
@@ -195,11 +195,7 @@ class Transaction:
             fold.show_run(run, (await self._versions.get(self._tx, run.version)).graph)
 
     async def _load_rows(self, fold: Fold, tasks: Sequence[Task]) -> None:
-        keys = set()
-        for task in tasks:
-            graph = fold.graph_of(task)
-            for join in graph.nodes[task.node].touches:
-                keys.add(JoinKey(task.run, join, cut(task.branch, graph.row_depth[join])))
+        keys = {key for task in tasks for key in touched_rows(fold.graph_of(task), task)}
         keys -= fold.rows.keys()  # what an earlier verb of this batch has counted in is newer than what is stored
         if keys:
             for key, row in await self._tx.join_rows(keys):
