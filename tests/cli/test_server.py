@@ -118,6 +118,27 @@ def test_a_runner_waits_for_a_server_that_is_not_there_yet(
         assert runner.end()[0] == 0
 
 
+def test_a_runner_started_first_finds_the_server_of_its_data_folder_whatever_its_port(
+    stoker: Stoker, pipeline: Path, folder: Path
+) -> None:
+    with started("runner", "start", "pipeline.py") as runner:
+        assert str(folder / "data") in runner.until("waiting for one", err=True)
+        with started("server", "start", "--port", "0"):
+            assert "http://127.0.0.1:" in runner.until("connected to", err=True)
+            assert stoker("run", f"{pipeline}:shares", "-i", "x=5").json == 5.0
+            assert runner.end()[0] == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_runner_without_a_server_ends_when_told(pipeline: Path, folder: Path, number: signal.Signals) -> None:
+    with started("runner", "start", "pipeline.py") as runner:
+        runner.until("waiting for one", err=True)
+        runner.until("remedy", err=True)
+        code, _, err = runner.end(number)
+    assert code == 0
+    assert "Traceback" not in err
+
+
 def test_settings_survive_the_way_to_the_next_process(folder: Path) -> None:
     (folder / "stoker.toml").write_text('token = "of-this-folder"\n')
     settings = Settings(host="::1", port=0, data=folder / "data", path_prefix="/p", namespace="n")

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
-from stoker.cli import exits, load, terminal
+from stoker.cli import exits, interrupts, load, terminal
 from stoker.cli.options import HERE, Where
 from stoker.cli.reach import settings_of
 from stoker.errors import Conflict, Unavailable
@@ -48,7 +45,7 @@ def dev(file: Path, /, *, where: Where = HERE) -> int:
         raise Unavailable(
             f"the package {error.name!r} is missing.", remedy="Run `pip install 'stoker[server]'`."
         ) from None
-    with _interrupted_by_sigterm(), ExitStack() as stack:
+    with interrupts.also_by_sigterm(), ExitStack() as stack:
         server = stack.enter_context(Embedded(settings.data))
         terminal.note(f"stoker dev serves {file} on {server.url}, data in {terminal.home(settings.data)}")
         terminal.note("Ctrl-C ends it; a saved change reloads it")
@@ -109,17 +106,3 @@ class _Child:
             process.wait()
         if process.stdin is not None:
             process.stdin.close()
-
-
-@contextmanager
-def _interrupted_by_sigterm() -> Iterator[None]:
-    """SIGTERM ends it as Ctrl-C does."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -54,10 +54,20 @@ def find(settings: Settings) -> Server | None:
     if settings.url:
         own = alive is not None and alive.url == settings.url
         return Server(settings.url, settings.token or (kept_token(settings.data) if own else None), "as configured")
-    if alive is None or not _listens(alive.url):
+    if alive is None or not listens(alive.url):
         return None
     token = settings.token or kept_token(settings.data)
     return Server(alive.url, token, f"found in {settings.data / 'server.json'}")
+
+
+def listens(url: str) -> bool:
+    """Whether somebody accepts connections there; a file of a killed server may name a process that is another now."""
+    parts = urlsplit(url)
+    try:
+        with socket.create_connection((parts.hostname or "", parts.port or 80), timeout=CONNECT_S):
+            return True
+    except OSError:
+        return False
 
 
 def kept_token(data: Path) -> str | None:
@@ -134,13 +144,3 @@ def with_hint(error: StokerError, server: Server) -> StokerError:
         error.place = ""
         error.remedy = "Set STOKER_TOKEN. On the server's machine it lies in its data folder, in the file `token`."
     return error
-
-
-def _listens(url: str) -> bool:
-    """Whether somebody accepts connections there; a file of a killed server may name a process that is another now."""
-    parts = urlsplit(url)
-    try:
-        with socket.create_connection((parts.hostname or "", parts.port or 80), timeout=CONNECT_S):
-            return True
-    except OSError:
-        return False

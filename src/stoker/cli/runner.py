@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from stoker.cli import exits, load, numbers, terminal
+from stoker.cli import exits, interrupts, load, numbers, terminal
 from stoker.cli.failure import Usage
 from stoker.cli.options import HERE, Where
-from stoker.cli.reach import Server, find, kept_token, settings_of, with_hint
+from stoker.cli.reach import Server, find, listens, settings_of, with_hint
 from stoker.errors import Unauthorized, Unavailable
 
 if TYPE_CHECKING:
     from stoker.config import Settings
+
+LOOK_S = 0.5
 
 app = App(name="runner", help="A runner: a process that pulls tasks and runs them.", version_flags=[], help_epilogue="")
 
@@ -69,6 +72,8 @@ def start(
         nodes += [*loaded.nodes, *graphs]
     settings = settings_of(where)
     server = server_of(settings)
+    if server is None:
+        return exits.OK
 
     from stoker.runner.runner import Runner
 
@@ -92,11 +97,32 @@ def start(
     return exits.OK
 
 
-def server_of(settings: Settings) -> Server:
-    """The server to serve: a runner waits for one, so the usual address will do."""
+def server_of(settings: Settings) -> Server | None:
+    """The server to serve, once there is one; None: the runner was told to end before."""
+    found = _there(settings)
+    if found is not None:
+        return found
+    with interrupts.also_by_sigterm():
+        try:
+            data = terminal.home(settings.data)
+            terminal.note(f"no server is alive in {data}, and none is configured; waiting for one")
+            terminal.note(f"  remedy: stoker server start --data {data}, or name another with --url.")
+            while found is None:
+                time.sleep(LOOK_S)
+                found = _there(settings)
+        except KeyboardInterrupt:
+            terminal.note("the runner has ended")
+    return found
+
+
+def _there(settings: Settings) -> Server | None:
+    """The data folder's token is for its server alone, so what has the usual address is spoken to only with another."""
     from stoker.runner.settings import DEFAULT_URL
 
-    return find(settings) or Server(DEFAULT_URL, settings.token or kept_token(settings.data), "the usual address")
+    found = find(settings)
+    if found is None and settings.token and listens(DEFAULT_URL):
+        return Server(DEFAULT_URL, settings.token, "the usual address")
+    return found
 
 
 def kinds_of(nodes: list[Any]) -> list[str]:
