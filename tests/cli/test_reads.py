@@ -46,7 +46,7 @@ def test_a_table_has_a_line_for_each_run(stoker: Stoker, ran: tuple[int, int]) -
     head, *rows = answer.out.splitlines()
     assert head.split() == ["RUN", "GRAPH", "STATE", "STARTED", "TOOK"]
     assert [row.split()[0] for row in rows] == [str(ran[1]), str(ran[0])]
-    assert "more: --after" in answer.err
+    assert "more: --after" in stoker("runs", "list", "--limit", "1").err
 
 
 def test_a_run_is_shown_with_its_nodes_and_causes(stoker: Stoker, ran: tuple[int, int]) -> None:
@@ -111,6 +111,8 @@ def test_a_token_is_shown_once_and_can_be_revoked(stoker: Stoker, server: Embedd
     assert [(one["name"], one["token"]) for one in listed] == [("ci", None)]
     assert stoker("tokens", "revoke", str(made.json["id"]), "-o", "json").json["revoked"] is True
     assert "revoked" in stoker("tokens", "list").out
+    stoker("tokens", "create", "lab", "--scope", "run", "--kind", "train", "--kind", "predict")
+    assert "train, predict" in stoker("tokens", "list").out.replace("predict, train", "train, predict")
     plain = stoker("tokens", "create", "plain", "--scope", "read")
     assert plain.out.startswith("stk_")
     assert plain.out.count("\n") == 1

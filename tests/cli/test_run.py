@@ -13,6 +13,7 @@ import pytest
 
 from cli.conftest import Stoker
 from stoker.bootstrap.embedded import Embedded
+from stoker.core.views import RunnerView
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -125,6 +126,27 @@ def test_a_live_server_does_the_work_with_its_runners(stoker: Stoker, pipeline: 
         answer = stoker("run", f"{pipeline}:shares", "-i", "x=9")
     assert answer.json == 9.0
     assert server.url in answer.err
+    assert "no connected runner" not in answer.err
+
+
+def test_a_runner_that_is_between_two_claims_is_not_called_missing(
+    stoker: Stoker, pipeline: Path, server: Embedded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from stoker.cli.load import load
+    from stoker.runner.api import Api
+
+    looks, runners = [0], Api.runners
+
+    async def away_at_first(api: Api) -> list[RunnerView]:
+        looks[0] += 1
+        return [] if looks[0] == 1 else await runners(api)
+
+    with server.runner(load(pipeline).nodes), server.client() as client:
+        while not any(one.connected for one in client.call(client.api.runners())):
+            pass
+        monkeypatch.setattr(Api, "runners", away_at_first)
+        answer = stoker("run", f"{pipeline}:shares", "-i", "x=9")
+    assert (answer.json, looks) == (9.0, [2])
     assert "no connected runner" not in answer.err
 
 

@@ -108,10 +108,22 @@ def _runner(here: Reached, nodes: list[Any]) -> Any:
 
 
 def _unserved(here: Reached, graph: Any) -> list[str]:
-    """The kinds of a graph that no runner offers. Asked before the trigger: a runner that is given a task is away."""
+    """The kinds of a graph that no runner offers. Asked before the trigger: a runner that is given a task is away.
+
+    Asked twice before it is believed: between two claims of a runner there is a moment in which it is not connected.
+    """
+    missing = _missing(here, graph)
+    if missing:
+        time.sleep(STEP_S)
+        missing &= _missing(here, graph)
+    return sorted(missing)
+
+
+def _missing(here: Reached, graph: Any) -> set[str]:
     views = here.client.call(here.client.api.runners())
-    offered = {kind for one in views if one.connected or one.leases for kind in one.kinds}
-    return sorted({work.name for work in graph.nodes} - offered)
+    return {work.name for work in graph.nodes} - {
+        kind for one in views if one.connected or one.leases for kind in one.kinds
+    }
 
 
 def _tell(here: Reached, run: int, graph: Any, unserved: list[str]) -> None:

@@ -80,11 +80,12 @@ def list_(*, where: Where = HERE) -> int:
                 view.name,
                 ", ".join(view.scopes),
                 ", ".join(view.namespaces),
+                ", ".join(view.kinds) or "*",
                 f"revoked {terminal.ago(view.revoked_at)}" if view.revoked_at else _until(view.expires_at),
             ]
             for view in views
         ]
-        terminal.table(["ID", "NAME", "SCOPES", "NAMESPACES", "HOLDS"], rows, grow="SCOPES")
+        terminal.table(["ID", "NAME", "SCOPES", "NAMESPACES", "KINDS", "HOLDS"], rows, grow="SCOPES")
     return exits.OK
 
 
