@@ -507,3 +507,15 @@ async def test_a_first_claim_that_meets_a_push_ends_up_in_its_lane(tmp_path: Pat
         answer = await asyncio.wait_for(hand.waiting(1), 5)
     assert [task.node for task in answer.tasks] == ["a"]
     await plant.stop()
+
+
+async def test_a_runner_between_two_claims_counts_as_connected_for_a_moment(plant: Plant) -> None:
+    await plant.push(node("a"))
+    hand = plant.hand()
+    await hand.claim()
+    assert len(plant.engine.sessions.connected()) == 1
+    plant.clock.advance(1.5)
+    assert plant.engine.sessions.connected() == []
+    await hand.claim()
+    await plant.engine.leases.closed(hand.secret)
+    assert plant.engine.sessions.connected() == []

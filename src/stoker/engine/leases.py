@@ -77,6 +77,7 @@ class Leases:
             return await self._answer(session, request, waiter, read)
         finally:
             session.streams -= 1
+            session.answered_at = self._clock.now()
             self._dispatcher.disarm(waiter)
             self._abandon(waiter)
 
@@ -170,6 +171,7 @@ class Leases:
         session = await self._sessions.find(secret)
         if session is None or session.streams:
             return
+        session.answered_at = 0
         session.closing = True
         try:
             await self._batches.submit(Shorten(session))

@@ -17,6 +17,7 @@ from stoker.engine.namespaces import Namespaces
 from stoker.engine.ports import Clock, Lane, Reader, Store, Tx
 from stoker.errors import Forbidden, Invalid
 
+BETWEEN_CLAIMS: Micros = 1_000_000  # a runner whose claim was answered so short a time ago is about to claim again
 FRESH: Micros = LEASE * 3 // 4  # a lease is written anew when less than this is left of it
 BEATEN: Micros = LEASE * 9 // 10  # the same for a beat, so that many in a row write once
 
@@ -32,6 +33,7 @@ class Session:
         self.until = until
         self.lanes: tuple[int, ...] = ()
         self.streams = 0
+        self.answered_at: Micros = 0
         self.closing = False  # its lease is being cut short
         self.heard = False  # by this server: what the row says was written by it
         self.number = 0
@@ -118,7 +120,8 @@ class Sessions:
             self._alarm.at(until)
 
     def connected(self) -> list[Session]:
-        return [session for session in self._known.values() if session.streams]
+        since = self._clock.now() - BETWEEN_CLAIMS
+        return [session for session in self._known.values() if session.streams or session.answered_at > since]
 
     def heard(self) -> set[int]:
         """The sessions that this server has heard of since it started."""
