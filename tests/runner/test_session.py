@@ -224,7 +224,16 @@ def test_a_number_that_nothing_can_bring_any_more_counts_as_read() -> None:
     one.claim_failed(open_claim, 0.0, 0.0)
     again = claim(one, 1.0)
     assert again.request.read == 3
-    assert again.request.alone
+    assert not again.request.alone  # the report of task 3 may follow and overtake it
+
+
+def test_a_claim_is_alone_only_while_nothing_is_left_to_report() -> None:
+    one = holding(1)
+    open_claim = one._claims[0]
+    one.end(done(1))
+    one.reported(report(one), ReportAnswer(receipts=[ACCEPTED]), 0.0)
+    one.claim_failed(open_claim, 0.0, 0.0)
+    assert claim(one, 1.0).request.alone
 
 
 def test_an_unknown_session_claims_again_and_keeps_every_outcome() -> None:

@@ -149,7 +149,7 @@ class Session:
                 wait_s=WAIT_S if self._registered else 0.0,
                 read=self._read(),
                 held=self._held(),
-                alone=not self._flying(),
+                alone=not self._flying() and not self._leases,  # else a report may follow, and overtake it
             ),
             since=self._highest,
             sent=now,
@@ -172,7 +172,6 @@ class Session:
                 want=self._free(freed),
                 read=self._read(),
                 held=self._held(),
-                alone=not self._flying(),
             ),
             since=self._highest,
             sent=now,
