@@ -82,7 +82,7 @@ class Graph(Generic[P, R]):
         bound.apply_defaults()
         region, inside = trace.region(self.name, bound.arguments)
         with trace.inside(self, self.name, region):
-            return self.code(**inside)  # type: ignore[call-arg]
+            return self.code(**inside)  # type: ignore[call-arg]  # handles stand for the arguments
 
     def _trace(self, what: str) -> Trace:
         trace = current()

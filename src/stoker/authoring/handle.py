@@ -18,7 +18,7 @@ class Handle:
     """The output of a call, an element, or an input of the graph."""
 
     __slots__ = ("_label", "_term", "_trace")
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # a handle is compared with nothing
 
     def __init__(self, term: Out | Elem | Input, label: str, trace: object) -> None:
         self._term = term

@@ -351,7 +351,7 @@ def _key(*parts: int | str) -> str:
 def _cursor(after: str, types: tuple[type, type]) -> tuple[Any, Any]:
     try:
         body = base64.urlsafe_b64decode(after + "=" * (-len(after) % 4))
-        first, second = msgspec.json.decode(body, type=tuple[types])  # type: ignore[valid-type]
+        first, second = msgspec.json.decode(body, type=tuple[types])  # type: ignore[valid-type]  # built from its argument
     except (ValueError, msgspec.DecodeError):
         raise Invalid(
             "this is not a cursor of this list.",
