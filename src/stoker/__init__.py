@@ -79,6 +79,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "subgraph":
+        raise AttributeError("stoker.subgraph is not supported yet; call the graph inside the graph: it is inlined")
     if name not in _WHERE:
         raise AttributeError(f"module 'stoker' has no attribute {name!r}")
     from importlib import import_module
