@@ -150,7 +150,7 @@ async def test_content_that_breaks_off_midway_is_seen_to_be_incomplete(served: S
         raise Unavailable("the disk is gone")
 
     await upload(served)
-    served.engine._read = broken  # type: ignore[method-assign]
+    served.engine._read = broken  # type: ignore[method-assign]  # a disk that fails while it is read
     with pytest.raises(aiohttp.ClientPayloadError):
         await content(served)
 

@@ -80,13 +80,13 @@ def test_a_server_that_is_away_is_asked_again_and_that_is_said_once(
 ) -> None:
     monkeypatch.setattr(run, "AGAIN_S", 0.0)
     away = Unavailable("http://x did not get through.")
-    here: Any = run.Reached(Client([view(), away, away, view(), view("SUCCEEDED")]), Settings())  # type: ignore[arg-type]
+    here: Any = run.Reached(Client([view(), away, away, view(), view("SUCCEEDED")]), Settings())  # type: ignore[arg-type]  # a fake
     assert run.wait(here, 7, None, 30.0).state == "SUCCEEDED"
     assert capsys.readouterr().err.count("The run is kept") == 1
 
 
 def test_a_server_that_stays_away_is_said_when_the_time_is_over() -> None:
     away = Unavailable("http://x did not get through.")
-    here: Any = run.Reached(Client([away]), Settings())  # type: ignore[arg-type]
+    here: Any = run.Reached(Client([away]), Settings())  # type: ignore[arg-type]  # a fake
     with pytest.raises(Unavailable):
         run.wait(here, 7, 0.0, 30.0)
