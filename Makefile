@@ -31,7 +31,7 @@ bench: setup
 
 # Compile the pinned, hashed requirements anew (no index addresses are written).
 lock:
-	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --extra server --group dev --group build pyproject.toml -o requirements/dev.txt
+	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --extra server --extra postgres --group dev --group build pyproject.toml -o requirements/dev.txt
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements/runner.txt
 
 clean:
