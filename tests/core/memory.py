@@ -1,7 +1,7 @@
 """A dict for a database, and what an engine does around a fold: load, let it decide, look up, write at once.
 
-`load` shows a fold the reported tasks, their runs and exactly the join rows that `touches` names. A decision that
-needs another row is a bug, and shows as a KeyError.
+`load` shows a fold the reported tasks or spread rows, their runs and exactly the join rows that `touches` names. A
+decision that needs another row is a bug, and shows as a KeyError.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from stoker.core.branch import END, cut
 from stoker.core.compiled import Compiled, binding_refs
 from stoker.core.decide import Fold
 from stoker.core.graph import Binding, Element, ListOf, ObjectOf, Ref, RunInput, Value
-from stoker.core.model import Ended, ItemKey, JoinKey, JoinRow, JoinState, Run, Task
+from stoker.core.model import Ended, ItemKey, JoinKey, JoinRow, JoinState, Run, Spread, Task
 from stoker.core.picture import Body, Want
 from stoker.core.reopen import reopen
-from stoker.core.states import LIVE
+from stoker.core.spread import standing
+from stoker.core.states import LIVE, TaskState
 from stoker.core.values import BadPath, as_list, as_object, elements, encode, pick
 
 Ways = dict[str, bytes]  # name of a node above a task -> the branch of its task there
@@ -35,6 +36,9 @@ class Memory:
         self.now = 1_000_000_000
         self.runs: dict[int, Run] = {}
         self.tasks: dict[int, Task] = {}
+        self.spreads: dict[int, Spread] = {}
+        self.spent: list[Spread] = []
+        self.unswept: set[int] = set()
         self.rows: dict[JoinKey, JoinRow] = {}
         self.items: dict[ItemKey, bytes] = {}
         self.history: list[Ended] = []
@@ -62,14 +66,27 @@ class Memory:
     def load(self, fold: Fold, tasks: Iterable[int]) -> None:
         """All that a fold may need to know about these tasks."""
         for task in [self.tasks[each] for each in tasks]:
-            if task.run not in fold.runs:
-                fold.show_run(copy.copy(self.runs[task.run]), self.graph)
+            self._show_run(fold, task.run)
             fold.show_task(task)
-            for join in self.graph.nodes[task.node].touches:
-                key = JoinKey(task.run, join, cut(task.branch, self.graph.row_depth[join]))
-                if key not in fold.rows:
-                    fold.show_row(key, copy.copy(self.rows[key]))
-                    self._shown.add(key)
+            self._show_rows(fold, task)
+
+    def load_spreads(self, fold: Fold, spreads: Iterable[int]) -> None:
+        """As `load`, for spread rows. Those that `_shown` counts in are above all tasks of a row."""
+        for row in [self.spreads[each] for each in spreads]:
+            self._show_run(fold, row.run)
+            fold.show_spread(row)
+            self._show_rows(fold, next(standing(row)))
+
+    def _show_run(self, fold: Fold, run: int) -> None:
+        if run not in fold.runs:
+            fold.show_run(copy.copy(self.runs[run]), self.graph)
+
+    def _show_rows(self, fold: Fold, task: Task) -> None:
+        for join in self.graph.nodes[task.node].touches:
+            key = JoinKey(task.run, join, cut(task.branch, self.graph.row_depth[join]))
+            if key not in fold.rows:
+                fold.show_row(key, copy.copy(self.rows[key]))
+                self._shown.add(key)
 
     def batch(self, tasks: Iterable[int], act: Callable[[Fold], object]) -> None:
         """Load, act, decide, write."""
@@ -91,7 +108,9 @@ class Memory:
     def retry(self, run: int) -> bool:
         """Retry an ended run by hand; False if there is nothing to retry."""
         tasks = [task for task in self.tasks.values() if task.run == run]
-        plan = reopen(self.graph, run, tasks, {key: row.state for key, row in self.rows.items() if key.run == run})
+        spreads = [row for row in self.spreads.values() if row.run == run]
+        states = {key: row.state for key, row in self.rows.items() if key.run == run}
+        plan = reopen(self.graph, run, tasks, states, spreads)
         if plan.empty:
             return False
         for task in plan.delete:
@@ -100,6 +119,7 @@ class Memory:
         fold.show_run(copy.copy(self.runs[run]), self.graph)
         fold.reopen(fold.runs[run], plan, self._bodies)
         self.retried.add(run)
+        self.unswept.update(row.id for row in plan.spreads)
         self._again = {task.id for task in (*plan.retry, *plan.withheld)} | {task.id for task in plan.delete}
         self._shown = set(plan.rows)
         self.gathered = {key: given for key, given in self.gathered.items() if self.tasks[key[0]].run != run}
@@ -171,8 +191,18 @@ class Memory:
         for place, more in fold.counts.items():
             self.counts[place] = [a + b for a, b in zip(self.counts.get(place, [0] * 6), more, strict=True)]
         self.history.extend(fold.history)
+        self._write_spreads(fold)
         for task in sorted(fold.tasks.values(), key=lambda each: each.id):
             self._write(task)
+
+    def _write_spreads(self, fold: Fold) -> None:
+        for id_, row in fold.spreads.items():
+            assert self.spreads.get(id_) == fold.loaded_spreads.get(id_), f"the guard of {row} fails"
+            self.spreads[id_] = row
+            if id_ in fold.spent:
+                assert row.state is TaskState.READY
+                self.spent.append(row)
+                del self.spreads[id_]
 
     def _write(self, task: Task) -> None:
         before = self.tasks.get(task.id)
@@ -217,6 +247,17 @@ class Memory:
                 self.gathered[task.id, leaf.node] = below(self.items, task.run, source, prefix)
 
     # --- reading ---
+
+    def of_run(self, run: int) -> list[Task]:
+        """Every task of a run, those included that spread rows stand for."""
+        unmade = [task for row in self.spreads.values() if row.run == run for task in standing(row)]
+        return [task for task in self.tasks.values() if task.run == run] + unmade
+
+    def ways_of(self, task: Task) -> Ways:
+        return self.ways[task.id] if task.id else self._way(task)
+
+    def spreading(self) -> list[int]:
+        return [row.id for row in self.spreads.values() if row.state is TaskState.READY]
 
     def live(self) -> list[int]:
         return [task.id for task in self.tasks.values() if task.state in LIVE]

@@ -22,14 +22,15 @@ def check_shape(memory: Memory) -> None:
 
 def check(memory: Memory) -> None:
     """After every batch."""
-    tasks = by_node(memory.tasks.values())
+    tasks = by_node(task for run in memory.runs for task in memory.of_run(run))
     for run in memory.runs.values():
-        own = [task for task in memory.tasks.values() if task.run == run.id]
+        own = memory.of_run(run.id)
         assert run.open == sum(task.state in LIVE for task in own), f"{run} counts its open tasks wrongly"
         assert run.tasks == len(own), f"{run} counts its tasks wrongly"
         if run.stopping or run.state is RunState.CANCELLED:
             continue
-        assert not any(task.state in LIVE and memory.graph.nodes[task.node].inline for task in own), "nobody runs these"
+        inline = [task for task in own if task.id and memory.graph.nodes[task.node].inline]
+        assert not any(task.state in LIVE for task in inline), "nobody runs these"
         states = {key: row.state for key, row in memory.rows.items() if key.run == run.id}
         counted = recount(memory.graph, run.id, own, states)
         told = {key: memory.rows[key] for key in counted}
@@ -51,7 +52,7 @@ def _check_open(memory: Memory, run: int, tasks: list[Task]) -> None:
 
 
 def _holds(memory: Memory, task: Task) -> set[JoinKey]:
-    shape, ways = memory.shape, memory.ways[task.id]
+    shape, ways = memory.shape, memory.ways_of(task)
     reach = shape.reach[memory.graph.nodes[task.node].name]
     return {
         JoinKey(task.run, memory.graph.names[join], ways[shape.anchor(join)])
@@ -72,12 +73,13 @@ def _check_counts(memory: Memory, node: CompiledNode, run: int, tasks: list[Task
 def check_end(memory: Memory) -> None:
     """When nothing is live any more."""
     for run in memory.runs.values():
-        own = [task for task in memory.tasks.values() if task.run == run.id]
+        own = memory.of_run(run.id)
         assert run.state is not RunState.RUNNING, f"{run} does not end"
         assert all(task.state in SETTLED for task in own)
         if run.stopping:
             assert run.state is RunState.CANCELLED
             continue
+        assert not any(row.run == run.id for row in memory.spreads.values()), "not all of its tasks were made"
         spec = [memory.graph.nodes[task.node].spec for task in own]
         bad = any(task.state is TaskState.FAILED and not node.tolerated for task, node in zip(own, spec, strict=True))
         assert run.state is (RunState.FAILED if bad else RunState.SUCCEEDED)

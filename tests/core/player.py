@@ -5,6 +5,8 @@ Some runs are retried by hand after their end."""
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from random import Random
 from typing import Any
@@ -12,10 +14,11 @@ from typing import Any
 from core.graphs import KINDS, random_graph
 from core.memory import Memory
 from core.oracle import check, check_end, check_shape
+from stoker.core import unlock
 from stoker.core.compile import compile_graph
 from stoker.core.compiled import CompiledNode
 from stoker.core.decide import Fold
-from stoker.core.model import GRACE, Task
+from stoker.core.model import GRACE, SLICE, Task
 from stoker.core.picture import Body
 from stoker.core.protocol import ErrorInfo, Receipt
 from stoker.core.states import TaskState, Verb
@@ -30,6 +33,22 @@ def play(dice: Random) -> Memory:
     graph = compile_graph(random_graph(dice), KINDS)
     memory = Memory(graph, dice.random)
     check_shape(memory)
+    with slices_of(dice.choice((1, 2, 3, SLICE))):
+        _play(memory, dice)
+    return memory
+
+
+@contextmanager
+def slices_of(size: int) -> Iterator[None]:
+    """Make that many children of a settle at once; the rest become spread rows of as many."""
+    unlock.SLICE = size  # type: ignore[attr-defined]  # imported there
+    try:
+        yield
+    finally:
+        unlock.SLICE = SLICE  # type: ignore[attr-defined]
+
+
+def _play(memory: Memory, dice: Random) -> None:
     player = Player(memory, dice)
     for _ in range(dice.choices((1, 2), (9, 1))[0]):
         memory.trigger()
@@ -39,7 +58,6 @@ def play(dice: Random) -> Memory:
         if memory.retry(run):
             check(memory)
             player.finish()
-    return memory
 
 
 class Player:
@@ -49,12 +67,13 @@ class Player:
         self.numbers = count(1)
         self.last: dict[int, tuple[Verb, int, int]] = {}
         self.luck = dice.choice((50, 200, 2_000))  # how often a task completes, of 40 more
-        self.cancels = dice.random() < 0.04
+        self.cancels = dice.random() < 0.15
 
     def finish(self) -> None:
         """Batch after batch until nothing is live any more."""
         for _ in range(ENDLESS):
-            if not (live := self.memory.live()):
+            live = self.memory.live()
+            if not live and not self.memory.spreading():
                 break
             self.batch(live)
             check(self.memory)
@@ -66,14 +85,20 @@ class Player:
         memory.now += dice.choice((0, 1_000, 2_000_000, 2_000_000, 12_000_000))
         chosen = dice.sample(live, min(len(live), dice.choice((1, 1, 2, 3, 5, 8))))
         chosen += [dice.choice(list(memory.tasks)) for _ in range(dice.choice((0, 0, 1)))]
-        arrivals = chosen + dice.choices(chosen, k=dice.choice((0, 1, 3)))
+        arrivals = chosen + (dice.choices(chosen, k=dice.choice((0, 1, 3))) if chosen else [])
+        spreads = [row for row in memory.spreads if dice.random() < 0.2]
         fold = memory.fold()
         memory.load(fold, sorted(set(chosen)))
+        memory.load_spreads(fold, spreads)
+        for row in spreads[::2]:
+            self._spread(fold, row)
         for task in arrivals:
             self._act(fold, fold.tasks[task])
-        if self.cancels and dice.random() < 0.05:
+        if self.cancels and dice.random() < 0.1:
             for run in fold.runs.values():
                 fold.stop(run)
+        for row in spreads[1::2]:
+            self._spread(fold, row)
         memory.conclude(fold)
 
     def _act(self, fold: Fold, task: Task) -> None:
@@ -85,6 +110,19 @@ class Player:
             self._leased(fold, task)
         elif task.state is TaskState.READY:
             self._ready(fold, task)
+
+    def _spread(self, fold: Fold, row: int) -> None:
+        """Make the tasks of a row, or cancel them with their run; whatever else is tried changes nothing."""
+        stopping, ready = fold.runs[fold.spreads[row].run].stopping, fold.spreads[row].state is TaskState.READY
+        right, wrong = (fold.sweep_spread, fold.spread) if stopping else (fold.spread, fold.sweep_spread)
+        before = _picture(fold)
+        wrong(fold.spreads[row])
+        assert _picture(fold) == before
+        right(fold.spreads[row])
+        assert (_picture(fold) != before) == ready
+        before = _picture(fold)
+        right(fold.spreads[row])
+        assert _picture(fold) == before
 
     def _sweep(self, fold: Fold, task: Task) -> None:
         if self.dice.random() < 0.2:
@@ -214,4 +252,14 @@ class Player:
 def _picture(fold: Fold) -> object:
     rows = {key: copy.copy(row) for key, row in fold.rows.items()}
     runs = {key: copy.copy(run) for key, run in fold.runs.items()}
-    return dict(fold.tasks), rows, runs, len(fold.items), len(fold.history), len(fold.wants), copy.deepcopy(fold.counts)
+    spreads = dict(fold.spreads), set(fold.spent)
+    return (
+        dict(fold.tasks),
+        spreads,
+        rows,
+        runs,
+        len(fold.items),
+        len(fold.history),
+        len(fold.wants),
+        copy.deepcopy(fold.counts),
+    )

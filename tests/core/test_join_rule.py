@@ -54,4 +54,10 @@ def test_the_random_graphs_reach_every_way_to_end() -> None:
         "CANCELLED",
     }
     assert any(memory.retried for memory in memories)
+    spent = [(memory, row) for memory in memories for row in memory.spent]
+    nodes = [memory.graph.nodes[row.node] for memory, row in spent]
+    assert any(node.inline for node in nodes)
+    assert any(node.is_join for node in nodes)
+    assert max(row.tasks for _, row in spent) >= 3
+    assert any(row.id in memory.unswept for memory, row in spent), "cancelled, retried, and made after all"
     assert any(len(given) >= 5 for memory in memories for given in memory.gathered.values())

@@ -21,12 +21,14 @@ from stoker.core.model import (
     ItemKey,
     NewItem,
     Run,
+    Spread,
     Task,
 )
 from stoker.core.picture import Body
 from stoker.core.protocol import ErrorInfo, Receipt
 from stoker.core.reopen import Plan
 from stoker.core.settle import Settling
+from stoker.core.spread import places_of
 from stoker.core.states import RunState, TaskState, Verb, check_run_move
 from stoker.core.values import BadPath
 
@@ -199,6 +201,31 @@ class Fold(Settling):
             self._remember(task, "cancelled", error)
             self._settle(_replace(task, code="unconfirmed"), TaskState.CANCELLED, Verb.CANCEL)
 
+    def spread(self, row: Spread) -> None:
+        """Make the tasks that a spread row stands for; they have been counted since the row was made."""
+        run = self.runs[row.run]
+        if run.stopping or row.state is not TaskState.READY or row.id in self.spent:
+            return
+        self.spent.add(row.id)
+        node = self.graphs[run.version].nodes[row.node]
+        self._make(run, node, row.branch, places_of(row), row.parent, row.created_at)
+
+    def sweep_spread(self, row: Spread) -> None:
+        """Cancel the tasks that a spread row of a stopping run stands for; the row stays for a retry of the run."""
+        run = self.runs[row.run]
+        if run.stopping and row.state is TaskState.READY and row.id not in self.spent:
+            self._turn(row, TaskState.CANCELLED, 1)
+
+    def _turn(self, row: Spread, state: TaskState, by: int) -> None:
+        """Cancel the tasks of a spread row (`by` 1), or take that back (-1)."""
+        run = self.runs[row.run]
+        run.open -= by * row.tasks
+        if not self.graphs[run.version].nodes[row.node].spec.tolerated:
+            run.failed += by * row.tasks
+        self.changed_runs.add(run.id)
+        self._count(run, row, TaskState.CANCELLED, by * row.tasks)
+        self.spreads[row.id] = _replace(row, state=state)
+
     def reopen(self, run: Run, plan: Plan, items: Callable[[Task], Sequence[Body]]) -> None:
         """Carry out a manual retry of an ended run: `items` gives what a withheld task settled with."""
         check_run_move(run.state, RunState.RUNNING)
@@ -218,6 +245,9 @@ class Fold(Settling):
             run.failed -= not self.node_of(task).spec.tolerated
             run.open += 1
             self._ready(_replace(task, failures=0, losses=0, code="", settled_at=None), Verb.NONE, self.now)
+        for spread in plan.spreads:
+            self.show_spread(spread)
+            self._turn(spread, TaskState.READY, -1)
         for task in plan.withheld:
             self.show_task(task)
             node, bodies = self.node_of(task), items(task)

@@ -1,7 +1,8 @@
 """When a join fires, and what its counters mean.
 
 `verdict` reads one row at `open` = 0. `recount` is the definition that the counters cache: it derives every row of a
-run from the run's tasks alone, for manual retries and for the tests that compare it with the counters after every step.
+run from the run's tasks alone, those included that spread rows stand for: for manual retries, and for the tests that
+compare it with the counters after every step.
 """
 
 from __future__ import annotations

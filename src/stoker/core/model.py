@@ -11,6 +11,7 @@ from stoker.core.states import RunState, TaskState, Verb
 
 MAX_TASKS = 1_000_000  # of one run
 MAX_ITEMS = 100_000  # of one report, and elements of one expansion
+SLICE = MAX_ITEMS  # tasks of a node that one settle makes at once, and of one spread row; the rest is made later
 ELEMENT_INLINE = 1024  # bytes; a child carries an element up to this size, a larger one is read from its source
 PAYLOAD_INLINE = 1024 * 1024  # bytes; a larger value lies in the artifact store
 GRACE: Micros = 30_000_000  # how long a cancelled attempt may take to confirm
@@ -50,8 +51,26 @@ class Task(msgspec.Struct, frozen=True):
     settled_at: Micros | None = None
 
 
+class Spread(msgspec.Struct, frozen=True, kw_only=True):
+    """Tasks of one node that are still to be made: READY, or CANCELLED with their run. `branch`: above all of them.
+
+    `places` says where each stands below that, with its element (`core/spread.py`). The order of the fields is the
+    order of the columns in SQL.
+    """
+
+    id: int
+    run: int
+    node: int
+    branch: bytes
+    parent: int | None = None
+    tasks: int
+    state: TaskState = TaskState.READY
+    created_at: Micros = 0
+    places: bytes
+
+
 class Run(msgspec.Struct, kw_only=True):
-    """One execution of a graph version. `open`: tasks READY or LEASED. `failed`: failures that nobody tolerates.
+    """One execution of a graph version. `open`: tasks READY, LEASED or spreading. `failed`: failures not tolerated.
 
     Not frozen: a fold counts in its own copy.
     """

@@ -20,6 +20,7 @@ from stoker.core.model import (
     JoinRow,
     NewItem,
     Run,
+    Spread,
     Task,
 )
 from stoker.core.protocol import ErrorInfo
@@ -59,6 +60,9 @@ class Picture:
         self.runs: dict[int, Run] = {}
         self.tasks: dict[int, Task] = {}
         self.loaded: dict[int, Task] = {}
+        self.spreads: dict[int, Spread] = {}
+        self.loaded_spreads: dict[int, Spread] = {}
+        self.spent: set[int] = set()  # spread rows whose tasks have been made
         self.rows: dict[JoinKey, JoinRow] = {}
         self.changed_rows: set[JoinKey] = set()
         self.new_runs: set[int] = set()
@@ -79,6 +83,9 @@ class Picture:
 
     def show_task(self, task: Task) -> None:
         self.tasks[task.id] = self.loaded[task.id] = task
+
+    def show_spread(self, row: Spread) -> None:
+        self.spreads[row.id] = self.loaded_spreads[row.id] = row
 
     def show_row(self, key: JoinKey, row: JoinRow) -> None:
         self.rows[key] = row
@@ -166,6 +173,6 @@ class Picture:
             found = self.counts[run, node] = [0, 0, 0, 0, 0, 0]
         return found
 
-    def _count(self, run: Run, task: Task, state: TaskState, by: int) -> None:
-        if self.graphs[run.version].nodes[task.node].steps:
-            self._counter(task.run, task.node)[state - TaskState.LEASED] += by
+    def _count(self, run: Run, of: Task | Spread, state: TaskState, by: int) -> None:
+        if self.graphs[run.version].nodes[of.node].steps:
+            self._counter(of.run, of.node)[state - TaskState.LEASED] += by

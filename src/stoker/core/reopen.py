@@ -12,19 +12,22 @@ import msgspec
 from stoker.core.branch import cut
 from stoker.core.compiled import Compiled, text_of
 from stoker.core.firing import recount
-from stoker.core.model import JoinKey, JoinRow, JoinState, Task
+from stoker.core.model import JoinKey, JoinRow, JoinState, Spread, Task
+from stoker.core.spread import standing
 from stoker.core.states import TaskState
 
 RETRIED = frozenset({TaskState.FAILED, TaskState.CANCELLED})
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """`retry`: tasks to make READY. `withheld`: SUCCEEDED ones whose unlocking a cancel held back.
+    """`retry`: tasks to make READY. `spreads`: such rows of tasks still to be made. `withheld`: SUCCEEDED tasks whose
+    unlocking a cancel held back.
 
     `delete`: tasks of joins that open again. `rows`: every join row, counted anew. `fired`: joins that stay so.
     """
 
     retry: list[Task]
+    spreads: list[Spread]
     withheld: list[Task]
     delete: list[Task]
     rows: dict[JoinKey, JoinRow]
@@ -32,14 +35,22 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def empty(self) -> bool:
-        return not self.retry and not self.withheld
+        return not self.again and not self.withheld
+
+    @property
+    def again(self) -> int:
+        """How many tasks are offered again."""
+        return len(self.retry) + sum(row.tasks for row in self.spreads)
 
 
-def reopen(graph: Compiled, run: int, tasks: Sequence[Task], states: Mapping[JoinKey, int]) -> Plan:
-    """The plan for all failed and cancelled tasks of a run."""
+def reopen(
+    graph: Compiled, run: int, tasks: Sequence[Task], states: Mapping[JoinKey, int], spreads: Sequence[Spread] = ()
+) -> Plan:
+    """The plan for all failed and cancelled tasks of a run, and for its spread rows, which its cancel left behind."""
     retry = [task for task in tasks if task.state in RETRIED and _stands(graph, task)]
     withheld = [task for task in tasks if task.withheld]
-    opened, fired = _joins_above(graph, [*retry, *withheld], states)
+    unmade = [task for row in spreads for task in standing(_ready(row))]
+    opened, fired = _joins_above(graph, [*retry, *withheld, *unmade], states)
     delete = [
         task for task in tasks if task.state is TaskState.SKIPPED and JoinKey(run, task.node, task.branch) in opened
     ]
@@ -53,11 +64,16 @@ def reopen(graph: Compiled, run: int, tasks: Sequence[Task], states: Mapping[Joi
     ]
     return Plan(
         retry=retry,
+        spreads=list(spreads),
         withheld=withheld,
         delete=delete,
-        rows=recount(graph, run, kept, after),
+        rows=recount(graph, run, [*kept, *unmade], after),
         fired=sorted(_name(graph, key) for key in fired),
     )
+
+
+def _ready(row: Spread) -> Spread:
+    return msgspec.structs.replace(row, state=TaskState.READY)
 
 
 def _stands(graph: Compiled, task: Task) -> bool:

@@ -21,6 +21,7 @@ from stoker.core.model import (
 )
 from stoker.core.picture import Want
 from stoker.core.protocol import ErrorInfo
+from stoker.core.spread import Place
 from stoker.core.states import RunState, TaskState, check_run_move
 from stoker.core.unlock import Unlocking
 
@@ -59,7 +60,7 @@ class Settling(Unlocking):
         if node.spec.expand:
             self.wants.append(Want("expand", run.id, node.index, branch, None))
         else:
-            self._create(run, graph, node, [(branch, None)], None, members=False)
+            self._create(run, graph, node, branch, [(b"", None)], None, members=False)
 
     def _skip(self, run: Run, graph: Compiled, node: CompiledNode, branch: bytes, code: str) -> None:
         """A join that will not fire stands as a SKIPPED task and leaves the joins after it."""
@@ -83,10 +84,8 @@ class Settling(Unlocking):
             row.open -= 1
             row.empty += not found
         if found:
-            places: list[tuple[bytes, bytes | None]] = [
-                (want.branch + step(index), element) for index, element in enumerate(found)
-            ]
-            self._create(run, graph, node, places, want.parent)
+            places: list[Place] = [(step(index), element) for index, element in enumerate(found)]
+            self._create(run, graph, node, want.branch, places, want.parent)
 
     def unbound(self, want: Want, message: str, code: str = "binding") -> None:
         """What a node was to expand cannot be had: one task of it, at the branch it expands from, stands FAILED."""
@@ -114,7 +113,7 @@ class Settling(Unlocking):
         self._skip(run, graph, node, want.branch, "input_missing")
 
     def _end(self, run: Run) -> None:
-        """A run ends when nothing of it is READY or LEASED, and nothing is still to be decided."""
+        """A run ends when nothing of it is READY, LEASED or spreading, and nothing is still to be decided."""
         if run.open or run.state is not RunState.RUNNING or any(want.run == run.id for want in self.wants):
             return
         end = RunState.FAILED if run.failed else RunState.SUCCEEDED

@@ -8,18 +8,21 @@ import msgspec
 
 from stoker.core.branch import step
 from stoker.core.compiled import Compiled, CompiledNode, Kid
+from stoker.core.duration import Micros
 from stoker.core.model import (
-    ELEMENT_INLINE,
     MAX_TASKS,
+    SLICE,
     ItemKey,
     JoinKey,
     JoinRow,
     NewItem,
     Run,
+    Spread,
     Task,
 )
 from stoker.core.picture import Body, Picture, Want
 from stoker.core.protocol import ErrorInfo
+from stoker.core.spread import Place, carried, packed
 from stoker.core.states import TaskState, Verb
 from stoker.core.values import BadPath, elements
 
@@ -87,54 +90,76 @@ class Unlocking(Picture):
             self.wants.append(Want("expand", run.id, kid.node, branch, parent))
             return
         if parent is None:
-            self._create(run, graph, node, [(branch, None)], None)
+            self._create(run, graph, node, branch, [(b"", None)], None)
             return
         places = []
         for number, index, element in family:
-            place = branch
+            place = b""
             if kid.many:
                 place += step(number)
             if kid.expand is not None:
                 place += step(index)
             places.append((place, element))
-        self._create(run, graph, node, places, parent)
+        self._create(run, graph, node, branch, places, parent)
 
     def _create(
         self,
         run: Run,
         graph: Compiled,
         node: CompiledNode,
-        places: list[tuple[bytes, bytes | None]],
+        branch: bytes,
+        places: list[Place],
         parent: int | None,
         *,
         members: bool = True,
     ) -> None:
-        """READY tasks at these branches, each with its element; inline ones settle at once."""
+        """READY tasks at these places below a branch: all of them count at once, the first SLICE are made at once."""
         if members and node.feeds:
-            self._enter(run, graph, node.feeds, places[0][0], len(places))
+            self._enter(run, graph, node.feeds, branch, len(places))
         run.open += len(places)
         run.tasks += len(places)
         self.changed_runs.add(run.id)
+        if node.steps:
+            self._counter(run.id, node.index)[0] += len(places)
+        for at in range(SLICE, len(places), SLICE):
+            self._put_off(run, node, branch, places[at : at + SLICE], parent)
+        self._make(run, node, branch, places[:SLICE], parent, self.now)
+
+    def _put_off(self, run: Run, node: CompiledNode, branch: bytes, places: list[Place], parent: int | None) -> None:
+        row = Spread(
+            id=self.next_id(),
+            run=run.id,
+            node=node.index,
+            branch=branch,
+            parent=parent,
+            tasks=len(places),
+            created_at=self.now,
+            places=packed(places, whole=node.inline),
+        )
+        self.spreads[row.id] = row
+
+    def _make(
+        self, run: Run, node: CompiledNode, branch: bytes, places: list[Place], parent: int | None, created_at: Micros
+    ) -> None:
+        """The tasks at these places, which have been counted already; inline ones settle at once."""
         made = [
             Task(
                 id=self.next_id(),
                 run=run.id,
                 node=node.index,
-                branch=branch,
+                branch=branch + place,
                 state=TaskState.READY,
                 priority=self._priority(run, node),
                 lane=node.lane,
                 order_at=self._order(run, self._priority(run, node)),
                 parent=parent,
-                element=element if element is not None and len(element) <= ELEMENT_INLINE else None,
-                created_at=self.now,
+                element=carried(element),
+                created_at=created_at,
             )
-            for branch, element in places
+            for place, element in places
         ]
         for task in made:
             self.tasks[task.id] = task
-        if node.steps:
-            self._counter(run.id, node.index)[0] += len(made)
         if not node.inline:
             self._offer(node.lane, len(made))
             return
