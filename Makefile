@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
+POSTGRES ?= /usr/lib/postgresql
 
-.PHONY: setup demo test check bench lock clean
+.PHONY: setup postgres demo test check bench lock clean
 
 setup: $(STAMP)
 
@@ -14,10 +15,14 @@ $(STAMP): pyproject.toml requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $(STAMP)
 
+# The programs from which tests start databases of their own; nothing happens where they are there.
+postgres:
+	@.ci/postgres $(POSTGRES)
+
 demo: setup
 	$(BIN)/python examples/demo.py
 
-test: setup
+test: setup postgres
 	$(BIN)/python -m pytest -n auto tests
 
 check: setup
@@ -26,7 +31,7 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: setup
+bench: setup postgres
 	$(BIN)/python bench/run.py
 
 # Compile the pinned, hashed requirements anew (no index addresses are written).
