@@ -183,6 +183,7 @@ class Bouncer:
         config = self.folder / "bouncer.ini"
         config.write_text(_BOUNCER.format(cluster=cluster.folder, port=cluster.port, folder=self.folder))
         self._process = _Process([program, str(config)], self.folder)
+        self.pid = self._process.pid
         try:
             self._process.until(self._accepts)
         except BaseException:
@@ -215,7 +216,6 @@ _BOUNCER = """
 listen_port = 5432
 listen_addr =
 unix_socket_dir = {folder}
-pidfile = {folder}/pid
 auth_type = any
 pool_mode = transaction
 max_client_conn = 200
@@ -244,6 +244,10 @@ class _Process:
             raise
         finally:
             os.close(held)
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
 
     def until(self, ready: Callable[[], bool]) -> None:
         """Wait until it is ready; an error tells what it wrote if it ends before."""

@@ -188,9 +188,8 @@ def test_a_closed_bouncer_leaves_nothing(cluster: Cluster) -> None:
     if not has_bouncer():
         pytest.skip(NO_BOUNCER)
     with Bouncer(cluster) as bouncer:
-        pid = int(bouncer.folder.joinpath("pid").read_text())
-        assert alive(pid)
-    assert not alive(pid)
+        assert alive(bouncer.pid)
+    assert not alive(bouncer.pid)
     assert not bouncer.folder.exists()
 
 
