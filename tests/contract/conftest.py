@@ -1,4 +1,4 @@
-"""One suite, every store. A second database is one more name here."""
+"""One suite, every store. Another database is one more name here."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from stoker.storage.sqlite import Sqlite
+from stoker.storage.postgres.store import Postgres
+from stoker.storage.sqlite.store import Sqlite
 
-STORES = ["sqlite"]
+STORES = ["sqlite", "postgres"]
 
 
 @pytest.fixture(params=STORES)
@@ -18,7 +19,9 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     """An empty, migrated store."""
     match request.param:
         case "sqlite":
-            store = Sqlite(tmp_path / "stoker.db", durable=False)
+            store: Any = Sqlite(tmp_path / "stoker.db", durable=False)
+        case "postgres":
+            store = Postgres(request.getfixturevalue("database"))
         case other:
             raise AssertionError(other)
     await store.open()

@@ -14,7 +14,7 @@ from stoker.core.decide import Fold
 from stoker.core.model import JoinKey, NewItem, Run, Task
 from stoker.core.protocol import ErrorInfo
 from stoker.core.states import RunState, TaskState, Verb
-from stoker.engine.ports import GuardFailed, LogRow, ProgressRow, Store
+from stoker.engine.ports import GuardFailed, LogRow, ProgressRow, SessionPut, Store
 from stoker.errors import Unavailable
 
 replace = msgspec.structs.replace
@@ -63,9 +63,15 @@ async def test_one_question_sees_one_state_of_several_tables(store: Store, write
     """A reader that looks twice sees the same, whatever is committed in between."""
     loop = asyncio.get_running_loop()
 
+    async def meanwhile() -> None:
+        if store.shared:  # it reads on this loop
+            await writer.trigger()
+        else:
+            asyncio.run_coroutine_threadsafe(writer.trigger(), loop).result(10)
+
     async def twice(reader: Any) -> tuple[int, int]:
         before = len(await reader.runs([1]))
-        asyncio.run_coroutine_threadsafe(writer.trigger(), loop).result(10)
+        await meanwhile()
         return before, len(await reader.runs([1]))
 
     assert await store.read(twice) == (0, 0)
@@ -381,11 +387,45 @@ async def test_a_session_has_one_row_and_ends_when_it_is_not_heard_of(store: Sto
     async def expired(at: int) -> list[int]:
         return await store.read(lambda reader: reader.ids("expired_sessions", at, 10))
 
+    async def put(*changes: SessionPut) -> None:
+        await store.transact(lambda tx: tx.put_sessions(changes))
+
     assert (await expired(NOW + 20), await expired(NOW + 21)) == ([], [1])
-    await store.transact(lambda tx: tx.execute("end_session", NOW + 30, 1))
+    await put(SessionPut(1, NOW + 20, NOW + 30))
     assert await expired(NOW + 50) == []
-    await store.transact(lambda tx: tx.execute("set_until", NOW + 40, 1))
+    assert await store.read(lambda reader: reader.session_ends([1, 9])) == {1: 0}
+    await put(SessionPut(1, NOW + 40, None))
     assert await expired(NOW + 50) == [1]
+    assert await store.read(lambda reader: reader.session_ends([1])) == {1: NOW + 40}
+
+
+async def test_a_session_that_was_heard_of_meanwhile_undoes_what_was_decided_on_its_end(store: Store) -> None:
+    async def introduce(tx: Any) -> None:
+        for id_ in (1, 2):
+            await tx.execute("insert_session", id_, 1, bytes([id_]), "{}", NOW, NOW + 20)
+
+    await store.transact(introduce)
+    changes = [SessionPut(2, NOW + 99, None), SessionPut(1, NOW + 20, NOW, expected=NOW + 19)]
+    with pytest.raises(GuardFailed):
+        await store.transact(lambda tx: tx.put_sessions(changes))
+    assert await store.read(lambda reader: reader.session_ends([1, 2])) == {1: NOW + 20, 2: NOW + 20}
+    await store.transact(lambda tx: tx.put_sessions([SessionPut(1, NOW + 20, NOW, expected=NOW + 20)]))
+    assert await store.read(lambda reader: reader.session_ends([1, 2])) == {1: 0, 2: NOW + 20}
+
+
+async def test_locking_gives_the_tasks_and_all_their_runs(store: Store, writer: Writer) -> None:
+    for run in (1, 2, 3):
+        await writer.trigger(run)
+    tasks = [task for run in (3, 1) for task in await writer.tasks(run)]
+
+    async def lock(tx: Any) -> tuple[list[int], list[Task]]:
+        locked = await tx.lock([2, 9], [*sorted(task.id for task in tasks), 99])
+        return sorted(run.id for run in locked.runs), locked.tasks
+
+    runs, found = await store.transact(lock)
+    assert runs == [1, 2, 3]
+    assert sorted(found, key=lambda task: task.id) == sorted(tasks, key=lambda task: task.id)
+    assert await store.transact(lambda tx: tx.lock([2], [])) == ([*await store.read(lambda r: r.runs([2]))], [], {})
 
 
 @pytest.mark.parametrize("number", [-(2**80), -1, 0, 2**63, 2**80])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from random import Random
 from typing import Any
 
 import apsw
+import asyncpg
 import msgspec
 
 from stoker.bootstrap.engine import StokerEngine
@@ -111,9 +113,18 @@ async def until(fact: Callable[[], bool]) -> None:
 class Plant:
     """An engine that can be closed, killed and opened again. It ticks only when told to."""
 
-    def __init__(self, data: Path, *, seed: int = 0, clock: ManualClock | None = None, durable: bool = False) -> None:
+    def __init__(
+        self,
+        data: Path,
+        *,
+        seed: int = 0,
+        clock: ManualClock | None = None,
+        durable: bool = False,
+        database: str | None = None,
+    ) -> None:
         self.data = data
         self.durable = durable
+        self.database = database
         self.clock = clock or ManualClock()
         self.dice = SeededDice(seed)
         self.engine: StokerEngine
@@ -122,7 +133,9 @@ class Plant:
 
     async def start(self) -> Plant:
         self.data.mkdir(parents=True, exist_ok=True)
-        self.engine = StokerEngine(self.data, durable=self.durable, clock=self.clock, dice=self.dice)
+        self.engine = StokerEngine(
+            self.data, durable=self.durable, clock=self.clock, dice=self.dice, database=self.database
+        )
         self._count()
         await self.engine.open(ticking=False)
         return self
@@ -228,11 +241,23 @@ class Plant:
 
     async def sql(self, statement: str, *parameters: Any) -> list[Any]:
         """A look at the tables, through a connection of its own."""
+        if self.database is not None:
+            return await self._asked_postgres(self.database, statement, parameters)
         connection = apsw.Connection(str(self.data / "stoker.db"), flags=apsw.SQLITE_OPEN_READWRITE)
         try:
             return list(connection.execute(statement, parameters))
         finally:
             connection.close()
+
+    @staticmethod
+    async def _asked_postgres(database: str, statement: str, parameters: Sequence[Any]) -> list[Any]:
+        numbers = itertools.count(1)
+        connection = await asyncpg.connect(database)
+        try:
+            numbered = re.sub(r"\?", lambda _: f"${next(numbers)}", statement)
+            return [tuple(row) for row in await connection.fetch(numbered, *parameters)]
+        finally:
+            await connection.close()
 
     def hand(self, name: str = "hand", *, kinds: tuple[str, ...] = ("one", "many"), **offers: Any) -> Hand:
         return Hand(self, RunnerInfo(name=name, kinds=list(kinds), **offers))

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from engine.plant import Plant, after, completion, node
-from stoker.storage.sqlite import Sqlite
+from stoker.storage.sqlite.store import Sqlite
 
 TASKS = 200
 FIXED = 8  # statements a batch may take, besides BEGIN and COMMIT

@@ -8,8 +8,8 @@ import apsw
 import pytest
 
 from stoker.engine.ports import Tx
-from stoker.storage import checkpoint
-from stoker.storage.sqlite import Sqlite
+from stoker.storage.sqlite import checkpoint
+from stoker.storage.sqlite.store import Sqlite
 
 
 async def test_a_reader_that_holds_the_log_fails_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

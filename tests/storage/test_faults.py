@@ -15,7 +15,7 @@ import pytest
 from engine.plant import Plant, completion, node
 from stoker.bootstrap.engine import StokerEngine
 from stoker.errors import Unavailable
-from stoker.storage.sqlite import Sqlite
+from stoker.storage.sqlite.store import Sqlite
 from storage.faults import Disk, FaultyVfs
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stoker.artifacts.file import FileStore
 from stoker.bootstrap.lock import locked
@@ -33,7 +34,10 @@ from stoker.engine.views import Views
 from stoker.errors import Unavailable
 from stoker.runner.settings import DEFAULT_NAMESPACE
 from stoker.scheduler import loop
-from stoker.storage.sqlite import Sqlite
+from stoker.storage.sqlite.store import Sqlite
+
+if TYPE_CHECKING:
+    from stoker.storage.postgres.store import Postgres
 
 
 class SystemClock:
@@ -70,10 +74,11 @@ class StokerEngine:
         root_token: str | None = None,
         clock: Clock | None = None,
         dice: Dice | None = None,
+        database: str | None = None,
     ) -> None:
         self.clock = clock or SystemClock()
         dice = dice or SystemDice()
-        self.store = Sqlite(data / "stoker.db", durable=durable)
+        self.store = _store(data, database, durable=durable)
         self.blobs = FileStore(data / "artifacts", sync=durable)
         self._ids = Ids(self.store)
         self._namespaces = Namespaces(self.store)
@@ -82,7 +87,14 @@ class StokerEngine:
         self.dispatcher = Dispatcher()
         self.sessions = Sessions(self.store, self.clock, self._namespaces, self.alarm, self.dispatcher.nudge)
         self.events = Hub(self.store, self._namespaces, self.alarm)
-        tools = Tools(versions=versions, ids=self._ids, clock=self.clock, dice=dice, dispatcher=self.dispatcher)
+        tools = Tools(
+            shared=self.store.shared,
+            versions=versions,
+            ids=self._ids,
+            clock=self.clock,
+            dice=dice,
+            dispatcher=self.dispatcher,
+        )
         self.batches = Batches(self.store, self.blobs, tools, self._committed)
         self.catalog = Catalog(self.store, self._namespaces, versions, self.sessions, self.clock)
         self.views = Views(self.store, self._namespaces, versions, self.sessions, self.clock)
@@ -150,6 +162,15 @@ class StokerEngine:
         if outcome.refused:
             self.batches.start(Refuse(outcome.refused))
         self.events.committed(outcome)
+
+
+def _store(data: Path, database: str | None, *, durable: bool) -> Sqlite | Postgres:
+    """The database of a URL; without one, the SQLite file in the data folder."""
+    if database is None:
+        return Sqlite(data / "stoker.db", durable=durable)
+    from stoker.storage.postgres.store import Postgres
+
+    return Postgres(database)
 
 
 @asynccontextmanager

@@ -161,7 +161,7 @@ def _locked(data: Path) -> bool:
 
 def _schema(data: Path) -> Check:
     path = data / "stoker.db"
-    newest = max(int(one.name[:4]) for one in files("stoker.storage").joinpath("migrations").iterdir())
+    newest = max(int(one.name[:4]) for one in files("stoker.storage").joinpath("sqlite", "migrations").iterdir())
     if not os.access(path, os.F_OK):
         return Check(name="database", status="ok", found="none yet; it is made at the first use")
     try:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 from stoker.core.names import fault
 from stoker.core.views import ArtifactView
+from stoker.engine import single
 from stoker.engine.catalog import when
 from stoker.engine.ids import Ids
 from stoker.engine.namespaces import Namespaces
@@ -37,7 +38,7 @@ class Artifacts:
                 "insert_artifact", id_, number, name, media_type[:200], blob.size, blob.sha256, blob.key, now
             )
 
-        await self._store.transact(insert)
+        await single.transact(self._store, insert)
         return ArtifactView(
             id=id_, name=name, media_type=media_type[:200], size=blob.size, sha256=blob.sha256, created_at=when(now)
         )

@@ -1,7 +1,8 @@
 """Group commit: what arrives while the last commit runs becomes the next transaction.
 
-Answers go out after the commit. A batch that fails for another reason than Unavailable is tried again verb by verb, so
-that only the culprit gets the error.
+Answers go out after the commit. A batch that was undone because another server was first is decided anew. One that
+fails for another reason than Unavailable is tried again verb by verb, so that only the culprit gets the error. So is one
+that may have been committed and may not: every verb can be repeated.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from stoker.core.duration import Micros
+from stoker.engine import single
 from stoker.engine.dispatch import Handed, Waiter
 from stoker.engine.ids import OutOfIds
 from stoker.engine.inputs import fetch
-from stoker.engine.ports import Blobs, GuardFailed, Store, Tx
+from stoker.engine.ports import Blobs, CommitUnknown, GuardFailed, Store, Tx
 from stoker.engine.transaction import Ask, MissingBlobs, Outcome, Tools, Transaction, Verb
 from stoker.errors import StokerError, Unavailable
 
@@ -81,50 +83,79 @@ class Batches:
 
     async def _run(self, batch: list[tuple[Verb, asyncio.Future[Answered]]]) -> None:
         try:
-            outcome = await self._transact([command for command, _ in batch])
+            outcome = await self._decided([command for command, _ in batch])
         except Unavailable as error:
             self.refused_at = self._clock.now()
             for _, future in batch:
                 _fail(future, error)
+        except CommitUnknown as error:
+            await self._replay(batch, error)
         except Exception as error:  # noqa: BLE001 - whatever it is, only the command that causes it gets it
-            if len(batch) == 1:
-                _fail(batch[0][1], _told(error))
-                return
-            for single in batch:
-                await self._run([single])
+            await self._single(batch, error)
         else:
             self._tell(outcome, batch)
 
+    async def _single(self, batch: list[tuple[Verb, asyncio.Future[Answered]]], error: Exception) -> None:
+        if len(batch) == 1:
+            _fail(batch[0][1], single.raced(error) if isinstance(error, GuardFailed) else error)
+            return
+        for one in batch:
+            await self._run([one])
+
+    async def _replay(self, batch: list[tuple[Verb, asyncio.Future[Answered]]], error: CommitUnknown) -> None:
+        """Carry verbs out again, one by one: what was committed after all is recognised, and answered as done."""
+        self.refused_at = self._clock.now()
+        for command, future in batch:
+            if command.replays:
+                _fail(future, single.unknown(error))
+            else:
+                command.replays += 1
+                await self._run([(command, future)])
+
+    async def _decided(self, commands: list[Verb]) -> Outcome:
+        """Decide anew as long as others are first, a few times."""
+        for left in range(single.TRIES - 1, -1, -1):
+            try:
+                return await self._transact(commands)
+            except GuardFailed:
+                if not left:
+                    raise
+        raise AssertionError("the last try neither returned nor raised")
+
     async def _transact(self, commands: list[Verb]) -> Outcome:
         blobs: dict[str, bytes] = {}
+        mark = self._ids.mark()
         while True:
-            mark = self._ids.mark()
             waiting: list[Waiter] = []
             work = partial(self._execute, commands, blobs, waiting)
             try:
                 return await self._store.transact(work)
             except OutOfIds as need:
-                self._ids.restore(mark)
-                self._give_up(waiting)
+                self._undone(mark, waiting)
                 await self._ids.reserve(need.sequence)
+                mark = self._ids.mark()
             except MissingBlobs as need:
-                self._ids.restore(mark)
-                self._give_up(waiting)
+                self._undone(mark, waiting)
                 blobs.update({key: await fetch(self._blobs, key) for key in need.keys})
-            except Unavailable:  # it may have been committed: who waits asks anew, and says what it has
+            except (
+                Unavailable,
+                CommitUnknown,
+            ):  # it may have been committed: who waits asks anew, and says what it has
                 for waiter in waiting:
                     waiter.give(None)
                 raise
             except BaseException:
-                self._give_up(waiting)
+                self._undone(mark, waiting)
                 raise
+
+    def _undone(self, mark: dict[str, range], waiting: list[Waiter]) -> None:
+        """Take back what an undone transaction drew and picked."""
+        self._ids.restore(mark)
+        for waiter in waiting:
+            self._dispatcher.rearm(waiter)
 
     async def _execute(self, commands: list[Verb], blobs: dict[str, bytes], waiting: list[Waiter], tx: Tx) -> Outcome:
         return await Transaction(self._tools, tx, blobs, waiting).execute(commands)
-
-    def _give_up(self, waiting: list[Waiter]) -> None:
-        for waiter in waiting:
-            self._dispatcher.rearm(waiter)
 
     def _tell(self, outcome: Outcome, batch: list[tuple[Verb, asyncio.Future[Answered]]]) -> None:
         now = self._clock.now()
@@ -146,12 +177,3 @@ class Batches:
 def _fail(future: asyncio.Future[Answered], error: BaseException) -> None:
     if not future.done():
         future.set_exception(error)
-
-
-def _told(error: Exception) -> Exception:
-    """What a caller is told of an error that its command alone caused."""
-    if isinstance(error, GuardFailed):
-        return Unavailable(
-            f"another writer changed what was to be changed ({error}).", code="raced", remedy="Ask again."
-        )
-    return error

@@ -13,6 +13,7 @@ from stoker.core.duration import Micros
 from stoker.core.graph import ITEM_KIND, GraphSpec, KindSpec
 from stoker.core.names import fault
 from stoker.core.views import GraphView, Page, PushRequest
+from stoker.engine import single
 from stoker.engine.namespaces import Namespaces
 from stoker.engine.ports import Clock, Reader, Store, Tx
 from stoker.engine.sessions import Sessions
@@ -65,7 +66,7 @@ class Catalog:
             rows = await tx.execute("insert_version", number, request.graph.name, version, digest, spec, kinds, now)
             return rows[0][0], version, now, True, lanes
 
-        id_, version, created_at, created, lanes = await self._store.transact(put)
+        id_, version, created_at, created, lanes = await single.transact(self._store, put)
         if self._versions.known(id_) is None:
             self._versions.add(Version(id_, number, version, with_lanes(compiled, lanes)))
         self._latest[number, request.graph.name] = id_
@@ -92,7 +93,7 @@ class Catalog:
         async def put(tx: Tx) -> None:
             await self._put_kinds(tx, number, kinds, now)
 
-        await self._store.transact(put)
+        await single.transact(self._store, put)
 
     @staticmethod
     async def _put_kinds(tx: Tx, namespace: int, kinds: Sequence[KindSpec], now: Micros) -> None:

@@ -50,6 +50,8 @@ class Hub:
                     future.set_result(None)
         if self._listeners:
             self._publish(outcome)
+        if fold.spreading:
+            self._alarm.at(0)
         if outcome.deadline is not None:
             self._alarm.at(outcome.deadline)
         for task in fold.tasks.values():

@@ -25,13 +25,12 @@ from stoker.core.protocol import (
     Stop,
 )
 from stoker.core.states import TaskState
-from stoker.engine.ports import LogRow, ProgressRow, Tx
+from stoker.engine.ports import Lease, LogRow, ProgressRow, Tx
 from stoker.engine.sessions import BEATEN, Promises, Session
 from stoker.engine.transaction import Batch, Verb
 
 LONGEST_DELAY_S = 3e7  # of a requeue; about a year
 LAST_CHUNK = 2**53  # of a log
-MOST_LEASES = 100_000  # looked at in one pass of a session's leases
 REFUSED = Receipt(status="refused", message="there is no such task for this session")
 
 
@@ -68,6 +67,12 @@ class Exchange(Verb):
         self._read = read
         self.tasks = tuple({entry.report.task for entry in reported} | {lease.task for lease in held or ()})
         self.asks = (session, want) if want else None
+        self.holder = session if held is not None else None
+
+    def strays(self, leases: Sequence[Lease]) -> list[int]:
+        """Leases from answers that were read, which are not listed."""
+        listed = {lease.task for lease in self._held or ()} | {entry.report.task for entry in self._reported}
+        return [lease.task for lease in leases if lease.answer <= self._read and lease.task not in listed]
 
     async def decide(self, tx: Tx, batch: Batch) -> Told:
         fold = batch.fold
@@ -80,8 +85,8 @@ class Exchange(Verb):
                 outcomes[position] = self._settle(batch, entry)
         if side:
             outcomes.update(await self._note(tx, fold, side))
-        stop = await self._keep(tx, batch)
-        until = await self._extend(batch.promises, fold.now)
+        stop = self._keep(batch)
+        until = self._extend(batch.promises, fold.now)
         return Told([outcomes[position] for position in range(len(self._reported))], stop, until)
 
     def _settle(self, batch: Batch, entry: Reported) -> Receipt:
@@ -141,7 +146,7 @@ class Exchange(Verb):
         await tx.insert_logs(logs)
         return receipts
 
-    async def _keep(self, tx: Tx, batch: Batch) -> list[Stop]:
+    def _keep(self, batch: Batch) -> list[Stop]:
         """Revive what is held and was lost; release leases from answers that were read but are not listed."""
         if self._held is None:
             return []
@@ -150,24 +155,19 @@ class Exchange(Verb):
             task = fold.tasks.get(lease.task)
             if task is not None:
                 fold.hold(task, lease.attempt, session)
-        listed = {lease.task for lease in self._held} | {entry.report.task for entry in self._reported}
-        unlisted = [
-            lease
-            for lease in await tx.leases_of([session], MOST_LEASES)
-            if lease.answer <= self._read and lease.task not in listed
-        ]
-        await batch.load([lease.task for lease in unlisted])
-        for left in unlisted:
-            fold.release(left.task, left.attempt, session)
+        leases = batch.leases.get(session, [])
+        attempts = {lease.task: lease.attempt for lease in leases}
+        for stray in self.strays(leases):
+            fold.release(stray, attempts[stray], session)
         over = {entry.report.task for entry in self._reported if not isinstance(entry.report, Progress | Log)}
         return _stops(fold, [lease for lease in self._held if lease.task not in over], session)
 
-    async def _extend(self, promises: Promises, now: Micros) -> Micros:
+    def _extend(self, promises: Promises, now: Micros) -> Micros:
         """A beat writes the lease anew unless one just did; a report only when little of it is left."""
         if self._held or self._held is None:
-            return await promises.fresh(self._session, BEATEN)
+            return promises.fresh(self._session, BEATEN)
         if self._reported:
-            return await promises.fresh(self._session)
+            return promises.fresh(self._session)
         return min(promises.until(self._session), now + LEASE)
 
 
@@ -225,13 +225,15 @@ class Leave(Verb):
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self.holder = session
+
+    def strays(self, leases: Sequence[Lease]) -> list[int]:
+        return [lease.task for lease in leases]
 
     async def decide(self, tx: Tx, batch: Batch) -> None:
-        leases = await tx.leases_of([self._session.id], MOST_LEASES)
-        await batch.load([lease.task for lease in leases])
-        for lease in leases:
+        for lease in batch.leases.get(self._session.id, []):
             batch.fold.release(lease.task, lease.attempt, self._session.id)
-        await batch.promises.end(self._session)
+        batch.promises.end(self._session)
 
 
 class Shorten(Verb):
@@ -241,6 +243,7 @@ class Shorten(Verb):
         self._session = session
 
     async def decide(self, tx: Tx, batch: Batch) -> None:
+        batch.promises.read(await tx.session_ends([self._session.id]))
         until = batch.fold.now + CLOSED_GRACE
         if not self._session.streams and until < batch.promises.until(self._session):
-            await batch.promises.write(self._session, until)
+            batch.promises.write(self._session, until)

@@ -58,6 +58,8 @@ class Explaining:
                 why = await self._ready(reader, task, run, graph.nodes[node])
                 because.extend(f"{count} READY task(s) of {name!r}: {reason}" for reason in why.because)
                 remedy = remedy or why.remedy
+        for node, count in await reader.rows("spread_counts", run.id):
+            because.append(f"{count} more task(s) of {graph.nodes[node].name!r} are being made, slice by slice")
         waiting = [
             f"the join {graph.nodes[key.join].name!r} waits for {row.open} of {row.members} before it"
             for key, row in (await reader.run_join_rows(run.id))[:FEW]

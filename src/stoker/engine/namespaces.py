@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stoker.core.names import fault
+from stoker.engine import single
 from stoker.engine.ports import Store, Tx
 from stoker.errors import Invalid, NotFound
 
@@ -46,6 +47,6 @@ class Namespaces:
             async def insert(tx: Tx) -> None:
                 await tx.execute("insert_namespace", name)
 
-            await self._store.transact(insert)
+            await single.transact(self._store, insert)
             await self.load()
         return self._numbers[name]

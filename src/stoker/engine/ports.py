@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from stoker.core.decide import Fold
 from stoker.core.duration import Micros
-from stoker.core.model import ItemKey, JoinKey, JoinRow, Run, StoredItem, Task
+from stoker.core.model import ItemKey, JoinKey, JoinRow, Run, Spread, StoredItem, Task
 
 T = TypeVar("T")
 Row = Sequence[Any]
@@ -48,6 +48,23 @@ class Lease(NamedTuple):
     answer: int
 
 
+class SessionPut(NamedTuple):
+    """A session's row as it shall be. `expected`: what `until` must be now, or the transaction is undone; None: any."""
+
+    id: int
+    until: Micros
+    ended_at: Micros | None
+    expected: Micros | None = None
+
+
+class Locked(NamedTuple):
+    """What a transaction may change. `promised`: until when the sessions of these tasks were promised their leases."""
+
+    runs: list[Run]
+    tasks: list[Task]
+    promised: dict[int, Micros]
+
+
 class ProgressRow(NamedTuple):
     task: int
     run: int
@@ -72,6 +89,8 @@ class Reader(Protocol):
     async def rows(self, query: str, *parameters: Any) -> list[Row]: ...
     async def tasks(self, ids: Iterable[int]) -> list[Task]: ...
     async def task_rows(self, query: str, *parameters: Any) -> list[Task]: ...
+    async def spreads(self, ids: Iterable[int]) -> list[Spread]: ...
+    async def run_spreads(self, run: int) -> list[Spread]: ...
     async def runs(self, ids: Iterable[int]) -> list[Run]: ...
     async def run_rows(self, query: str, *parameters: Any) -> list[Run]: ...
     async def join_rows(self, keys: Iterable[JoinKey]) -> list[tuple[JoinKey, JoinRow]]: ...
@@ -83,6 +102,10 @@ class Reader(Protocol):
     async def run_inputs(self, runs: Iterable[int]) -> dict[int, bytes]: ...
     async def version(self, version: int) -> VersionRow | None: ...
     async def session(self, secret: bytes) -> SessionRow | None: ...
+    async def session_ends(self, sessions: Iterable[int]) -> dict[int, Micros]:
+        """Until when sessions are promised their leases; 0: they ended."""
+        ...
+
     async def leases_of(self, sessions: Iterable[int], limit: int) -> list[Lease]: ...
     async def ids(self, query: str, *parameters: Any) -> list[int]: ...
 
@@ -90,10 +113,21 @@ class Reader(Protocol):
 class Tx(Reader, Protocol):
     """One transaction. `write` puts a whole decision down, guarded; a guard that fails raises `GuardFailed`."""
 
-    async def claimable(self, lanes: Sequence[int], limit: int) -> list[Task]: ...
+    async def lock(self, runs: Iterable[int], tasks: Iterable[int]) -> Locked:
+        """These runs and those of the tasks, then the tasks, each in ascending order of id. Only once, and first."""
+        ...
+
+    async def claimable(self, lanes: Sequence[int], limit: int) -> list[Task]:
+        """READY tasks in queue order, locked; those that another transaction is claiming are passed by."""
+        ...
+
     async def write(self, fold: Fold) -> None: ...
     async def write_items(self, fold: Fold) -> None:
         """Put down the items decided so far, so that they can be read back within the transaction."""
+        ...
+
+    async def put_sessions(self, changes: Sequence[SessionPut]) -> None:
+        """Write sessions, in ascending order of id. The last rows that a transaction may lock."""
         ...
 
     async def put_progress(self, rows: Sequence[ProgressRow]) -> None: ...
@@ -102,17 +136,32 @@ class Tx(Reader, Protocol):
 
 
 class GuardFailed(Exception):
-    """A guarded write found another state than the decision believed; the transaction is undone."""
+    """A guarded write found another state than was believed: the transaction is undone, and may be decided anew."""
+
+
+class Interrupted(GuardFailed):
+    """The connection was lost in mid-transaction, which is undone."""
+
+
+class CommitUnknown(Exception):
+    """The connection was lost during the commit: the transaction may have happened, or not."""
 
 
 class Store(Protocol):
+    """`shared`: other servers may work on the same database, so nothing of it that changes is believed unread."""
+
+    @property
+    def shared(self) -> bool: ...
     async def transact(self, work: Callable[[Tx], Awaitable[T]]) -> T:
-        """Run in one transaction, committed when this returns. Unavailable: nothing was written."""
+        """Run in one transaction, committed when this returns.
+
+        Unavailable: nothing was written. GuardFailed: nor here, but it may be tried anew. CommitUnknown: who knows.
+        """
         ...
 
     async def read(self, work: Callable[[Reader], Awaitable[T]]) -> T: ...
     async def peek(self, work: Callable[[Reader], Awaitable[T]]) -> T:
-        """Read a few rows by key. An embedded store does it on the spot: cheaper than a trip to another thread."""
+        """Read a few rows by key, not of one snapshot. An embedded store does it on the spot."""
         ...
 
     async def take_ids(self, sequence: str, count: int) -> range:

@@ -41,17 +41,23 @@ class Trigger(Verb):
         self._namespace = namespace
         self._starts = starts
         self._ids = ids
+        self._answers: list[RunRef] = []
 
     async def decide(self, tx: Tx, batch: Batch) -> list[RunRef]:
+        """Repeated, it takes the same ids: if runs have them, or get them meanwhile, it was committed."""
+        made = [ref.id for ref in self._answers if ref.created] if self.replays else []
+        if made and await tx.runs(made):
+            return self._answers
+        again = iter(made)
         known = await self._known(tx)
-        answers = []
+        self._answers = answers = []
         for version, request, body in self._starts:
             key = request.idempotency_key
             if key is not None and key in known:
                 answers.append(RunRef(id=known[key], created=False))
                 continue
             run = Run(
-                id=self._ids.draw("run"),
+                id=next(again, 0) or self._ids.draw("run"),
                 namespace=self._namespace,
                 version=version.id,
                 priority=request.priority,
@@ -123,14 +129,15 @@ class RetryRun(Verb):
             )
         tasks = await tx.task_rows("run_tasks", run.id)
         states = {key: row.state for key, row in await tx.run_join_rows(run.id)}
-        plan = reopen(fold.graphs[run.version], run.id, tasks, states)
+        spreads = await tx.run_spreads(run.id)
+        plan = reopen(fold.graphs[run.version], run.id, tasks, states, spreads)
         if plan.empty:
             raise Conflict(f"run {run.id} has no failed or cancelled task to retry.", code="nothing_to_retry")
         if plan.delete:
-            await tx.execute("delete_tasks", msgspec.json.encode([task.id for task in plan.delete]).decode())
+            await tx.execute("delete_tasks", [task.id for task in plan.delete])
         kept = {task.id: await self._bodies(tx, batch, task) for task in plan.withheld}
         fold.reopen(run, plan, lambda task: kept[task.id])
-        return RetryAnswer(retried=len(plan.retry), fired=plan.fired)
+        return RetryAnswer(retried=plan.again, fired=plan.fired)
 
     @staticmethod
     async def _bodies(tx: Tx, batch: Batch, task: Task) -> list[Body]:

@@ -12,9 +12,10 @@ from stoker.core.duration import Micros
 from stoker.core.graph import Requirements
 from stoker.core.model import LEASE
 from stoker.core.protocol import RunnerInfo
+from stoker.engine import single
 from stoker.engine.alarm import Alarm
 from stoker.engine.namespaces import Namespaces
-from stoker.engine.ports import Clock, Lane, Reader, Store, Tx
+from stoker.engine.ports import Clock, Lane, Reader, SessionPut, Store, Tx
 from stoker.errors import Forbidden, Invalid
 
 BETWEEN_CLAIMS: Micros = 1_000_000  # a runner whose claim was answered so short a time ago is about to claim again
@@ -50,35 +51,64 @@ class Session:
 
 
 class Promises:
-    """Until when leases last, as one transaction leaves it. `made` is remembered once that is committed.
+    """Until when leases last, as one transaction leaves it: written at its end, remembered once it is committed.
 
-    Whoever promises a lease asks here, so that no promise is ever made of what a row does not say.
+    Whoever promises a lease asks here, so that no promise is ever made of what a row does not say. `rows`: what this
+    transaction has read of it; None where this server alone writes, and remembers.
     """
 
-    def __init__(self, tx: Tx, now: Micros) -> None:
-        self._tx = tx
+    def __init__(self, now: Micros, rows: dict[int, Micros] | None) -> None:
         self._now = now
+        self._rows = rows
+        self._puts: dict[int, SessionPut] = {}
         self.made: dict[Session, Micros] = {}
 
-    def until(self, session: Session) -> Micros:
-        return self.made.get(session, session.until)
+    @property
+    def puts(self) -> list[SessionPut]:
+        return list(self._puts.values())
 
-    async def write(self, session: Session, until: Micros) -> Micros:
-        await self._tx.execute("set_until", until, session.id)
+    def until(self, session: Session) -> Micros:
+        if session in self.made:
+            return self.made[session]
+        return session.until if self._rows is None else self._rows.get(session.id, 0)
+
+    def read(self, rows: Mapping[int, Micros]) -> None:
+        """Take note of what rows say; where this server remembers, they say nothing new."""
+        if self._rows is not None:
+            self._rows.update(rows)
+
+    def write(self, session: Session, until: Micros) -> Micros:
+        self._put(session.id, until, None)
         self.made[session] = until
         return until
 
-    async def fresh(self, session: Session, least: Micros = FRESH) -> Micros:
+    def fresh(self, session: Session, least: Micros = FRESH) -> Micros:
         """A lease of at least so much, which is written anew only if less is left."""
         until = self.until(session)
         if least <= until - self._now <= LEASE:
             return until
-        return await self.write(session, self._now + LEASE)
+        return self.write(session, self._now + LEASE)
 
-    async def end(self, session: Session) -> None:
+    def end(self, session: Session) -> None:
         """The session is over; should it be given anything again, its row must be written first."""
-        await self._tx.execute("end_session", self._now, session.id)
+        self._put(session.id, self._now, self._now)
         self.made[session] = 0
+
+    def over(self, session: int, until: Micros, *, ended: bool = False) -> bool:
+        """Act on a session's end as its row tells it; False if this batch has promised more.
+
+        Should the row say something else when this is written, the whole transaction is undone.
+        """
+        put = self._puts.get(session)
+        if put is not None and put.until > self._now:
+            return False
+        self._put(session, until, self._now if ended else None, expected=until)
+        return True
+
+    def _put(self, session: int, until: Micros, ended_at: Micros | None, expected: Micros | None = None) -> None:
+        before = self._puts.get(session)
+        expected = expected if before is None else before.expected
+        self._puts[session] = SessionPut(session, until, ended_at, expected)
 
 
 def digest(secret: str) -> bytes:
@@ -94,7 +124,7 @@ def satisfies(info: RunnerInfo, requires: Requirements) -> bool:
 
 async def runner_names(reader: Reader, sessions: set[int]) -> dict[int, str]:
     """The names under which sessions introduced themselves."""
-    rows = await reader.rows("session_infos", msgspec.json.encode(list(sessions)).decode()) if sessions else []
+    rows = await reader.rows("session_infos", list(sessions)) if sessions else []
     return {id_: msgspec.json.decode(body, type=RunnerInfo).name for id_, body in rows}
 
 
@@ -192,7 +222,7 @@ class Sessions:
         async def insert(tx: Tx) -> None:
             await tx.execute("insert_session", id_, namespace, key, body, now, now + LEASE)
 
-        await self._store.transact(insert)
+        await single.transact(self._store, insert)
         found = await self._load(key)
         if found is not None and self._known.setdefault(key, found) is found:
             self.promised({found: found.until})
@@ -205,7 +235,7 @@ class Sessions:
         async def update(tx: Tx) -> None:
             await tx.execute("update_session_info", body, session.id)
 
-        await self._store.transact(update)
+        await single.transact(self._store, update)
         session.info = info
         await self._place(session)
 

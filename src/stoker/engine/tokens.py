@@ -11,6 +11,7 @@ import msgspec
 from stoker.core.duration import SECOND, Micros
 from stoker.core.names import fault
 from stoker.core.views import TokenRequest, TokenView
+from stoker.engine import single
 from stoker.engine.catalog import when
 from stoker.engine.engine import Caller
 from stoker.engine.ports import Clock, Dice, Row, Store, Tx
@@ -65,7 +66,7 @@ class Tokens:
             ((id_,),) = await tx.execute("insert_token", request.name, _hash(token), *lists, now, expires)
             return int(id_)
 
-        id_ = await self._store.transact(insert)
+        id_ = await single.transact(self._store, insert)
         return TokenView(
             id=id_,
             name=request.name,
@@ -88,7 +89,7 @@ class Tokens:
         async def revoke(tx: Tx) -> list[Row]:
             return await tx.execute("revoke_token", now, token_id)
 
-        if not await self._store.transact(revoke):
+        if not await single.transact(self._store, revoke):
             raise NotFound(f"there is no token {token_id} to revoke.", code="no_token", place=f"tokens/{token_id}")
         self._seen.clear()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -16,20 +16,22 @@ from stoker.core.compiled import text_of
 from stoker.core.decide import Fold
 from stoker.core.duration import SECOND, Micros
 from stoker.core.firing import touched_rows
-from stoker.core.model import ItemKey, StoredItem, Task
+from stoker.core.model import ItemKey, Run, StoredItem, Task
 from stoker.core.picture import Body, Want
 from stoker.core.protocol import ABSENT, Assignment
+from stoker.core.spread import standing
 from stoker.core.template import Place, needs, render
 from stoker.core.values import NULL, BadPath, elements
 from stoker.engine.dispatch import Dispatcher, Handed, Waiter
 from stoker.engine.ids import Ids
 from stoker.engine.inputs import Sources, task_input, task_needs
-from stoker.engine.ports import Clock, Dice, Tx
+from stoker.engine.ports import Clock, Dice, Lease, Tx
 from stoker.engine.sessions import Promises, Session
 from stoker.engine.versions import Versions
 from stoker.errors import StokerError, Unavailable
 
 OPENS_CLAIM = 256  # tasks handed out at most for one want
+MOST_LEASES = 100_000  # looked at for one batch
 
 
 class Batch:
@@ -41,13 +43,12 @@ class Batch:
         versions: Versions,
         promises: Promises,
         blobs: Mapping[str, bytes],
-        load: Callable[[Sequence[int]], Awaitable[list[Task]]],
         settle: Callable[[], Awaitable[None]],
     ) -> None:
         self.fold = fold
         self.versions = versions
         self.promises = promises
-        self.load = load
+        self.leases: dict[int, list[Lease]] = {}  # by session: what the holders of this batch held before it
         self.settle = settle  # what follows from the verbs so far: for one that would keep it from happening
         self._blobs = blobs
 
@@ -63,14 +64,22 @@ class Batch:
 class Verb(ABC):
     """One call in a batch. It may be decided more than once, so it keeps nothing but what it was asked.
 
-    `tasks`: to load. `runs`: to load besides those of the tasks. `asks`: who wants tasks with the answer, how many.
-    `waiter`: a held claim that wants tasks now or later.
+    `tasks`: to load. `runs`: to load besides those of the tasks. `spreads`: rows of these runs to load. `asks`: who
+    wants tasks with the answer, how many. `waiter`: a held claim that wants tasks now or later. `holder`: whose
+    leases to look at; of those, `strays` tells which are to be loaded as well. `replays`: how often it is carried out
+    again although it may have been committed.
     """
 
     tasks: Sequence[int] = ()
     runs: Sequence[int] = ()
+    spreads: Sequence[int] = ()
     asks: tuple[Session, int] | None = None
     waiter: Waiter | None = None
+    holder: Session | None = None
+    replays: int = 0
+
+    def strays(self, leases: Sequence[Lease]) -> Sequence[int]:
+        return ()
 
     @abstractmethod
     async def decide(self, tx: Tx, batch: Batch) -> Any:
@@ -112,8 +121,9 @@ class MissingBlobs(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
-    """What every transaction of an engine works with."""
+    """What every transaction of an engine works with. `shared`: other servers may write too."""
 
+    shared: bool
     versions: Versions
     ids: Ids
     clock: Clock
@@ -133,7 +143,7 @@ class Transaction:
         self._waiting = waiting
         self._now = tools.clock.now()
         self._dice = tools.dice
-        self._promises = Promises(tx, self._now)
+        self._promises = Promises(self._now, {} if tools.shared else None)
         self._refused: dict[int, str] = {}
         self._short: set[int] = set()
         self._given: Counter[int] = Counter()
@@ -144,13 +154,13 @@ class Transaction:
 
     async def execute(self, commands: Sequence[Verb]) -> Outcome:
         fold = self._fold()
-        load = partial(self._load_tasks, fold)
-        batch = Batch(fold, self._versions, self._promises, self._blobs, load, partial(self._settle, fold))
-        await self._load(fold, commands)
+        batch = Batch(fold, self._versions, self._promises, self._blobs, partial(self._settle, fold))
+        await self._load(batch, commands)
         answers = [await self._decide(command, batch) for command in commands]
         await self._settle(fold)
         await self._tx.write(fold)
         handed, waiters = await self._hand_out(fold, commands, answers)
+        await self._tx.put_sessions(self._promises.puts)
         return Outcome(
             answers=answers,
             handed=handed,
@@ -174,29 +184,48 @@ class Transaction:
 
     # --- load ---
 
-    async def _load(self, fold: Fold, commands: Sequence[Verb]) -> None:
-        """Runs are read (and in a database with row locks: locked) before tasks; then the join rows they touch."""
-        await self._load_runs(fold, {run for command in commands for run in command.runs})
-        await self._load_tasks(fold, sorted({task for command in commands for task in command.tasks}))
-
-    async def _load_tasks(self, fold: Fold, ids: Sequence[int]) -> list[Task]:
-        """Show these tasks to the fold, with their runs and the join rows they touch; gives those not shown before."""
-        new = [id_ for id_ in ids if id_ not in fold.tasks]
-        tasks = await self._tx.tasks(new) if new else []
-        await self._load_runs(fold, {task.run for task in tasks})
-        for task in tasks:
+    async def _load(self, batch: Batch, commands: Sequence[Verb]) -> None:
+        """Lock what may change, runs before tasks; only then read the join rows they touch."""
+        fold = batch.fold
+        tasks = {task for command in commands for task in command.tasks}
+        tasks.update(await self._strays(batch, commands))
+        runs = {run for command in commands for run in command.runs}
+        if not tasks and not runs:
+            return
+        locked = await self._tx.lock(sorted(runs), sorted(tasks))
+        self._promises.read(locked.promised)
+        await self._show_runs(fold, locked.runs)
+        for task in locked.tasks:
             fold.show_task(task)
-        await self._load_rows(fold, tasks)
-        return tasks
+        await self._load_rows(fold, [*locked.tasks, *await self._load_spreads(fold, commands)])
+
+    async def _load_spreads(self, fold: Fold, commands: Sequence[Verb]) -> list[Task]:
+        """Show the rows that are still there; gives a task for each whose tasks settle as they are made."""
+        wanted = sorted({row for command in commands for row in command.spreads})
+        found = await self._tx.spreads(wanted) if wanted else []
+        for row in found:
+            fold.show_spread(row)
+        first = [next(standing(row)) for row in found]
+        return [task for task in first if fold.node_of(task).inline]
+
+    async def _strays(self, batch: Batch, commands: Sequence[Verb]) -> list[int]:
+        holding = [(command, command.holder.id) for command in commands if command.holder is not None]
+        if not holding:
+            return []
+        for lease in await self._tx.leases_of({session for _, session in holding}, MOST_LEASES):
+            batch.leases.setdefault(lease.session, []).append(lease)
+        return [task for command, session in holding for task in command.strays(batch.leases.get(session, []))]
 
     async def _load_runs(self, fold: Fold, run_ids: set[int]) -> None:
         new = sorted(run_ids - fold.runs.keys())
-        for run in await self._tx.runs(new) if new else ():
+        await self._show_runs(fold, await self._tx.runs(new) if new else ())
+
+    async def _show_runs(self, fold: Fold, runs: Iterable[Run]) -> None:
+        for run in runs:
             fold.show_run(run, (await self._versions.get(self._tx, run.version)).graph)
 
     async def _load_rows(self, fold: Fold, tasks: Sequence[Task]) -> None:
         keys = {key for task in tasks for key in touched_rows(fold.graph_of(task), task)}
-        keys -= fold.rows.keys()  # what an earlier verb of this batch has counted in is newer than what is stored
         if keys:
             for key, row in await self._tx.join_rows(keys):
                 fold.show_row(key, row)
@@ -287,7 +316,7 @@ class Transaction:
         for who, (session, mine) in given.items():
             number = session.next_number(self._now)
             leased = [fold.claim(task, session.id, number) for task in mine if task.id in inputs]
-            until = await self._promises.fresh(session)
+            until = self._promises.fresh(session)
             tasks_given = [
                 self._assignment(fold, task, inputs[task.id], session.base) for task in leased if task is not None
             ]

@@ -1,4 +1,4 @@
-"""What time does: leases end, delays pass, attempts take too long, cancelled runs are swept.
+"""What time does: leases end, delays pass, attempts take too long, cancelled runs are swept, fan-outs spread.
 
 Each pass is idempotent: it looks without locks for what may be due, and the verb checks again under the lock. Any
 server may run them at any time.
@@ -6,9 +6,7 @@ server may run them at any time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-
-import msgspec
+from collections.abc import Mapping, Sequence
 
 from stoker.core.duration import SECOND, Micros
 from stoker.core.model import GRACE, LEASE
@@ -22,6 +20,7 @@ from stoker.engine.transaction import Batch, Verb
 from stoker.errors import Unavailable
 
 SLICE = 500  # tasks of one pass; a full slice is followed by another pass at once
+ROWS = 8  # spread rows of one pass, each of up to 1,000 tasks
 LONGEST_SLEEP: Micros = 30 * SECOND
 SHORTEST_SLEEP: Micros = 10_000
 CONNECTED_FOR: Micros = 60 * SECOND  # how long the row of a connected runner without leases is good for
@@ -35,8 +34,9 @@ class Lose(Verb):
         self.tasks = tuple(lease.task for lease in leases)
 
     async def decide(self, tx: Tx, batch: Batch) -> None:
-        sessions = _json({lease.session for lease in self._leases})
-        over = set(await tx.ids("expired_among", sessions, batch.fold.now))  # it may have beaten since we looked
+        sessions = list({lease.session for lease in self._leases})
+        found = await tx.rows("expired_among", sessions, batch.fold.now)  # it may have beaten since we looked
+        over = {id_ for id_, until, _ in found if batch.promises.over(id_, until)}
         for lease in self._leases:
             task = batch.fold.tasks[lease.task]
             if lease.session in over and (task.attempt, task.session) == (lease.attempt, lease.session):
@@ -52,22 +52,16 @@ class PutAway(Verb):
     async def decide(self, tx: Tx, batch: Batch) -> list[Session]:
         """Those that are over."""
         now, over = batch.fold.now, []
-        for id_, holds in await tx.execute("expired_among", _json(self._sessions), now):
+        for id_, until, holds in await tx.rows("expired_among", list(self._sessions), now):
             session = self._sessions[id_]
-            if holds:
+            if holds or not batch.promises.over(id_, until, ended=session is None or not session.streams):
                 continue
-            if session is None:
-                await tx.execute("end_session", now, id_)
-            elif session.streams:
-                await batch.promises.write(session, now + CONNECTED_FOR)
-            else:
-                await batch.promises.end(session)
+            if session is not None and session.streams:
+                batch.promises.write(session, now + CONNECTED_FOR)
+            elif session is not None:
+                batch.promises.end(session)
                 over.append(session)
         return over
-
-
-def _json(ids: Iterable[int]) -> str:
-    return msgspec.json.encode(list(ids)).decode()
 
 
 class Due(Verb):
@@ -93,11 +87,12 @@ class Expire(Verb):
 
 
 class Sweep(Verb):
-    """A slice of the tasks of a stopping run."""
+    """A slice of the tasks of a stopping run, and of the rows that stand for such tasks."""
 
-    def __init__(self, run: int, tasks: Sequence[int]) -> None:
+    def __init__(self, run: int, tasks: Sequence[int], spreads: Sequence[int]) -> None:
         self.runs = (run,)
         self.tasks = tuple(tasks)
+        self.spreads = tuple(spreads)
 
     async def decide(self, tx: Tx, batch: Batch) -> None:
         fold = batch.fold
@@ -106,6 +101,22 @@ class Sweep(Verb):
         for task in self.tasks:
             if run.stopping:
                 fold.sweep(fold.tasks[task])
+        for row in self.spreads:
+            if row in fold.spreads:  # another server may have spread it before the cancel
+                fold.sweep_spread(fold.spreads[row])
+
+
+class Spread(Verb):
+    """The tasks that a row stands for."""
+
+    def __init__(self, run: int, row: int) -> None:
+        self.runs = (run,)
+        self.spreads = (row,)
+
+    async def decide(self, tx: Tx, batch: Batch) -> None:
+        for row in self.spreads:
+            if row in batch.fold.spreads:  # else another server was faster
+                batch.fold.spread(batch.fold.spreads[row])
 
 
 class Refuse(Verb):
@@ -146,7 +157,7 @@ class Upkeep:
         """One pass over everything; gives the time until the next is worth it."""
         self._alarm.planned = NEVER  # what becomes due from here on counts for the sleep after this pass
         try:
-            more = [await self.reap(), await self.due(), await self.expire(), await self.sweep()]
+            more = [await self.reap(), await self.due(), await self.expire(), await self.sweep(), await self.spread()]
             if any(more):
                 return 0
             self._alarm.plan(await self._next_due())
@@ -213,10 +224,22 @@ class Upkeep:
         (run,) = await self._store.read(lambda reader: reader.runs([run_id]))
         over = self._clock.now() >= (run.cancel_at or 0) + GRACE
         most = TaskState.LEASED if over else TaskState.READY
-        tasks = await self._store.read(lambda reader: reader.ids("sweepable", run_id, int(most), SLICE))
-        if tasks or not run.open:
-            await self._batches.submit(Sweep(run_id, tasks))
-        return bool(tasks)
+
+        async def find(reader: Reader) -> tuple[list[int], list[int]]:
+            tasks = await reader.ids("sweepable", run_id, int(most), SLICE)
+            return tasks, await reader.ids("sweepable_spreads", run_id, ROWS)
+
+        tasks, spreads = await self._store.read(find)
+        if tasks or spreads or not run.open:
+            await self._batches.submit(Sweep(run_id, tasks, spreads))
+        return bool(tasks or spreads)
+
+    async def spread(self) -> bool:
+        """Make tasks that wide fan-outs have put off: a few rows, each in a transaction of its own."""
+        rows = await self._store.read(lambda reader: reader.rows("ready_spreads", ROWS))
+        for run, row in rows:
+            await self._batches.submit(Spread(run, row))
+        return bool(rows)
 
     async def _next_due(self) -> Micros:
         """When the earliest thing known is due."""

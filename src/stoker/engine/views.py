@@ -77,7 +77,7 @@ class Views:
 
         async def find(reader: Reader) -> Page[RunView]:
             found = await reader.run_rows("run_page", number, *before, wanted, graph, limit + 1)
-            ids = msgspec.json.encode(list({run.version for run in found})).decode()
+            ids = list({run.version for run in found})
             names = {id_: (name, version) for id_, name, version in await reader.rows("version_names", ids)}
             last = found[limit - 1] if len(found) > limit else None
             return Page(
@@ -310,10 +310,13 @@ async def _counts(reader: Reader, run: Run, graph: Compiled) -> list[NodeCounts]
         names = ("succeeded", "failed", "pruned", "cancelled", "skipped")
         counts[node] = dict(zip(names, settled, strict=True))
     single = [node.index for node in graph.nodes if not node.steps]
-    for node, state in await reader.rows("single_tasks", run.id, b"", msgspec.json.encode(single).decode()):
+    for node, state in await reader.rows("single_tasks", run.id, b"", single):
         counts[node] = {TaskState(state).name.lower(): 1}
     for node, state, count in await reader.rows("live_counts", run.id):
         counts.setdefault(node, {})[TaskState(state).name.lower()] = count
+    for node, unmade in await reader.rows("spread_counts", run.id):
+        found = counts.setdefault(node, {})
+        found["ready"] = found.get("ready", 0) + unmade
     for node, fraction, message in await reader.rows("run_progress", run.id):
         counts.setdefault(node, {}).update(progress=fraction, message=message)
     return [

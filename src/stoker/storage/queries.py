@@ -1,27 +1,61 @@
-"""Named SQL from `sql/*.sql`: `-- name: x` begins a statement, further comment lines are its prose."""
+"""Named SQL: `-- name: x` begins a statement, further comment lines are its prose.
+
+`sql/*.sql` holds what both databases read alike, `<database>/sql/*.sql` what each says its own way. A parameter is
+`:name`; values are bound in the order in which the names first appear. `= ANY(:ids)` takes a list.
+"""
 
 from __future__ import annotations
 
 import re
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 
 _NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
+_ANY = re.compile(r"= ANY\(:(\w+)\)")
+_PARAMETER = re.compile(r"(?<!:):([a-z_]+)")
 
 
-def load(*names: str) -> dict[str, str]:
-    """The statements of these files by name; a name said twice is a mistake."""
+def sqlite() -> dict[str, str]:
+    """The statements for SQLite, which is given a list as its JSON."""
+    return {name: _ANY.sub(r"IN (SELECT value FROM json_each(:\1))", sql) for name, sql in _load("sqlite").items()}
+
+
+def postgres() -> dict[str, str]:
+    """The statements for PostgreSQL, whose parameters have numbers."""
+    return {name: _numbered(sql) for name, sql in _load("postgres").items()}
+
+
+def migrations(database: str) -> list[tuple[int, str, str]]:
+    """Every migration of a database as (number, name, SQL), in order."""
+    found = sorted(_files(_here().joinpath(database, "migrations")), key=lambda file: file.name)
+    return [(int(file.name[:4]), file.name, file.read_text()) for file in found]
+
+
+def newest(database: str) -> int:
+    """The number of the newest schema that this code knows."""
+    return migrations(database)[-1][0]
+
+
+def _load(database: str) -> dict[str, str]:
+    """The statements by name; a name said twice is a mistake."""
     found: dict[str, str] = {}
-    for file in names:
-        parts = _NAME.split(files("stoker.storage").joinpath("sql", f"{file}.sql").read_text())
+    for file in [*_files(_here().joinpath("sql")), *_files(_here().joinpath(database, "sql"))]:
+        parts = _NAME.split(file.read_text())
         for name, body in zip(parts[1::2], parts[2::2], strict=True):
             if name in found:
-                raise ValueError(f"the statement {name!r} is written twice; the second is in {file}.sql")
+                raise ValueError(f"the statement {name!r} is written twice; the second is in {file.name}")
             found[name] = "\n".join(line for line in body.splitlines() if not line.startswith("--")).strip().rstrip(";")
     return found
 
 
-def migrations() -> list[tuple[int, str, str]]:
-    """Every migration as (number, name, SQL), in order."""
-    folder = files("stoker.storage").joinpath("migrations")
-    named = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
-    return [(int(name[:4]), name, folder.joinpath(name).read_text()) for name in named]
+def _numbered(sql: str) -> str:
+    names: dict[str, int] = {}
+    return _PARAMETER.sub(lambda found: f"${names.setdefault(found[1], len(names) + 1)}", sql)
+
+
+def _here() -> Traversable:
+    return files("stoker.storage")
+
+
+def _files(folder: Traversable) -> list[Traversable]:
+    return [file for file in folder.iterdir() if file.name.endswith(".sql")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from stoker.core.model import ItemKey, JoinKey, JoinRow, NewItem, Run, StoredItem, Task
+from stoker.core.model import ItemKey, JoinKey, JoinRow, NewItem, Run, Spread, StoredItem, Task
 from stoker.core.states import RunState, TaskState, Verb
 
 _STATES = {int(state): state for state in TaskState}
@@ -41,6 +41,28 @@ def of_changed_task(value: Task, was: Task) -> Row:
         int(value.state), value.attempt, value.failures, value.losses, value.order_at, value.due_at, value.session,
         value.answer, value.deadline, int(value.ended), value.withheld, value.code, value.claimed_at, value.settled_at,
         value.id, int(was.state), was.attempt,
+    )  # fmt: skip
+
+
+def spread(row: Row) -> Spread:
+    id_, run_, node, branch, parent, tasks, state, created, places = row
+    return Spread(
+        id=id_,
+        run=run_,
+        node=node,
+        branch=branch,
+        parent=parent,
+        tasks=tasks,
+        state=_STATES[state],
+        created_at=created,
+        places=places,
+    )
+
+
+def of_spread(value: Spread) -> Row:
+    return (
+        value.id, value.run, value.node, value.branch, value.parent, value.tasks, int(value.state), value.created_at,
+        value.places,
     )  # fmt: skip
 
 

@@ -1,155 +1,151 @@
-"""Named statements on one connection: what the engine asks and writes, as rows.
+"""What the engine asks and writes, as named statements and rows; how a statement is run is each database's own.
 
-The methods are coroutines, because a store may wait on a network; these never suspend.
+The methods are coroutines because a database may be behind a network; SQLite's never suspend.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import apsw
 import msgspec
 
 from stoker.core.branch import END
 from stoker.core.decide import Fold
-from stoker.core.model import ItemKey, JoinKey, JoinRow, Run, StoredItem, Task
-from stoker.engine.ports import (
-    GuardFailed,
-    Lease,
-    LogRow,
-    ProgressRow,
-    Row,
-    SessionRow,
-    VersionRow,
-)
-from stoker.storage import queries, rows
-
-SQL = queries.load("hot", "ticks", "catalog", "views")
-_json = msgspec.json.Encoder().encode
+from stoker.core.duration import Micros
+from stoker.core.model import ItemKey, JoinKey, JoinRow, Run, Spread, StoredItem, Task
+from stoker.engine.ports import Lease, LogRow, ProgressRow, Row, SessionPut, SessionRow, VersionRow
+from stoker.storage import rows
 
 
-class SqliteReader:
-    """Questions on one connection."""
+class Questions(ABC):
+    """A `Reader` over named statements."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
-        self._connection = connection
-        self.statements = 0
+    @abstractmethod
+    async def all(self, name: str, *parameters: Any) -> list[Any]:
+        """Run one statement; a list among the parameters is bound as one value."""
 
-    def _all(self, name: str, *parameters: Any) -> list[Any]:
-        self.statements += 1
-        try:
-            return list(self._connection.execute(SQL[name], parameters))
-        except OverflowError:  # a number that no row can have
-            return list(self._connection.execute(SQL[name], [_bounded(value) for value in parameters]))
-
-    def _each(self, name: str, bound: Sequence[Row]) -> list[Any]:
-        self.statements += 1
-        return list(self._connection.executemany(SQL[name], bound))
+    @abstractmethod
+    async def each(self, name: str, bound: Sequence[Row]) -> list[Any]:
+        """The rows found for each of these keys."""
 
     async def rows(self, query: str, *parameters: Any) -> list[Row]:
-        return self._all(query, *parameters)
+        return await self.all(query, *parameters)
 
     async def ids(self, query: str, *parameters: Any) -> list[int]:
-        return [row[0] for row in self._all(query, *parameters) if row[0] is not None]
+        return [row[0] for row in await self.all(query, *parameters) if row[0] is not None]
 
     async def tasks(self, ids: Iterable[int]) -> list[Task]:
-        return [rows.task(row) for row in self._all("tasks", _ids(ids))]
+        return [rows.task(row) for row in await self.all("tasks", list(ids))]
 
     async def task_rows(self, query: str, *parameters: Any) -> list[Task]:
-        return [rows.task(row) for row in self._all(query, *parameters)]
+        return [rows.task(row) for row in await self.all(query, *parameters)]
+
+    async def spreads(self, ids: Iterable[int]) -> list[Spread]:
+        return [rows.spread(row) for row in await self.all("spreads", list(ids))]
+
+    async def run_spreads(self, run: int) -> list[Spread]:
+        return [rows.spread(row) for row in await self.all("run_spreads", run)]
 
     async def runs(self, ids: Iterable[int]) -> list[Run]:
-        return [rows.run(row) for row in self._all("runs", _ids(ids))]
+        return [rows.run(row) for row in await self.all("runs", list(ids))]
 
     async def run_rows(self, query: str, *parameters: Any) -> list[Run]:
-        return [rows.run(row) for row in self._all(query, *parameters)]
+        return [rows.run(row) for row in await self.all(query, *parameters)]
 
     async def join_rows(self, keys: Iterable[JoinKey]) -> list[tuple[JoinKey, JoinRow]]:
-        return [rows.join_row(row) for row in self._each("join_row", list(keys))]
+        return [rows.join_row(row) for row in await self.each("join_row", list(keys))]
 
     async def run_join_rows(self, run: int) -> list[tuple[JoinKey, JoinRow]]:
-        return [rows.join_row(row) for row in self._all("run_join_rows", run)]
+        return [rows.join_row(row) for row in await self.all("run_join_rows", run)]
 
     async def items(self, keys: Iterable[ItemKey]) -> list[StoredItem]:
-        return [rows.item(row) for row in self._each("item", list(keys))]
+        return [rows.item(row) for row in await self.each("item", list(keys))]
 
     async def items_below(self, run: int, node: int, prefix: bytes) -> list[StoredItem]:
-        return [rows.item(row) for row in self._all("items_below", run, node, prefix, prefix + END)]
+        return [rows.item(row) for row in await self.all("items_below", run, node, prefix, prefix + END)]
 
     async def items_after(self, seen: ItemKey, prefix: bytes, limit: int) -> list[StoredItem]:
-        return [rows.item(row) for row in self._all("items_after", *seen, prefix + END, limit)]
+        return [rows.item(row) for row in await self.all("items_after", *seen, prefix + END, limit)]
 
     async def size_below(self, run: int, node: int, prefix: bytes) -> tuple[int, int]:
-        ((size, count),) = self._all("size_below", run, node, prefix, prefix + END)
+        ((size, count),) = await self.all("size_below", run, node, prefix, prefix + END)
         return size, count
 
     async def run_inputs(self, runs: Iterable[int]) -> dict[int, bytes]:
-        return dict(self._all("run_inputs", _ids(runs)))
+        return dict(await self.all("run_inputs", list(runs)))
 
     async def version(self, version: int) -> VersionRow | None:
-        for row in self._all("version", version):
+        for row in await self.all("version", version):
             return VersionRow(version, *row)
         return None
 
     async def session(self, secret: bytes) -> SessionRow | None:
-        for row in self._all("session_by_secret", secret):
+        for row in await self.all("session_by_secret", secret):
             return SessionRow(*row)
         return None
 
+    async def session_ends(self, sessions: Iterable[int]) -> dict[int, Micros]:
+        return dict(await self.all("session_ends", list(sessions)))
+
     async def leases_of(self, sessions: Iterable[int], limit: int) -> list[Lease]:
-        return [Lease(*row) for row in self._all("leases_of", _ids(sessions), limit)]
+        return [Lease(*row) for row in await self.all("leases_of", list(sessions), limit)]
 
 
-class SqliteTx(SqliteReader):
-    """One transaction that writes."""
+class Writes(Questions):
+    """A `Tx` over named statements."""
+
+    @abstractmethod
+    async def put(self, name: str, bound: Sequence[Row]) -> None:
+        """Write rows; nothing if there are none."""
+
+    @abstractmethod
+    async def guarded(self, name: str, bound: Sequence[Row]) -> None:
+        """Change rows; GuardFailed unless every one of them was found as it was believed to be."""
 
     async def execute(self, query: str, *parameters: Any) -> list[Row]:
-        return self._all(query, *parameters)
+        return await self.all(query, *parameters)
 
     async def claimable(self, lanes: Sequence[int], limit: int) -> list[Task]:
-        return [rows.task(row) for row in self._all("claimable", _ids(lanes), limit)]
+        return [rows.task(row) for row in await self.all("claimable", list(lanes), limit)]
 
     async def write(self, fold: Fold) -> None:
         new_runs = [run for run in fold.runs.values() if run.id in fold.new_runs]
         changed_runs = [fold.runs[run] for run in fold.changed_runs if run not in fold.new_runs]
         new_tasks = [task for task in fold.tasks.values() if task.id not in fold.loaded]
         changed = [(task, was) for was in fold.loaded.values() if (task := fold.tasks[was.id]) is not was]
-        self._put("insert_run", [rows.of_new_run(run) for run in new_runs])
-        self._put("insert_run_input", list(fold.new_inputs.items()))
-        self._guarded("update_run", [rows.of_changed_run(run) for run in changed_runs])
-        self._put("insert_task", [rows.of_new_task(task) for task in new_tasks])
-        self._guarded("update_task", [rows.of_changed_task(task, was) for task, was in changed])
+        await self.put("insert_run", [rows.of_new_run(run) for run in new_runs])
+        await self.put("insert_run_input", list(fold.new_inputs.items()))
+        await self.guarded("update_run", [rows.of_changed_run(run) for run in changed_runs])
+        await self.put("insert_task", [rows.of_new_task(task) for task in new_tasks])
+        await self.guarded("update_task", [rows.of_changed_task(task, was) for task, was in changed])
+        if fold.spreads:
+            await self._write_spreads(fold)
         await self.write_items(fold)
-        self._put("put_join_row", [rows.of_join_row(key, fold.rows[key]) for key in fold.changed_rows])
-        self._put("add_counts", [(run, node, *counts) for (run, node), counts in fold.counts.items()])
-        self._put("insert_attempt", [msgspec.structs.astuple(ended) for ended in fold.history])
+        await self.put("put_join_row", [rows.of_join_row(key, fold.rows[key]) for key in fold.changed_rows])
+        await self.put("add_counts", [(run, node, *counts) for (run, node), counts in fold.counts.items()])
+        await self.put("insert_attempt", [msgspec.structs.astuple(ended) for ended in fold.history])
+
+    async def _write_spreads(self, fold: Fold) -> None:
+        """New rows; rows whose tasks were cancelled or offered again; and away with those whose tasks were made."""
+        new = [row for row in fold.spreads.values() if row.id not in fold.loaded_spreads]
+        loaded = [(fold.spreads[was.id], was) for was in fold.loaded_spreads.values()]
+        changed = [(row, was) for row, was in loaded if row is not was and row.id not in fold.spent]
+        spent = [was for row, was in loaded if row.id in fold.spent]
+        await self.put("insert_spread", [rows.of_spread(row) for row in new])
+        await self.guarded("update_spread", [(int(row.state), row.id, int(was.state)) for row, was in changed])
+        await self.guarded("delete_spread", [(was.id, int(was.state)) for was in spent])
 
     async def write_items(self, fold: Fold) -> None:
         items, fold.items = fold.items, []
-        self._put("insert_item", [rows.of_item(item) for item in items])
+        await self.put("insert_item", [rows.of_item(item) for item in items])
+
+    async def put_sessions(self, changes: Sequence[SessionPut]) -> None:
+        await self.guarded("put_session", sorted(changes))
 
     async def put_progress(self, rows: Sequence[ProgressRow]) -> None:
-        self._put("put_progress", rows)
+        await self.put("put_progress", rows)
 
     async def insert_logs(self, rows: Sequence[LogRow]) -> None:
-        self._put("insert_log", rows)
-
-    def _put(self, name: str, bound: Sequence[Row]) -> None:
-        if bound:
-            self.statements += 1
-            self._connection.executemany(SQL[name], bound)
-
-    def _guarded(self, name: str, bound: Sequence[Row]) -> None:
-        before = self._connection.total_changes()
-        self._put(name, bound)
-        if self._connection.total_changes() - before != len(bound):
-            raise GuardFailed(name)
-
-
-def _ids(values: Iterable[int]) -> str:
-    return _json(list(values)).decode()
-
-
-def _bounded(value: Any) -> Any:
-    return max(-(2**63), min(value, 2**63 - 1)) if isinstance(value, int) else value
+        await self.put("insert_log", rows)

@@ -25,7 +25,7 @@ WHERE namespace = :namespace AND graph = :graph AND number = :number;
 SELECT namespace, graph, number, spec, kinds FROM version WHERE id = :id;
 
 -- name: version_names
-SELECT id, graph, number FROM version WHERE id IN (SELECT value FROM json_each(:ids));
+SELECT id, graph, number FROM version WHERE id = ANY(:ids);
 
 -- name: insert_version
 INSERT INTO version (namespace, graph, number, hash, spec, kinds, created_at)

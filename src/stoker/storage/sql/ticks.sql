@@ -4,14 +4,14 @@
 SELECT id FROM session WHERE until < :now AND ended_at IS NULL ORDER BY until LIMIT :limit;
 
 -- name: expired_among
--- Which of these sessions are over, and whether they hold leases.
-SELECT id, EXISTS (SELECT 1 FROM task AS t WHERE t.session = session.id AND t.state = 2) FROM session
-WHERE id IN (SELECT value FROM json_each(:ids)) AND until < :now AND ended_at IS NULL;
+-- Which of these sessions are over, since when, and whether they hold leases.
+SELECT id, until, EXISTS (SELECT 1 FROM task AS t WHERE t.session = session.id AND t.state = 2) FROM session
+WHERE id = ANY(:ids) AND until < :now AND ended_at IS NULL;
 
 -- name: leases_of
 -- The attempts that sessions hold: task, attempt, session, answer.
 SELECT id, attempt, session, answer FROM task
-WHERE state = 2 AND session IN (SELECT value FROM json_each(:sessions)) LIMIT :limit;
+WHERE state = 2 AND session = ANY(:sessions) LIMIT :limit;
 
 -- name: stops
 -- Which attempts of a session are to be stopped.
@@ -39,7 +39,7 @@ SELECT id FROM task WHERE run = :run AND state <= :most ORDER BY state LIMIT :li
 SELECT MIN(at) FROM (
     SELECT MIN(due_at) AS at FROM task WHERE state = 1 AND due_at IS NOT NULL
     UNION ALL SELECT MIN(deadline) FROM task WHERE state = 2 AND deadline IS NOT NULL
-);
+) AS due;
 
 -- name: next_lease_end
 SELECT MIN(until) FROM session WHERE ended_at IS NULL;
@@ -50,21 +50,19 @@ INSERT INTO session (id, namespace, secret, info, started_at, until) VALUES
     (:id, :namespace, :secret, :info, :started_at, :until)
 ON CONFLICT (secret) DO NOTHING;
 
+-- name: session_ends
+-- Until when sessions are promised their leases; 0: they ended.
+SELECT id, CASE WHEN ended_at IS NULL THEN until ELSE 0 END FROM session WHERE id = ANY(:ids);
+
 -- name: session_by_secret
 SELECT id, namespace, info, until, ended_at FROM session WHERE secret = :secret;
 
 -- name: update_session_info
 UPDATE session SET info = :info, ended_at = NULL WHERE id = :id;
 
--- name: set_until
-UPDATE session SET until = :until, ended_at = NULL WHERE id = :id;
-
--- name: end_session
-UPDATE session SET ended_at = :now WHERE id = :id;
-
 -- name: take_ids
 -- Reserve a block of a sequence; gives its end.
-INSERT INTO sequence (name, next) VALUES (:name, 1 + :count)
+INSERT INTO sequence (name, next) VALUES (:name, 1 + CAST(:count AS BIGINT))
 ON CONFLICT (name) DO UPDATE SET next = sequence.next + :count
 RETURNING next;
 

@@ -28,7 +28,7 @@ FROM task WHERE run = :run ORDER BY node, branch;
 SELECT run, node, branch, open, members, arrived, empty, failed, state FROM join_row WHERE run = :run;
 
 -- name: delete_tasks
-DELETE FROM task WHERE id IN (SELECT value FROM json_each(:ids));
+DELETE FROM task WHERE id = ANY(:ids);
 
 -- name: node_counts
 SELECT node, created, succeeded, failed, pruned, cancelled, skipped FROM node_count WHERE run = :run;
@@ -38,7 +38,7 @@ SELECT node, state, COUNT(*) FROM task WHERE run = :run AND state <= 2 GROUP BY 
 
 -- name: single_tasks
 -- The states of nodes that have at most one task: those at the root of the branch.
-SELECT node, state FROM task WHERE run = :run AND branch = :root AND node IN (SELECT value FROM json_each(:nodes));
+SELECT node, state FROM task WHERE run = :run AND branch = :root AND node = ANY(:nodes);
 
 -- name: run_progress
 SELECT t.node, AVG(COALESCE(p.fraction, 0)), MAX(p.message) FROM task AS t JOIN progress AS p ON p.task = t.id
@@ -72,7 +72,7 @@ SELECT l.id, l.task, t.node, t.branch, l.attempt, l.stream, l.at, l.text FROM lo
 WHERE l.task = :task AND l.id > :after ORDER BY l.id LIMIT :limit;
 
 -- name: session_infos
-SELECT id, info FROM session WHERE id IN (SELECT value FROM json_each(:ids));
+SELECT id, info FROM session WHERE id = ANY(:ids);
 
 -- name: sessions
 SELECT s.id, s.info, s.started_at, s.until,

@@ -12,7 +12,7 @@ from stoker.storage import queries
 
 def apply(connection: apsw.Connection, path: Path) -> None:
     """Run the migrations that the file has not seen, in one transaction."""
-    known = queries.migrations()
+    known = queries.migrations("sqlite")
     connection.execute("BEGIN IMMEDIATE")
     try:
         ((found,),) = connection.execute("PRAGMA user_version")

@@ -21,9 +21,9 @@ from stoker.engine.ports import (
     Tx,
 )
 from stoker.errors import Unavailable
-from stoker.storage import migrate
-from stoker.storage.checkpoint import Checkpoints
-from stoker.storage.tx import SqliteReader, SqliteTx
+from stoker.storage.sqlite import migrate
+from stoker.storage.sqlite.checkpoint import Checkpoints
+from stoker.storage.sqlite.tx import SqliteReader, SqliteTx
 
 T = TypeVar("T")
 READERS = 2
@@ -33,6 +33,8 @@ _CONNECTION_LOST = (apsw.FullError, apsw.IOError, apsw.NoMemError, apsw.CorruptE
 
 class Sqlite:
     """The store of one SQLite file. `durable=False` skips fsync, for data that is thrown away."""
+
+    shared = False
 
     def __init__(self, path: Path, *, durable: bool = True) -> None:
         self.path = path

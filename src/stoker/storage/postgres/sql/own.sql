@@ -1,0 +1,136 @@
+-- What PostgreSQL says its own way: rows come as columns of arrays, and what is read to be changed is locked, each table
+-- by a statement of its own, in ascending order of id.
+
+-- name: lock_runs
+-- Runs by id, and those of tasks.
+SELECT id, namespace, version, state, stopping, priority, last_order_at, open, tasks, failed, created_at, ended_at,
+       cancel_at
+FROM run WHERE id = ANY(CAST(:ids AS BIGINT[]) || ARRAY(SELECT run FROM task WHERE id = ANY(:tasks)))
+ORDER BY id FOR NO KEY UPDATE;
+
+-- name: lock_tasks
+-- Whole tasks by id; last: until when the session that has it, or had it, was promised its leases, 0 if it ended.
+SELECT t.id, t.run, t.node, t.branch, t.generation, t.state, t.attempt, t.failures, t.losses, t.priority, t.lane,
+       t.order_at, t.due_at, t.parent, t.element, t.session, t.answer, t.deadline, t.ended, t.withheld, t.code,
+       t.created_at, t.claimed_at, t.settled_at, CASE WHEN s.ended_at IS NULL THEN s.until ELSE 0 END
+FROM task AS t LEFT JOIN session AS s ON s.id = t.session
+WHERE t.id = ANY(:ids) ORDER BY t.id FOR NO KEY UPDATE OF t;
+
+-- name: join_row
+-- Join rows by their keys.
+SELECT j.run, j.node, j.branch, j.open, j.members, j.arrived, j.empty, j.failed, j.state
+FROM unnest(CAST(:run AS BIGINT[]), CAST(:node AS BIGINT[]), CAST(:branch AS BYTEA[])) AS k (run, node, branch)
+JOIN join_row AS j ON j.run = k.run AND j.node = k.node AND j.branch = k.branch;
+
+-- name: item
+-- Items by their keys.
+SELECT i.run, i.node, i.branch, i.item, i.size, i.body, i.blob
+FROM unnest(CAST(:run AS BIGINT[]), CAST(:node AS BIGINT[]), CAST(:branch AS BYTEA[]), CAST(:item AS BIGINT[]))
+    AS k (run, node, branch, item)
+JOIN item AS i ON i.run = k.run AND i.node = k.node AND i.branch = k.branch AND i.item = k.item;
+
+-- name: claimable
+-- The first READY tasks of each lane, in queue order, locked; those that another server is just claiming are passed by.
+WITH near AS MATERIALIZED (
+    SELECT l.lane FROM unnest(CAST(:lanes AS BIGINT[])) AS l (lane) CROSS JOIN LATERAL (
+        SELECT order_at FROM task WHERE lane = l.lane AND state = 1 AND due_at IS NULL ORDER BY order_at LIMIT :limit
+    ) AS c ORDER BY c.order_at LIMIT :limit
+)
+SELECT t.id, t.run, t.node, t.branch, t.generation, t.state, t.attempt, t.failures, t.losses, t.priority, t.lane,
+       t.order_at, t.due_at, t.parent, t.element, t.session, t.answer, t.deadline, t.ended, t.withheld, t.code,
+       t.created_at, t.claimed_at, t.settled_at
+FROM (SELECT lane, COUNT(*) AS share FROM near GROUP BY lane) AS n CROSS JOIN LATERAL (
+    SELECT * FROM task WHERE lane = n.lane AND state = 1 AND due_at IS NULL
+    ORDER BY order_at LIMIT n.share FOR NO KEY UPDATE SKIP LOCKED
+) AS t
+ORDER BY t.order_at;
+
+-- name: insert_run
+INSERT INTO run (id, namespace, version, state, stopping, priority, last_order_at, open, tasks, failed, created_at,
+                 ended_at, cancel_at)
+SELECT * FROM unnest(
+    CAST(:id AS BIGINT[]), CAST(:namespace AS BIGINT[]), CAST(:version AS BIGINT[]), CAST(:state AS SMALLINT[]),
+    CAST(:stopping AS SMALLINT[]), CAST(:priority AS SMALLINT[]), CAST(:last_order_at AS BIGINT[]),
+    CAST(:open AS BIGINT[]), CAST(:tasks AS BIGINT[]), CAST(:failed AS BIGINT[]), CAST(:created_at AS BIGINT[]),
+    CAST(:ended_at AS BIGINT[]), CAST(:cancel_at AS BIGINT[]));
+
+-- name: update_run
+UPDATE run SET state = n.state, stopping = n.stopping, last_order_at = n.last_order_at, open = n.open, tasks = n.tasks,
+       failed = n.failed, ended_at = n.ended_at, cancel_at = n.cancel_at
+FROM unnest(
+    CAST(:state AS SMALLINT[]), CAST(:stopping AS SMALLINT[]), CAST(:last_order_at AS BIGINT[]),
+    CAST(:open AS BIGINT[]), CAST(:tasks AS BIGINT[]), CAST(:failed AS BIGINT[]), CAST(:ended_at AS BIGINT[]),
+    CAST(:cancel_at AS BIGINT[]), CAST(:id AS BIGINT[]))
+    AS n (state, stopping, last_order_at, open, tasks, failed, ended_at, cancel_at, id)
+WHERE run.id = n.id;
+
+-- name: insert_run_input
+INSERT INTO run_input (run, body) SELECT * FROM unnest(CAST(:run AS BIGINT[]), CAST(:body AS BYTEA[]));
+
+-- name: insert_task
+INSERT INTO task (id, run, node, branch, generation, state, attempt, failures, losses, priority, lane, order_at, due_at,
+                  parent, element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at)
+SELECT * FROM unnest(
+    CAST(:id AS BIGINT[]), CAST(:run AS BIGINT[]), CAST(:node AS BIGINT[]), CAST(:branch AS BYTEA[]),
+    CAST(:generation AS BIGINT[]), CAST(:state AS SMALLINT[]), CAST(:attempt AS BIGINT[]),
+    CAST(:failures AS BIGINT[]), CAST(:losses AS BIGINT[]), CAST(:priority AS SMALLINT[]), CAST(:lane AS BIGINT[]),
+    CAST(:order_at AS BIGINT[]), CAST(:due_at AS BIGINT[]), CAST(:parent AS BIGINT[]), CAST(:element AS BYTEA[]),
+    CAST(:session AS BIGINT[]), CAST(:answer AS BIGINT[]), CAST(:deadline AS BIGINT[]), CAST(:ended AS SMALLINT[]),
+    CAST(:withheld AS SMALLINT[]), CAST(:code AS TEXT[]), CAST(:created_at AS BIGINT[]),
+    CAST(:claimed_at AS BIGINT[]), CAST(:settled_at AS BIGINT[]));
+
+-- name: update_task
+-- Guarded by what the decision believed: the state and the attempt.
+UPDATE task SET state = n.state, attempt = n.attempt, failures = n.failures, losses = n.losses, order_at = n.order_at,
+       due_at = n.due_at, session = n.session, answer = n.answer, deadline = n.deadline, ended = n.ended,
+       withheld = n.withheld, code = n.code, claimed_at = n.claimed_at, settled_at = n.settled_at
+FROM unnest(
+    CAST(:state AS SMALLINT[]), CAST(:attempt AS BIGINT[]), CAST(:failures AS BIGINT[]), CAST(:losses AS BIGINT[]),
+    CAST(:order_at AS BIGINT[]), CAST(:due_at AS BIGINT[]), CAST(:session AS BIGINT[]), CAST(:answer AS BIGINT[]),
+    CAST(:deadline AS BIGINT[]), CAST(:ended AS SMALLINT[]), CAST(:withheld AS SMALLINT[]), CAST(:code AS TEXT[]),
+    CAST(:claimed_at AS BIGINT[]), CAST(:settled_at AS BIGINT[]), CAST(:id AS BIGINT[]),
+    CAST(:was_state AS SMALLINT[]), CAST(:was_attempt AS BIGINT[]))
+    AS n (state, attempt, failures, losses, order_at, due_at, session, answer, deadline, ended, withheld, code,
+          claimed_at, settled_at, id, was_state, was_attempt)
+WHERE task.id = n.id AND task.state = n.was_state AND task.attempt = n.was_attempt;
+
+-- name: insert_item
+INSERT INTO item (run, node, branch, item, size, body, blob)
+SELECT * FROM unnest(
+    CAST(:run AS BIGINT[]), CAST(:node AS BIGINT[]), CAST(:branch AS BYTEA[]), CAST(:item AS BIGINT[]),
+    CAST(:size AS BIGINT[]), CAST(:body AS BYTEA[]), CAST(:blob AS TEXT[]));
+
+-- name: put_join_row
+INSERT INTO join_row (run, node, branch, open, members, arrived, empty, failed, state)
+SELECT * FROM unnest(
+    CAST(:run AS BIGINT[]), CAST(:node AS BIGINT[]), CAST(:branch AS BYTEA[]), CAST(:open AS BIGINT[]),
+    CAST(:members AS BIGINT[]), CAST(:arrived AS BIGINT[]), CAST(:empty AS BIGINT[]), CAST(:failed AS BIGINT[]),
+    CAST(:state AS SMALLINT[]))
+ON CONFLICT (run, node, branch) DO UPDATE SET open = excluded.open, members = excluded.members,
+    arrived = excluded.arrived, empty = excluded.empty, failed = excluded.failed, state = excluded.state;
+
+-- name: add_counts
+INSERT INTO node_count (run, node, created, succeeded, failed, pruned, cancelled, skipped)
+SELECT * FROM unnest(
+    CAST(:run AS BIGINT[]), CAST(:node AS BIGINT[]), CAST(:created AS BIGINT[]), CAST(:succeeded AS BIGINT[]),
+    CAST(:failed AS BIGINT[]), CAST(:pruned AS BIGINT[]), CAST(:cancelled AS BIGINT[]), CAST(:skipped AS BIGINT[]))
+ON CONFLICT (run, node) DO UPDATE SET created = node_count.created + excluded.created,
+    succeeded = node_count.succeeded + excluded.succeeded, failed = node_count.failed + excluded.failed,
+    pruned = node_count.pruned + excluded.pruned, cancelled = node_count.cancelled + excluded.cancelled,
+    skipped = node_count.skipped + excluded.skipped;
+
+-- name: insert_attempt
+INSERT INTO attempt (task, run, attempt, outcome, code, message, type, traceback, session, started_at, ended_at)
+SELECT * FROM unnest(
+    CAST(:task AS BIGINT[]), CAST(:run AS BIGINT[]), CAST(:attempt AS BIGINT[]), CAST(:outcome AS TEXT[]),
+    CAST(:code AS TEXT[]), CAST(:message AS TEXT[]), CAST(:type AS TEXT[]), CAST(:traceback AS TEXT[]),
+    CAST(:session AS BIGINT[]), CAST(:started_at AS BIGINT[]), CAST(:ended_at AS BIGINT[]));
+
+-- name: put_session
+-- When sessions' leases end, unless another server has written that meanwhile.
+UPDATE session SET until = n.until, ended_at = n.ended_at
+FROM unnest(
+    CAST(:id AS BIGINT[]), CAST(:until AS BIGINT[]), CAST(:ended_at AS BIGINT[]), CAST(:expected AS BIGINT[]))
+    AS n (id, until, ended_at, expected)
+WHERE session.id = n.id AND (n.expected IS NULL OR session.until = n.expected)
+  AND session.id = ANY(ARRAY(SELECT id FROM session WHERE id = ANY(:id) ORDER BY id FOR NO KEY UPDATE));

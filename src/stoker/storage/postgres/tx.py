@@ -1,0 +1,80 @@
+"""Statements on one PostgreSQL connection. Many rows travel as columns: one statement, whatever their number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+from stoker.engine.ports import GuardFailed, Locked, Row
+from stoker.storage import queries, rows
+from stoker.storage.tx import Questions, Writes
+
+SQL = queries.postgres()
+_SETS = frozenset(name for name, sql in SQL.items() if "unnest(" in sql)
+_LARGEST = 2**63 - 1
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection
+
+
+class PostgresReader(Questions):
+    """Questions on one connection. `statements`: how many were asked."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.statements = 0
+
+    async def all(self, name: str, *parameters: Any) -> list[Any]:
+        self.statements += 1
+        try:
+            return await self._connection.fetch(SQL[name], *parameters)
+        except asyncpg.DataError:  # a number that no row can have
+            bounded = [_bounded(value) for value in parameters]
+            if bounded == list(parameters):
+                raise
+            return await self._connection.fetch(SQL[name], *bounded)
+
+    async def each(self, name: str, bound: Sequence[Row]) -> list[Any]:
+        return await self.all(name, *_columns(bound)) if bound else []
+
+
+class PostgresTx(PostgresReader, Writes):
+    """One transaction that writes."""
+
+    async def lock(self, runs: Iterable[int], tasks: Iterable[int]) -> Locked:
+        wanted = list(tasks)
+        found = [rows.run(row) for row in await self.all("lock_runs", list(runs), wanted)]
+        held = await self.all("lock_tasks", wanted) if wanted else []
+        promised = {row["session"]: row[-1] for row in held if row["session"] is not None}
+        return Locked(found, [rows.task(tuple(row)[:-1]) for row in held], promised)
+
+    async def put(self, name: str, bound: Sequence[Row]) -> None:
+        if not bound:
+            return
+        self.statements += 1
+        if name in _SETS:
+            await self._connection.execute(SQL[name], *_columns(bound))
+        else:
+            await self._connection.executemany(SQL[name], bound)
+
+    async def guarded(self, name: str, bound: Sequence[Row]) -> None:
+        if not bound:
+            return
+        self.statements += 1
+        done: str = await self._connection.execute(SQL[name], *_columns(bound))
+        if int(done.rsplit(" ", 1)[1]) != len(bound):  # `UPDATE 3`, `DELETE 1`
+            raise GuardFailed(name)
+
+
+def _columns(bound: Sequence[Row]) -> list[tuple[Any, ...]]:
+    return list(zip(*bound, strict=True))
+
+
+def _bounded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_bounded(each) for each in value]
+    return max(-_LARGEST, min(value, _LARGEST)) if isinstance(value, int) else value
