@@ -49,10 +49,13 @@ class Lease(NamedTuple):
 
 
 class SessionPut(NamedTuple):
-    """A session's row as it shall be. `expected`: what `until` must be now, or the transaction is undone; None: any."""
+    """A session's row as it shall be; `until` None: as it is.
+
+    `expected`: what `until` must be now, or the transaction is undone; None: whatever it is.
+    """
 
     id: int
-    until: Micros
+    until: Micros | None
     ended_at: Micros | None
     expected: Micros | None = None
 

@@ -91,7 +91,7 @@ class Promises:
 
     def end(self, session: Session) -> None:
         """The session is over; should it be given anything again, its row must be written first."""
-        self._put(session.id, self._now, self._now)
+        self._put(session.id, None, self._now)
         self.made[session] = 0
 
     def over(self, session: int, until: Micros, *, ended: bool = False) -> bool:
@@ -100,12 +100,12 @@ class Promises:
         Should the row say something else when this is written, the whole transaction is undone.
         """
         put = self._puts.get(session)
-        if put is not None and put.until > self._now:
+        if put is not None and put.until is not None and put.until > self._now:
             return False
-        self._put(session, until, self._now if ended else None, expected=until)
+        self._put(session, None, self._now if ended else None, expected=until)
         return True
 
-    def _put(self, session: int, until: Micros, ended_at: Micros | None, expected: Micros | None = None) -> None:
+    def _put(self, session: int, until: Micros | None, ended_at: Micros | None, expected: Micros | None = None) -> None:
         before = self._puts.get(session)
         expected = expected if before is None else before.expected
         self._puts[session] = SessionPut(session, until, ended_at, expected)

@@ -12,7 +12,7 @@ from importlib.resources.abc import Traversable
 
 _NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
 _ANY = re.compile(r"= ANY\(:(\w+)\)")
-_PARAMETER = re.compile(r"(?<!:):([a-z_]+)")
+_PARAMETER = re.compile(r"(?<!:):([a-z_0-9]+)")
 
 
 def sqlite() -> dict[str, str]:

@@ -6,8 +6,8 @@ SELECT id, namespace, version, state, stopping, priority, last_order_at, open, t
        cancel_at
 FROM run
 WHERE namespace = :namespace AND (created_at, id) < (:before_at, :before_id)
-  AND (:state IS NULL OR state = :state)
-  AND (:graph IS NULL OR version IN (SELECT id FROM version WHERE namespace = :namespace AND graph = :graph))
+  AND (CAST(:state AS SMALLINT) IS NULL OR state = :state)
+  AND (CAST(:graph AS TEXT) IS NULL OR version IN (SELECT id FROM version WHERE namespace = :namespace AND graph = :graph))
 ORDER BY created_at DESC, id DESC LIMIT :limit;
 
 -- name: task_page
@@ -15,7 +15,7 @@ SELECT id, run, node, branch, generation, state, attempt, failures, losses, prio
        element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at
 FROM task
 WHERE run = :run AND (node, branch) > (:after_node, :after_branch)
-  AND (:state IS NULL OR state = :state) AND (:node IS NULL OR node = :node)
+  AND (CAST(:state AS SMALLINT) IS NULL OR state = :state) AND (CAST(:node AS BIGINT) IS NULL OR node = :node)
 ORDER BY node, branch LIMIT :limit;
 
 -- name: run_tasks

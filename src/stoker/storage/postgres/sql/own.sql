@@ -128,7 +128,7 @@ SELECT * FROM unnest(
 
 -- name: put_session
 -- When sessions' leases end, unless another server has written that meanwhile.
-UPDATE session SET until = n.until, ended_at = n.ended_at
+UPDATE session SET until = COALESCE(n.until, session.until), ended_at = n.ended_at
 FROM unnest(
     CAST(:id AS BIGINT[]), CAST(:until AS BIGINT[]), CAST(:ended_at AS BIGINT[]), CAST(:expected AS BIGINT[]))
     AS n (id, until, ended_at, expected)

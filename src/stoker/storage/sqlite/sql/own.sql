@@ -75,5 +75,5 @@ VALUES (:task, :run, :attempt, :outcome, :code, :message, :type, :traceback, :se
 -- name: put_session
 -- When a session's leases end, unless that was changed behind our back.
 WITH n (id, until, ended_at, expected) AS (VALUES (:id, :until, :ended_at, :expected))
-UPDATE session SET until = n.until, ended_at = n.ended_at FROM n
+UPDATE session SET until = COALESCE(n.until, session.until), ended_at = n.ended_at FROM n
 WHERE session.id = n.id AND (n.expected IS NULL OR session.until = n.expected);
