@@ -1,6 +1,7 @@
-"""What a no-op task costs the engine alone: claim and report in this process, no HTTP, SQLite with FULL durability.
+"""What a no-op task costs the engine alone: claim and report in this process, no HTTP, with full durability.
 
-`python bench/engine_drain.py [BATCH]` prints µs and CPU per task, and the statements of one report with its hand-off.
+`python bench/engine_drain.py [BATCH] [sqlite|postgres]` prints µs and CPU per task (of this process), and the statements
+of one report with its hand-off.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import time
 from pathlib import Path
 
 import msgspec
+from processes import Cluster
 
 from stoker.bootstrap.engine import opened
 from stoker.core.graph import GraphSpec, KindSpec, NodeSpec
@@ -24,9 +26,9 @@ NOTHING = Item(value=msgspec.Raw(b"null"))
 SECRET = "0" * 32
 
 
-async def main(batch: int) -> None:
+async def main(batch: int, database: str | None) -> None:
     with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR")) as folder:
-        async with opened(Path(folder)) as engine:
+        async with opened(Path(folder), database=database) as engine:
             graph = GraphSpec(name="single", nodes=(NodeSpec(name="noop", kind="noop"),))
             kind = KindSpec(name="noop", output={"type": "null"})
             await engine.catalog.push("default", PushRequest(graph=graph, kinds=(kind,)))
@@ -48,4 +50,9 @@ async def main(batch: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 256))
+    size = int(sys.argv[1]) if len(sys.argv) > 1 else 256
+    if sys.argv[2:] == ["postgres"]:
+        with Cluster(durable=True) as cluster:
+            asyncio.run(main(size, cluster.create()))
+    else:
+        asyncio.run(main(size, None))

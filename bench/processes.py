@@ -13,6 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "tests"))
+from databases import Cluster  # noqa: E402  a PostgreSQL of one's own, as the tests have it
+
+__all__ = ["Cluster"]
 TICK = os.sysconf("SC_CLK_TCK")
 
 

@@ -174,10 +174,12 @@ def _store(data: Path, database: str | None, *, durable: bool) -> Sqlite | Postg
 
 
 @asynccontextmanager
-async def opened(data: Path, *, durable: bool = True, root_token: str | None = None) -> AsyncIterator[StokerEngine]:
-    """An engine on a data folder that no other process uses."""
+async def opened(
+    data: Path, *, durable: bool = True, root_token: str | None = None, database: str | None = None
+) -> AsyncIterator[StokerEngine]:
+    """An engine on a data folder that no other process uses, and on its own database there or a shared one."""
     with locked(data):
-        engine = StokerEngine(data, durable=durable, root_token=root_token)
+        engine = StokerEngine(data, durable=durable, root_token=root_token, database=database)
         try:
             await engine.open()
             yield engine

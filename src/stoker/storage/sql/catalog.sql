@@ -66,3 +66,10 @@ SELECT id, name, scopes, namespaces, kinds, created_at, expires_at, revoked_at F
 
 -- name: revoke_token
 UPDATE token SET revoked_at = :now WHERE id = :id AND revoked_at IS NULL RETURNING id;
+
+-- name: fact
+SELECT value FROM fact WHERE name = :name;
+
+-- name: put_fact
+-- The first to say it is right.
+INSERT INTO fact (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTHING;
