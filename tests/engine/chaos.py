@@ -17,9 +17,10 @@ from typing import Any
 from core.graphs import KINDS, random_graph
 from core.memory import Memory
 from core.oracle import check, check_end
+from core.player import slices_of
 from engine.plant import NS, Hand, Plant, encoded
 from stoker.core.compile import compile_graph
-from stoker.core.model import ItemKey
+from stoker.core.model import SLICE, ItemKey
 from stoker.core.protocol import (
     Assignment,
     Complete,
@@ -47,10 +48,11 @@ async def play(seed: int, folder: Path) -> Chaos:
     chaos = Chaos(seed, folder)
     await chaos.plant.start()
     try:
-        await chaos.start()
-        for _ in range(chaos.dice.randint(10, 60)):
-            await chaos.round()
-        await chaos.finish()
+        with slices_of((1, 2, 3, SLICE)[seed % 4]):
+            await chaos.start()
+            for _ in range(chaos.dice.randint(10, 60)):
+                await chaos.round()
+            await chaos.finish()
         await chaos.check()
     finally:
         await chaos.plant.stop()
@@ -242,6 +244,7 @@ class Chaos:
         succeeded = {task.id for task in memory.tasks.values() if task.state.name == "SUCCEEDED" and task.session}
         assert succeeded == {task for task, _ in self.accepted}, "what is accepted stays so, and nothing else SUCCEEDED"
         assert await self.plant.sql("SELECT COUNT(*) FROM task WHERE state <= 2") == [(0,)]
+        assert await self.plant.sql("SELECT COUNT(*) FROM spread WHERE state = 1") == [(0,)]
         assert await self.plant.sql("PRAGMA integrity_check") == [("ok",)]
 
     async def _memory(self) -> Memory:
@@ -249,6 +252,7 @@ class Chaos:
         sql = self.plant.sql
         memory.retried = set(self.retried)
         memory.runs = {row[0]: rows.run(row) for row in await sql(_RUNS)}
+        memory.spreads = {row[0]: rows.spread(row) for row in await sql(_SPREADS)}
         memory.rows = dict(rows.join_row(row) for row in await sql("SELECT * FROM join_row"))
         memory.items = {ItemKey(*row[:4]): row[5] for row in await sql("SELECT * FROM item")}
         memory.counts = {row[:2]: list(row[2:]) for row in await sql("SELECT * FROM node_count")}
@@ -262,6 +266,7 @@ class Chaos:
 
 _RUNS = """SELECT id, namespace, version, state, stopping, priority, last_order_at, open, tasks, failed, created_at,
 ended_at, cancel_at FROM run"""
+_SPREADS = "SELECT id, run, node, branch, parent, tasks, state, created_at, places FROM spread"
 _TASKS = """SELECT id, run, node, branch, generation, state, attempt, failures, losses, priority, lane, order_at,
 due_at, parent, element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at
 FROM task"""

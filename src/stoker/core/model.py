@@ -11,7 +11,7 @@ from stoker.core.states import RunState, TaskState, Verb
 
 MAX_TASKS = 1_000_000  # of one run
 MAX_ITEMS = 100_000  # of one report, and elements of one expansion
-SLICE = MAX_ITEMS  # tasks of a node that one settle makes at once, and of one spread row; the rest is made later
+SLICE = 1_000  # tasks of a node that one settle makes at once, and of one spread row; the rest is made later
 ELEMENT_INLINE = 1024  # bytes; a child carries an element up to this size, a larger one is read from its source
 PAYLOAD_INLINE = 1024 * 1024  # bytes; a larger value lies in the artifact store
 GRACE: Micros = 30_000_000  # how long a cancelled attempt may take to confirm

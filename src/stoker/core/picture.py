@@ -90,6 +90,11 @@ class Picture:
     def show_row(self, key: JoinKey, row: JoinRow) -> None:
         self.rows[key] = row
 
+    @property
+    def spreading(self) -> bool:
+        """Whether some rows are now to be spread."""
+        return any(row.state is TaskState.READY and row.id not in self.spent for row in self.spreads.values())
+
     def graph_of(self, task: Task) -> Compiled:
         return self.graphs[self.runs[task.run].version]
 
