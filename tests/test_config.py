@@ -37,6 +37,7 @@ def test_every_setting_has_a_variable(tmp_path: Path) -> None:
         "STOKER_HOST": "::1",
         "STOKER_PORT": "0",
         "STOKER_DATA": str(tmp_path),
+        "STOKER_ARTIFACTS": str(tmp_path / "a"),
         "STOKER_DATABASE_URL": "postgresql:///x",
         "STOKER_TOKEN": "t",
         "STOKER_NAMESPACE": "n",
@@ -48,6 +49,7 @@ def test_every_setting_has_a_variable(tmp_path: Path) -> None:
         host="::1",
         port=0,
         data=tmp_path,
+        artifacts=tmp_path / "a",
         database_url="postgresql:///x",
         token="t",
         namespace="n",
@@ -56,10 +58,44 @@ def test_every_setting_has_a_variable(tmp_path: Path) -> None:
     )
 
 
-def test_the_data_folder_of_a_file_is_relative_to_the_file(tmp_path: Path) -> None:
+def test_the_folders_of_a_file_are_relative_to_the_file(tmp_path: Path) -> None:
+    assert load({}, {}, config=toml(tmp_path, 'artifacts = "a"')).artifacts == tmp_path / "a"
     assert load({}, {}, config=toml(tmp_path, 'data = "d"')).data == tmp_path / "d"
     assert load({}, {}, config=toml(tmp_path, 'data = "~/d"')).data == Path("~/d").expanduser()
     assert load({"data": "d"}, {}, folder=tmp_path).data == Path.cwd() / "d"
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql:///x?host=/run", "postgres://u:p%40ss@h:5432/x?pgbouncer=true&sslmode=require"]
+)
+def test_a_postgresql_url_is_taken_as_it_is(tmp_path: Path, url: str) -> None:
+    assert load({"database_url": url}, {}, folder=tmp_path).database_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "user:hush@h/d",
+        "hush",
+        "postgresql:hush",
+        "mysql://user:hush@h/d",
+        "postgresql://user:4/hush@h/d",
+        "postgresql://user:hu/sh@h/d",
+        "postgresql://user:4#hush@h/d",
+        "postgresql://user:4?hush@h/d",
+        "postgresql://user:4@hush@h/d",
+        "postgresql://user:hush@h:port/d",
+        "postgresql://user:hush@[h/d",
+        "postgresql://user:hush @h/d",
+        "sqlite://hush",
+    ],
+)
+def test_a_refused_database_url_is_not_shown_since_it_may_hold_a_password(tmp_path: Path, url: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        load({}, {"STOKER_DATABASE_URL": url}, folder=tmp_path)
+    assert (caught.value.place, bool(caught.value.remedy)) == ("STOKER_DATABASE_URL", True)
+    assert not any(part in str(caught.value) for part in ("hu", "sh@"))
+    assert caught.value.__suppress_context__
 
 
 @pytest.mark.parametrize(
@@ -76,6 +112,9 @@ def test_the_data_folder_of_a_file_is_relative_to_the_file(tmp_path: Path) -> No
         ({"path_prefix": "x"}, {}, "", "--path-prefix", "Give one like /stoker"),
         ({"dialects": "heat"}, {}, "", "--dialects", "there is no dialect 'heat'"),
         ({"colour": 1}, {}, "", "--colour", "is no setting"),
+        ({}, {"STOKER_DATABASE_URL": "mysql://h/d"}, "", "STOKER_DATABASE_URL", "'mysql' is none of a PostgreSQL"),
+        ({}, {}, 'database_url = "sqlite:///x.db"', "stoker.toml", "always lies in the data folder"),
+        ({"database_url": "postgresql://h/d?pgbouncer=1"}, {}, "", "--database-url", "neither true nor false"),
     ],
 )
 def test_a_mistake_names_key_source_and_remedy(

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from stoker.errors import Invalid, Unavailable
 
@@ -25,11 +26,15 @@ _PREFIX = "STOKER_"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """`token`, `namespace` and `url` are the client's; the rest is the server's, `data` both's."""
+    """`token`, `namespace` and `url` are the client's; the rest is the server's, `data` both's.
+
+    `database_url`: of PostgreSQL; None: SQLite in the data folder. `artifacts`: None: a folder in the data folder.
+    """
 
     host: str = "127.0.0.1"
     port: int = 5220
     data: Path = Path("~/.stoker")
+    artifacts: Path | None = None
     database_url: str | None = None
     token: str | None = None
     namespace: str = "default"
@@ -104,8 +109,9 @@ def _from_file(config: Path | None, folder: Path) -> Given:
         if key not in _PARSERS:
             known = ", ".join(_PARSERS)
             raise Invalid(f"{path} sets {key!r}, which is no setting", place=str(path), remedy=f"Settings: {known}.")
-    if isinstance(content.get("data"), str):
-        content["data"] = str(path.parent / Path(content["data"]).expanduser())
+    for key in ("data", "artifacts"):
+        if isinstance(content.get(key), str):
+            content[key] = str(path.parent / Path(content[key]).expanduser())
     return {key: (value, str(path)) for key, value in content.items()}
 
 
@@ -157,6 +163,39 @@ def _url(value: Any) -> str:
     return text.rstrip("/")
 
 
+def _database_url(value: Any) -> str:
+    """A URL of PostgreSQL. What is refused is never shown: there may be a password in it."""
+    if not isinstance(value, str) or not value or any(character <= " " for character in value):
+        raise ValueError(f"that is no URL; {_LIKE}")
+    scheme, _, rest = value.partition("://")
+    if scheme.partition(":")[0] == "sqlite":
+        raise ValueError("the SQLite file always lies in the data folder; Leave it out, and name the folder by `data`.")
+    if scheme not in ("postgresql", "postgres") or not rest:
+        what = f"a URL with {scheme!r}" if rest and scheme.isalnum() else "that"
+        raise ValueError(f"{what} is none of a PostgreSQL database; {_LIKE}")
+    if not _readable(value):
+        raise ValueError(f"it cannot be taken apart; {_LIKE} {_ESCAPE}")
+    pooled = dict(parse_qsl(urlsplit(value).query, keep_blank_values=True)).get("pgbouncer", "false")
+    if pooled.lower() not in ("true", "false"):
+        raise ValueError(f"pgbouncer={pooled} is neither true nor false; Write `?pgbouncer=true`, or leave it out.")
+    return value
+
+
+_LIKE = "Give one like postgresql://user:password@host:5432/name."
+_ESCAPE = "Special characters of a password are written by their numbers: / is %2F, # is %23, ? is %3F, @ is %40."
+
+
+def _readable(url: str) -> bool:
+    """Whether its parts stand where they belong; a password with a bare `/`, `#` or `?` tears the URL apart there."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+        parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+    except ValueError:
+        return False
+    return not parts.fragment and "@" not in parts.path and parts.netloc.count("@") <= 1
+
+
 def _path_prefix(value: Any) -> str:
     text = "" if value == "" else _text(value).rstrip("/")
     if text and (not text.startswith("/") or "//" in text or any(mark in text for mark in "?#{} ")):
@@ -178,7 +217,8 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "host": _text,
     "port": _port,
     "data": _folder,
-    "database_url": _text,
+    "artifacts": _folder,
+    "database_url": _database_url,
     "token": _text,
     "namespace": _text,
     "url": _url,

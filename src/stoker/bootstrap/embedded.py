@@ -29,11 +29,16 @@ from stoker.runner.runner import Runner
 
 
 class Embedded:
-    """A server in a thread. `data` None: a folder that is thrown away at the end, and never synced to disk."""
+    """A server in a thread. `data` None: a folder that is thrown away at the end, and never synced to disk.
 
-    def __init__(self, data: Path | None = None) -> None:
+    `database`: a PostgreSQL URL, instead of SQLite in the data folder; `artifacts`: instead of the folder in there.
+    """
+
+    def __init__(self, data: Path | None = None, *, database: str | None = None, artifacts: Path | None = None) -> None:
         self._thrown_away = tempfile.TemporaryDirectory(prefix="stoker-") if data is None else None
         self.data = Path(self._thrown_away.name) if self._thrown_away else Path(data or "")
+        self._database = database
+        self._artifacts = artifacts
         self.token = ""
         self.url = ""
         self._ready = threading.Event()
@@ -78,7 +83,10 @@ class Embedded:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         kept = self._thrown_away is None
         self.token = data_token(self.data) if kept else secrets.token_urlsafe(32)
-        async with opened(self.data, durable=kept, root_token=self.token) as engine:
+        opening = opened(
+            self.data, durable=kept, root_token=self.token, database=self._database, artifacts=self._artifacts
+        )
+        async with opening as engine:
             app = build(engine, version=version("stoker"))
             with listener.bind("127.0.0.1", 0, insecure=False) as socket:
                 self.url = listener.url(socket, "")

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import random
-import secrets
-import time
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stoker.artifacts.file import FileStore
+from stoker.bootstrap.clock import SystemClock, SystemDice
+from stoker.bootstrap.databases import postgres
 from stoker.bootstrap.lock import locked
-from stoker.core.duration import Micros
 from stoker.engine.alarm import Alarm
 from stoker.engine.artifacts import Artifacts
 from stoker.engine.batch import Batches
@@ -23,6 +22,7 @@ from stoker.engine.events import Hub
 from stoker.engine.ids import Ids
 from stoker.engine.leases import Leases
 from stoker.engine.namespaces import Namespaces
+from stoker.engine.peers import Peers
 from stoker.engine.ports import Clock, Dice
 from stoker.engine.runs import Runs
 from stoker.engine.sessions import Sessions
@@ -40,29 +40,6 @@ if TYPE_CHECKING:
     from stoker.storage.postgres.store import Postgres
 
 
-class SystemClock:
-    """UTC microseconds: the wall clock at start, carried on by the monotonic one, so that a jump ends no lease."""
-
-    def __init__(self) -> None:
-        self._offset = time.time_ns() - time.monotonic_ns()
-
-    def now(self) -> Micros:
-        return (self._offset + time.monotonic_ns()) // 1_000
-
-
-class SystemDice:
-    """Jitter from a fast generator, secrets from the operating system."""
-
-    def __init__(self) -> None:
-        self._random = random.Random()  # noqa: S311 - spreads retries, protects nothing
-
-    def random(self) -> float:
-        return self._random.random()
-
-    def token_bytes(self, count: int) -> bytes:
-        return secrets.token_bytes(count)
-
-
 class StokerEngine:
     """The engine over one SQLite file and one folder of artifacts."""
 
@@ -75,11 +52,12 @@ class StokerEngine:
         clock: Clock | None = None,
         dice: Dice | None = None,
         database: str | None = None,
+        artifacts: Path | None = None,
     ) -> None:
         self.clock = clock or SystemClock()
         dice = dice or SystemDice()
         self.store = _store(data, database, durable=durable)
-        self.blobs = FileStore(data / "artifacts", sync=durable)
+        self.blobs = FileStore(artifacts or data / "artifacts", sync=durable)
         self._ids = Ids(self.store)
         self._namespaces = Namespaces(self.store)
         versions = Versions()
@@ -96,6 +74,16 @@ class StokerEngine:
             dispatcher=self.dispatcher,
         )
         self.batches = Batches(self.store, self.blobs, tools, self._committed)
+        self.peers = Peers(
+            self.store,
+            self._ids,
+            self.clock,
+            self.batches,
+            self.dispatcher,
+            self.sessions,
+            self.events,
+            socket.gethostname(),
+        )
         self.catalog = Catalog(self.store, self._namespaces, versions, self.sessions, self.clock)
         self.views = Views(self.store, self._namespaces, versions, self.sessions, self.clock)
         self.runs = Runs(
@@ -125,16 +113,18 @@ class StokerEngine:
         self.artifacts = Artifacts(self.store, self._namespaces, self.blobs, self._ids, self.clock)
         self.tokens = Tokens(self.store, self.clock, dice, root_token)
         self.upkeep = Upkeep(self.store, self.batches, self.sessions, self.dispatcher, self.clock, self.alarm)
-        self._ticking: asyncio.Task[None] | None = None
+        self._ticking: list[asyncio.Task[None]] = []
 
     async def open(self, *, ticking: bool = True) -> None:
         """Open and migrate the store, then start the ticks, unless somebody else ticks."""
         await self.store.open()
+        await self.peers.open()
         await self.blobs.open()
         await self._namespaces.load()
         await self._namespaces.made(DEFAULT_NAMESPACE)  # so that the lists of a fresh server are empty, not errors
         if ticking:
-            self._ticking = asyncio.create_task(loop.run(self.upkeep.tick, self.alarm.rung))
+            self._ticking.append(asyncio.create_task(loop.run(self.upkeep.tick, self.alarm.rung)))
+            self._ticking.append(asyncio.create_task(loop.run(self.peers.tick, self.peers.wake)))
 
     async def ready(self) -> None:
         """Return when the store answers."""
@@ -144,12 +134,13 @@ class StokerEngine:
         """Finish what was submitted, give unused ids back, and let the file go."""
         self.dispatcher.end_all()
         self.events.close()
-        if self._ticking is not None:
-            self._ticking.cancel()
+        for ticking in self._ticking:
+            ticking.cancel()
             with suppress(asyncio.CancelledError):
-                await self._ticking
+                await ticking
         await self.batches.close()
         with suppress(Unavailable):
+            await self.peers.close()
             await self._ids.close()
         await self.store.close()
 
@@ -162,24 +153,28 @@ class StokerEngine:
         if outcome.refused:
             self.batches.start(Refuse(outcome.refused))
         self.events.committed(outcome)
+        self.peers.committed(outcome)
 
 
 def _store(data: Path, database: str | None, *, durable: bool) -> Sqlite | Postgres:
     """The database of a URL; without one, the SQLite file in the data folder."""
     if database is None:
         return Sqlite(data / "stoker.db", durable=durable)
-    from stoker.storage.postgres.store import Postgres
-
-    return Postgres(database)
+    return postgres(database)
 
 
 @asynccontextmanager
 async def opened(
-    data: Path, *, durable: bool = True, root_token: str | None = None, database: str | None = None
+    data: Path,
+    *,
+    durable: bool = True,
+    root_token: str | None = None,
+    database: str | None = None,
+    artifacts: Path | None = None,
 ) -> AsyncIterator[StokerEngine]:
     """An engine on a data folder that no other process uses, and on its own database there or a shared one."""
     with locked(data):
-        engine = StokerEngine(data, durable=durable, root_token=root_token, database=database)
+        engine = StokerEngine(data, durable=durable, root_token=root_token, database=database, artifacts=artifacts)
         try:
             await engine.open()
             yield engine

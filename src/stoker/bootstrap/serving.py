@@ -17,5 +17,6 @@ async def serving(arguments: Sequence[str]) -> AsyncIterator[App]:
     settings = handed_on()
     insecure = "--insecure" in arguments
     token = settings.token or data_token(settings.data)
-    async with opened(settings.data, root_token=token) as engine:
+    opening = opened(settings.data, root_token=token, database=settings.database_url, artifacts=settings.artifacts)
+    async with opening as engine:
         yield build(engine, version=version("stoker"), insecure=insecure, path_prefix=settings.path_prefix)

@@ -46,7 +46,9 @@ def dev(file: Path, /, *, where: Where = HERE) -> int:
             f"the package {error.name!r} is missing.", remedy="Run `pip install 'stoker[server]'`."
         ) from None
     with interrupts.also_by_sigterm(), ExitStack() as stack:
-        server = stack.enter_context(Embedded(settings.data))
+        server = stack.enter_context(
+            Embedded(settings.data, database=settings.database_url, artifacts=settings.artifacts)
+        )
         terminal.note(f"stoker dev serves {file} on {server.url}, data in {terminal.home(settings.data)}")
         terminal.note("Ctrl-C ends it; a saved change reloads it")
         child = stack.enter_context(_Child(file, server, settings.namespace))

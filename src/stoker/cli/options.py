@@ -39,6 +39,19 @@ class Where(Options):
     data: Annotated[
         Path | None, Parameter(group=_SERVER, help="The data folder; else STOKER_DATA, else ~/.stoker.")
     ] = None
+    database_url: Annotated[
+        str | None,
+        Parameter(
+            group=_SERVER,
+            help="Without a server: a PostgreSQL database; else STOKER_DATABASE_URL, else SQLite in the data folder.",
+        ),
+    ] = None
+    artifacts: Annotated[
+        Path | None,
+        Parameter(
+            group=_SERVER, help="Without a server: its folder; else STOKER_ARTIFACTS, else one in the data folder."
+        ),
+    ] = None
 
 
 TEXT = Options()

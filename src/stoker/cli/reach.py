@@ -44,8 +44,8 @@ class Reached:
 
 
 def settings_of(where: Where) -> Settings:
-    flags = {"url": where.url, "token": where.token, "namespace": where.namespace, "data": where.data}
-    return load(flags)
+    flags = ("url", "token", "namespace", "data", "database_url", "artifacts")
+    return load({name: getattr(where, name) for name in flags})
 
 
 def find(settings: Settings) -> Server | None:
@@ -93,7 +93,7 @@ def reached(where: Where) -> Iterator[Reached]:
         server = find(settings)
         if server is None:
             try:
-                embedded = stack.enter_context(_embedded(settings.data))
+                embedded = stack.enter_context(_embedded(settings))
             except Conflict:
                 server = find(settings)  # it came up meanwhile
                 if server is None:
@@ -123,7 +123,7 @@ def listed(here: Reached, asked: Coroutine[Any, Any, Page[T]]) -> Page[T]:
         return Page(items=[])
 
 
-def _embedded(data: Path) -> Embedded:
+def _embedded(settings: Settings) -> Embedded:
     try:
         from stoker.bootstrap.embedded import Embedded
     except ModuleNotFoundError as error:
@@ -133,7 +133,7 @@ def _embedded(data: Path) -> Embedded:
             f"no server is configured or alive, and to be one here the package {error.name!r} is missing.",
             remedy="Set STOKER_URL, or `pip install 'stoker[server]'`.",
         ) from None
-    return Embedded(data)
+    return Embedded(settings.data, database=settings.database_url, artifacts=settings.artifacts)
 
 
 def with_hint(error: StokerError, server: Server) -> StokerError:

@@ -12,7 +12,6 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from stoker.config import as_environment, load
-from stoker.errors import Invalid
 
 app = App(name="server", help="The server that holds graphs, runs and tasks.", version_flags=[], help_epilogue="")
 
@@ -23,6 +22,7 @@ def start(
     host: str | None = None,
     port: int | None = None,
     data: Path | None = None,
+    artifacts: Path | None = None,
     database_url: str | None = None,
     token: str | None = None,
     dialects: str | None = None,
@@ -42,8 +42,11 @@ def start(
         5220 unless given; 0: any free one.
     data: Path
         The data folder: database, artifacts, token. ~/.stoker unless given.
+    artifacts: Path
+        The folder of artifacts; one in the data folder unless given. Servers on one database share it.
     database_url: str
-        SQLite in the data folder is what this version supports.
+        A PostgreSQL database, postgresql://user:password@host/name; unless given, SQLite in the data folder. In the
+        environment a password is hidden from other users, as a flag it is not.
     token: str
         The server's own token; unless given, one is made and kept in the data folder. In the environment it is hidden
         from other users, as a flag it is not.
@@ -60,13 +63,13 @@ def start(
         "host": host,
         "port": port,
         "data": data,
+        "artifacts": artifacts,
         "database_url": database_url,
         "token": token,
         "dialects": dialects,
         "path_prefix": path_prefix,
     }
     settings = load(flags, config=config)
-    _check_database(settings.database_url)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("STOKER_")}
     environment |= as_environment(replace(settings, url=None))
     return _become([json.dumps({"insecure": insecure})], environment)
@@ -77,21 +80,3 @@ def _become(arguments: list[str], environment: dict[str, str]) -> int:
     sys.stdout.flush()
     sys.stderr.flush()
     os.execve(sys.executable, [sys.executable, "-m", "stoker.cli.supervising", *arguments], environment)  # noqa: S606
-
-
-def _check_database(url: str | None) -> None:
-    if url is not None and not url.startswith("sqlite:"):
-        what = "PostgreSQL is" if url.startswith("postgres") else f"{url.partition(':')[0]!r} databases are"
-        raise Invalid(
-            f"{what} not supported yet in this version of Stoker",
-            code="unsupported_database",
-            place="--database-url",
-            remedy="Leave it out: the database is SQLite, in the data folder.",
-        )
-    if url is not None:
-        raise Invalid(
-            "in this version of Stoker the SQLite file always lies in the data folder",
-            code="unsupported_database",
-            place="--database-url",
-            remedy="Leave it out, and name the folder with --data.",
-        )
