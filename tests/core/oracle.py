@@ -27,6 +27,7 @@ def check(memory: Memory) -> None:
         own = memory.of_run(run.id)
         assert run.open == sum(task.state in LIVE for task in own), f"{run} counts its open tasks wrongly"
         assert run.tasks == len(own), f"{run} counts its tasks wrongly"
+        assert run.failed == sum(_bad(memory, task) for task in own), f"{run} counts its failures wrongly"
         if run.stopping or run.state is RunState.CANCELLED:
             continue
         inline = [task for task in own if task.id and memory.graph.nodes[task.node].inline]
@@ -40,6 +41,11 @@ def check(memory: Memory) -> None:
     for node in memory.graph.nodes:
         for run_id in memory.runs:
             _check_counts(memory, node, run_id, tasks.get((run_id, node.index), []))
+
+
+def _bad(memory: Memory, task: Task) -> bool:
+    tolerated = memory.graph.nodes[task.node].spec.tolerated
+    return task.state in (TaskState.FAILED, TaskState.CANCELLED) and not tolerated
 
 
 def _check_open(memory: Memory, run: int, tasks: list[Task]) -> None:

@@ -166,6 +166,19 @@ def test_a_row_of_a_running_run_is_not_swept() -> None:
     assert [row.state for row in rows(on)] == [TaskState.READY] * 2
 
 
+def test_a_row_that_was_spread_in_this_batch_is_not_swept() -> None:
+    on = fan(5)
+    row = rows(on)[0]
+    fold = on.memory.fold()
+    on.memory.load_spreads(fold, [row.id])
+    fold.spread(fold.spreads[row.id])
+    fold.stop(fold.runs[1])
+    fold.sweep_spread(fold.spreads[row.id])
+    on.memory.conclude(fold)
+    check(on.memory)
+    assert (len(on.memory.named("b")), on.memory.runs[1].open) == (4, 5)
+
+
 @pytest.mark.parametrize("tolerated", [False, True])
 def test_a_cancel_ends_a_row_as_the_cancelled_tasks_that_it_stands_for(tolerated: bool) -> None:
     on = fan(5, tolerated=tolerated)
