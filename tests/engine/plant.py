@@ -146,6 +146,9 @@ class Plant:
     async def kill(self) -> None:
         """End as a process does that is killed: nothing submitted is waited for, nothing is given back."""
         await self.engine.store.close()
+        hints = self.engine.peers._hints
+        if hints is not None:
+            await hints.close()
 
     async def restart(self) -> None:
         await self.stop()

@@ -84,7 +84,7 @@ class StokerEngine:
             self.events,
             socket.gethostname(),
         )
-        self.catalog = Catalog(self.store, self._namespaces, versions, self.sessions, self.clock)
+        self.catalog = Catalog(self.store, self._namespaces, versions, self.sessions, self.peers, self.clock)
         self.views = Views(self.store, self._namespaces, versions, self.sessions, self.clock)
         self.runs = Runs(
             self.store,
@@ -96,7 +96,7 @@ class StokerEngine:
             self.blobs,
             self._ids,
             self.events,
-            self.dispatcher,
+            self.peers,
             self.alarm,
         )
         self.leases = Leases(
@@ -112,7 +112,7 @@ class StokerEngine:
         )
         self.artifacts = Artifacts(self.store, self._namespaces, self.blobs, self._ids, self.clock)
         self.tokens = Tokens(self.store, self.clock, dice, root_token)
-        self.upkeep = Upkeep(self.store, self.batches, self.sessions, self.dispatcher, self.clock, self.alarm)
+        self.upkeep = Upkeep(self.store, self.batches, self.sessions, self.peers, self.clock, self.alarm)
         self._ticking: list[asyncio.Task[None]] = []
 
     async def open(self, *, ticking: bool = True) -> None:

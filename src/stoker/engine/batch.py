@@ -1,8 +1,8 @@
 """Group commit: what arrives while the last commit runs becomes the next transaction.
 
 Answers go out after the commit. A batch that was undone because another server was first is decided anew. One that
-fails for another reason than Unavailable is tried again verb by verb, so that only the culprit gets the error. So is one
-that may have been committed and may not: every verb can be repeated.
+fails for another reason than Unavailable is tried again verb by verb, so that only the culprit gets the error. So is
+one that may have been committed and may not: every verb can be repeated.
 """
 
 from __future__ import annotations

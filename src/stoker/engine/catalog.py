@@ -15,6 +15,7 @@ from stoker.core.names import fault
 from stoker.core.views import GraphView, Page, PushRequest
 from stoker.engine import single
 from stoker.engine.namespaces import Namespaces
+from stoker.engine.peers import Peers
 from stoker.engine.ports import Clock, Reader, Store, Tx
 from stoker.engine.sessions import Sessions
 from stoker.engine.versions import Version, Versions, check_schemas, lane_key, lanes_of
@@ -29,12 +30,19 @@ class Catalog:
     """Publishes kinds and graphs, and finds them again."""
 
     def __init__(
-        self, store: Store, namespaces: Namespaces, versions: Versions, sessions: Sessions, clock: Clock
+        self,
+        store: Store,
+        namespaces: Namespaces,
+        versions: Versions,
+        sessions: Sessions,
+        peers: Peers,
+        clock: Clock,
     ) -> None:
         self._store = store
         self._namespaces = namespaces
         self._versions = versions
         self._sessions = sessions
+        self._peers = peers
         self._clock = clock
         self._latest: dict[tuple[int, str], int] = {}
         self._numbered: dict[tuple[int, str, int], int] = {}
@@ -72,6 +80,7 @@ class Catalog:
         self._latest[number, request.graph.name] = id_
         if created:
             await self._sessions.lanes_changed()
+            self._peers.pushed()
         return GraphView(
             name=request.graph.name,
             version=version,
@@ -141,8 +150,10 @@ class Catalog:
         )
 
     async def version(self, namespace: str, name: str, version: int | None) -> Version:
-        """The graph version that a trigger means."""
+        """The graph version that a trigger means. Where others may push, the newest is looked up each time."""
         number = await self._namespaces.existing(namespace)
+        if version is None and not self._peers.alone:
+            return await self._newest(namespace, number, name)
         id_ = self._latest.get((number, name)) if version is None else self._numbered.get((number, name, version))
         known = self._versions.known(id_) if id_ is not None else None
         if known is not None:
@@ -163,6 +174,14 @@ class Catalog:
             return self._versions.known(newest) or found
         self._numbered[number, name, version] = found.id
         return found
+
+    async def _newest(self, namespace: str, number: int, name: str) -> Version:
+        rows = await self._store.peek(lambda reader: reader.rows("latest_version", number, name))
+        if not rows:
+            raise _no_graph(namespace, name, None)
+        id_: int = rows[0][0]
+        known = self._versions.known(id_)
+        return known if known is not None else await self._store.read(lambda reader: self._versions.get(reader, id_))
 
 
 def _no_graph(namespace: str, name: str, version: int | None) -> NotFound:

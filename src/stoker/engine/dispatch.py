@@ -104,6 +104,10 @@ class Dispatcher:
             self.reserve(waiter)
         return list(picked)
 
+    def waited_for(self) -> list[int]:
+        """The lanes in which somebody waits."""
+        return [lane for lane, waiters in self._by_lane.items() if waiters]
+
     def wet(self, lanes: Iterable[int]) -> None:
         for lane in lanes:
             self._dry.pop(lane, None)

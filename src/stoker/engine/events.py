@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
+from stoker.core.model import Run
 from stoker.core.states import RunState, TaskState
 from stoker.core.views import Hint
 from stoker.engine.alarm import Alarm
@@ -15,6 +17,18 @@ from stoker.engine.transaction import Outcome
 from stoker.errors import NotFound
 
 BACKLOG = 1_000  # hints kept for a slow listener; older ones are dropped
+
+
+class Ended(NamedTuple):
+    """A run that came to its end."""
+
+    namespace: int
+    run: int
+    state: int
+
+    @staticmethod
+    def of(run: Run) -> Ended:
+        return Ended(run.namespace, run.id, run.state)
 
 
 class Hub:
@@ -45,9 +59,7 @@ class Hub:
         """Tell what a commit changed."""
         fold = outcome.fold
         for run in fold.ended_runs:
-            for future in self._ends.get(run, ()):
-                if not future.done():
-                    future.set_result(None)
+            self._wake(run)
         if self._listeners:
             self._publish(outcome)
         if fold.spreading:
@@ -58,6 +70,22 @@ class Hub:
             for due in (task.due_at, task.deadline):
                 if due is not None:
                     self._alarm.at(due)
+
+    def ended(self, runs: Iterable[Ended]) -> None:
+        """Tell of runs that ended on another server."""
+        for namespace, run, state in runs:
+            self._wake(run)
+            self.publish([(namespace, Hint(kind="run", run=run, state=RunState(state).name))])
+
+    def doubt(self) -> None:
+        """Something may have been missed: everybody who waits looks again."""
+        for run in list(self._ends):
+            self._wake(run)
+
+    def _wake(self, run: int) -> None:
+        for future in self._ends.get(run, ()):
+            if not future.done():
+                future.set_result(None)
 
     def _publish(self, outcome: Outcome) -> None:
         fold = outcome.fold
@@ -108,7 +136,4 @@ class Hub:
         for queue in self._listeners:
             if not queue.full():
                 queue.put_nowait(None)
-        for futures in self._ends.values():
-            for future in futures:
-                if not future.done():
-                    future.set_result(None)
+        self.doubt()

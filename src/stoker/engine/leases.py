@@ -119,7 +119,7 @@ class Leases:
     def _worth_syncing(self, session: Session, request: ClaimRequest, now: Micros) -> bool:
         """Whether a claim has more to settle than a beat: something to learn, an answer lost, a lease to renew."""
         lost = request.read < session.number
-        renew = request.held != [] and (session.closing or session.needs_writing(now))
+        renew = request.held != [] and (session.closing or session.needs_writing(now) or self._store.shared)
         return self._dispatcher.owes(session.id) or lost or renew
 
     async def _sync(self, session: Session, held: list[Held] | None, read: int) -> list[Stop]:

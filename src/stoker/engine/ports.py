@@ -7,7 +7,7 @@ wait on a network; the embedded one never suspends, and runs a whole transaction
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from stoker.core.decide import Fold
 from stoker.core.duration import Micros
@@ -150,6 +150,22 @@ class CommitUnknown(Exception):
     """The connection was lost during the commit: the transaction may have happened, or not."""
 
 
+class Hints(Protocol):
+    """A way to whisper to the other servers on one database. Nothing depends on a hint being heard.
+
+    `deaf`: nothing would be heard just now.
+    """
+
+    @property
+    def deaf(self) -> bool: ...
+    async def listen(self, heard: Callable[[str | None], None]) -> None:
+        """Hear from now on; None tells that something may have been missed."""
+        ...
+
+    async def say(self, text: str) -> None: ...
+    async def close(self) -> None: ...
+
+
 class Store(Protocol):
     """`shared`: other servers may work on the same database, so nothing of it that changes is believed unread."""
 
@@ -172,12 +188,35 @@ class Store(Protocol):
         ...
 
     async def give_back_ids(self, sequence: str, rest: range) -> None: ...
+    async def time(self) -> Micros:
+        """The database's own clock."""
+        ...
+
+    def hints(self) -> Hints | None:
+        """The way to other servers, if there may be any."""
+        ...
+
     async def close(self) -> None: ...
 
 
 class Clock(Protocol):
     def now(self) -> Micros:
         """UTC microseconds that never run backwards."""
+        ...
+
+
+@runtime_checkable
+class Steered(Clock, Protocol):
+    """A clock that several servers share. `ahead`: of the database's, since that jumped and leases did not."""
+
+    ahead: Micros
+
+    def join(self, there: Micros, ahead: Micros) -> None:
+        """Begin at the database's time and so much more."""
+        ...
+
+    def follow(self, there: Micros) -> None:
+        """Keep up with the database's time: drift is made good bit by bit, a jump is not followed."""
         ...
 
 

@@ -20,11 +20,11 @@ from stoker.core.views import RetryAnswer, RunRef, RunView, TriggerRequest
 from stoker.engine.alarm import Alarm
 from stoker.engine.batch import Batches
 from stoker.engine.catalog import Catalog
-from stoker.engine.dispatch import Dispatcher
 from stoker.engine.events import Hub
 from stoker.engine.ids import Ids
 from stoker.engine.inputs import Reading, Streaming
 from stoker.engine.namespaces import Namespaces
+from stoker.engine.peers import Peers
 from stoker.engine.ports import Blobs, Store, Tx
 from stoker.engine.transaction import Batch, Verb
 from stoker.engine.versions import Version, Versions
@@ -32,6 +32,7 @@ from stoker.engine.views import Views
 from stoker.errors import Conflict, Invalid, NoResult, NotFound, TooLarge
 
 MOST_RUNS = 10_000  # of one trigger call
+UNHEARD_S = 5.0  # between two looks at a run that may end on another server
 
 
 class Trigger(Verb):
@@ -159,7 +160,7 @@ class Runs:
         blobs: Blobs,
         ids: Ids,
         hub: Hub,
-        dispatcher: Dispatcher,
+        peers: Peers,
         alarm: Alarm,
     ) -> None:
         self._store = store
@@ -171,21 +172,23 @@ class Runs:
         self._blobs = blobs
         self._ids = ids
         self._hub = hub
-        self._dispatcher = dispatcher
+        self._peers = peers
         self._alarm = alarm
 
     async def trigger(self, namespace: str, requests: Sequence[TriggerRequest]) -> list[RunRef]:
         """Start runs, all or none; inputs are checked first."""
         if len(requests) > MOST_RUNS:
             raise TooLarge(f"one call triggers at most {MOST_RUNS} runs, not {len(requests)}.", code="too_many_runs")
-        starts = [await self._start(namespace, request) for request in requests]
+        named = dict.fromkeys((request.graph, request.version) for request in requests)
+        versions = {each: await self._catalog.version(namespace, *each) for each in named}
+        starts = [self._start(versions[request.graph, request.version], request) for request in requests]
         number = await self._namespaces.existing(namespace)
         answer = await self._batches.submit(Trigger(number, starts, self._ids))
         refs: list[RunRef] = answer.value
         return refs
 
-    async def _start(self, namespace: str, request: TriggerRequest) -> tuple[Version, TriggerRequest, bytes]:
-        version = await self._catalog.version(namespace, request.graph, request.version)
+    @staticmethod
+    def _start(version: Version, request: TriggerRequest) -> tuple[Version, TriggerRequest, bytes]:
         if not 0 <= request.priority <= 9:
             raise Invalid(
                 f"a priority lies between 0 and 9, not {request.priority}.", code="bad_option", place="priority"
@@ -207,8 +210,7 @@ class Runs:
         found = await self._existing(namespace, run)
         if found.state is RunState.RUNNING:
             answer = await self._batches.submit(Cancel(run))
-            for session in answer.value:
-                self._dispatcher.nudge(session)
+            self._peers.nudge(answer.value)
             self._alarm.at(0)
         return await self._views.run(namespace, run)
 
@@ -249,13 +251,17 @@ class Runs:
             ) from None
 
     async def _ended(self, namespace: str, run: int, wait_s: float) -> Run:
-        """The run as it is once it has ended or the time is up."""
-        with self._hub.watching(run) as ended:  # watch before looking, so that no end is missed
-            found = await self._existing(namespace, run)
-            if found.state is not RunState.RUNNING or wait_s <= 0:
-                return found
-            await asyncio.wait([ended], timeout=wait_s)
-        return await self._existing(namespace, run)
+        """The run as it is once it has ended or the time is up. Now and then it is looked at, lest an end be missed."""
+        while True:
+            with self._hub.watching(run) as ended:  # watch before looking, so that no end is missed
+                found = await self._existing(namespace, run)
+                if found.state is not RunState.RUNNING or wait_s <= 0:
+                    return found
+                pause = min(wait_s, UNHEARD_S) if self._store.shared else wait_s
+                await asyncio.wait([ended], timeout=pause)
+                if ended.done():
+                    return await self._existing(namespace, run)
+                wait_s -= pause
 
     async def _existing(self, namespace: str, run: int) -> Run:
         number = await self._namespaces.existing(namespace)

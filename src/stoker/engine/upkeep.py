@@ -7,13 +7,14 @@ server may run them at any time.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from stoker.core.duration import SECOND, Micros
 from stoker.core.model import GRACE, LEASE
 from stoker.core.states import TaskState
 from stoker.engine.alarm import NEVER, Alarm
 from stoker.engine.batch import Batches
-from stoker.engine.dispatch import Dispatcher
+from stoker.engine.peers import Peers
 from stoker.engine.ports import Clock, Lease, Reader, Store, Tx
 from stoker.engine.sessions import Session, Sessions
 from stoker.engine.transaction import Batch, Verb
@@ -22,8 +23,10 @@ from stoker.errors import Unavailable
 SLICE = 500  # tasks of one pass; a full slice is followed by another pass at once
 ROWS = 8  # spread rows of one pass, each of up to 1,000 tasks
 LONGEST_SLEEP: Micros = 30 * SECOND
+SHARED_SLEEP: Micros = 10 * SECOND  # what another server has begun to promise is seen well before it ends
 SHORTEST_SLEEP: Micros = 10_000
 CONNECTED_FOR: Micros = 60 * SECOND  # how long the row of a connected runner without leases is good for
+PRESENT: Micros = CONNECTED_FOR // 2
 
 
 class Lose(Verb):
@@ -62,6 +65,19 @@ class PutAway(Verb):
                 batch.promises.end(session)
                 over.append(session)
         return over
+
+
+class Present(Verb):
+    """Sessions that are connected here and hold nothing stay known as connected."""
+
+    def __init__(self, sessions: Sequence[Session]) -> None:
+        self._sessions = {session.id: session for session in sessions}
+
+    async def decide(self, tx: Tx, batch: Batch) -> None:
+        until = batch.fold.now + CONNECTED_FOR
+        for id_, was in await tx.rows("idle_among", list(self._sessions), until):
+            if batch.promises.over(id_, was):
+                batch.promises.write(self._sessions[id_], until)
 
 
 class Due(Verb):
@@ -132,6 +148,16 @@ class Refuse(Verb):
                 batch.fold.refuse(batch.fold.tasks[task], message)
 
 
+class Ahead(NamedTuple):
+    """When the next of each sort is due. `stopping`: when the first cancel was asked for. `spread`: a row to spread."""
+
+    session: Micros | None
+    delay: Micros | None
+    attempt: Micros | None
+    stopping: Micros | None
+    spread: int | None
+
+
 class Upkeep:
     """One `tick` does what is due and says how long nothing will be."""
 
@@ -140,31 +166,71 @@ class Upkeep:
         store: Store,
         batches: Batches,
         sessions: Sessions,
-        dispatcher: Dispatcher,
+        peers: Peers,
         clock: Clock,
         alarm: Alarm,
     ) -> None:
         self._store = store
         self._batches = batches
         self._sessions = sessions
-        self._dispatcher = dispatcher
+        self._peers = peers
         self._clock = clock
         self._alarm = alarm
         self._started = clock.now()
         self._failed_at: Micros = 0
+        self._present_at: Micros | None = None
 
     async def tick(self) -> Micros:
-        """One pass over everything; gives the time until the next is worth it."""
+        """One look, and a pass over whatever is due; gives the time until the next look is worth it."""
         self._alarm.planned = NEVER  # what becomes due from here on counts for the sleep after this pass
         try:
-            more = [await self.reap(), await self.due(), await self.expire(), await self.sweep(), await self.spread()]
-            if any(more):
+            ahead = await self._store.peek(_ahead)
+            if await self._pass(ahead):
                 return 0
-            self._alarm.plan(await self._next_due())
-        except Unavailable:
-            self._failed_at = self._clock.now()
+        except Unavailable as error:
+            if error.code != "raced":
+                self._failed_at = self._clock.now()
             raise
-        return max(SHORTEST_SLEEP, min(self._alarm.planned - self._clock.now(), LONGEST_SLEEP))
+        self._alarm.plan(self._next(ahead))
+        longest = SHARED_SLEEP if self._store.shared else LONGEST_SLEEP
+        return max(SHORTEST_SLEEP, min(self._alarm.planned - self._clock.now(), longest))
+
+    async def _pass(self, ahead: Ahead) -> bool:
+        """Do what is due; whether there may be more of it."""
+        now = self._clock.now()
+        more = [
+            await self.reap() if _past(ahead.session, now - 1) else False,
+            await self.due() if _past(ahead.delay, now) else False,
+            await self.expire() if _past(ahead.attempt, now) else False,
+            await self.sweep() if ahead.stopping is not None else False,
+            await self.spread() if ahead.spread is not None else False,
+        ]
+        await self.present()
+        return any(more)
+
+    def _next(self, ahead: Ahead) -> Micros:
+        """When the earliest thing known is due."""
+        now = self._clock.now()
+        times = [at for at in (ahead.delay, ahead.attempt, self._present_at) if at is not None]
+        if ahead.stopping is not None:
+            times.append(ahead.stopping + GRACE if now < ahead.stopping + GRACE else now + SECOND)
+        if ahead.session is not None:
+            patient = max(self._started, self._away) + LEASE
+            # sessions that may not be reaped yet are looked at once a second
+            times.append(max(ahead.session, min(patient, now + SECOND)) if now < patient else ahead.session)
+        return min(times, default=now + LONGEST_SLEEP)
+
+    async def present(self) -> None:
+        """Keep the rows of connected runners that hold nothing, all at once; others see by them who is there."""
+        now = self._clock.now()
+        connected = self._sessions.connected()
+        if not connected:
+            self._present_at = None
+        elif self._present_at is None:
+            self._present_at = now + PRESENT
+        elif now >= self._present_at:
+            self._present_at = now + PRESENT
+            await self._batches.submit(Present(connected))
 
     async def reap(self) -> bool:
         """Take back the leases of sessions that ended.
@@ -184,8 +250,7 @@ class Upkeep:
 
         expired, leases = await self._store.read(find)
         if leases:
-            for session in {lease.session for lease in leases}:
-                self._dispatcher.retire(session)  # it may hold its stream open, but it does not beat
+            self._peers.retire({lease.session for lease in leases})  # a stream may be open, but nobody beats
             await self._batches.submit(Lose(leases))
         elif expired:
             for over in (await self._batches.submit(PutAway(self._sessions.of(expired)))).value:
@@ -230,6 +295,7 @@ class Upkeep:
             return tasks, await reader.ids("sweepable_spreads", run_id, ROWS)
 
         tasks, spreads = await self._store.read(find)
+        self._peers.nudge(await self._store.read(lambda reader: reader.ids("leases_of_run", run_id)))
         if tasks or spreads or not run.open:
             await self._batches.submit(Sweep(run_id, tasks, spreads))
         return bool(tasks or spreads)
@@ -241,17 +307,11 @@ class Upkeep:
             await self._batches.submit(Spread(run, row))
         return bool(rows)
 
-    async def _next_due(self) -> Micros:
-        """When the earliest thing known is due."""
 
-        async def find(reader: Reader) -> tuple[list[Micros], list[Micros]]:
-            stopping = await reader.runs(await reader.ids("stopping_runs", SLICE))
-            graces = [(run.cancel_at or 0) + GRACE for run in stopping]
-            return graces + await reader.ids("next_due"), await reader.ids("next_lease_end")
+async def _ahead(reader: Reader) -> Ahead:
+    ((session, delay, attempt, stopping, spread),) = await reader.rows("ahead")
+    return Ahead(session, delay, attempt, stopping, spread)
 
-        now = self._clock.now()
-        times, lease_ends = await self._store.read(find)
-        patient = max(self._started, self._away) + LEASE
-        if now < patient:  # sessions that may not be reaped yet are looked at once a second
-            lease_ends = [max(end, min(patient, now + SECOND)) for end in lease_ends]
-        return min(times + lease_ends, default=now + LONGEST_SLEEP)
+
+def _past(at: Micros | None, now: Micros) -> bool:
+    return at is not None and at <= now

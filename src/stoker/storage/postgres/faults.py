@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,13 +13,34 @@ from asyncpg import exceptions as pg
 from stoker.engine.ports import GuardFailed
 from stoker.errors import StokerError, Unavailable
 
-LOST = (OSError, TimeoutError, asyncpg.InterfaceError, pg.PostgresConnectionError, pg.OperatorInterventionError)
+DRIVER = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""Whatever the driver raises."""
+
+ENDED = (
+    pg.AdminShutdownError,
+    pg.CrashShutdownError,
+    pg.CannotConnectNowError,
+    pg.DatabaseDroppedError,
+    pg.IdleSessionTimeoutError,
+    pg.IdleInTransactionSessionTimeoutError,
+)
+
+LOST = (OSError, asyncpg.InterfaceError, pg.PostgresConnectionError, *ENDED)
 """The connection is gone, or was never there; a transaction on it is undone."""
 
-BUSY = (pg.CannotConnectNowError, pg.TooManyConnectionsError, ConnectionError, FileNotFoundError, TimeoutError)
+BUSY = (pg.CannotConnectNowError, pg.TooManyConnectionsError, pg.PostgresConnectionError, OSError)
 """Why a connection cannot be had just now: waiting may help."""
 
-RACED = (pg.DeadlockDetectedError, pg.SerializationError, pg.UniqueViolationError, pg.LockNotAvailableError)
+HOPELESS = (PermissionError, ssl.SSLError)
+"""Of those, what waiting does not help."""
+
+RACED = (
+    pg.DeadlockDetectedError,
+    pg.SerializationError,
+    pg.UniqueViolationError,
+    pg.InvalidCachedStatementError,  # another server has migrated
+    asyncpg.OutdatedSchemaCacheError,
+)
 """Another transaction was first; what was undone can be decided anew."""
 
 _WHY: list[tuple[type[BaseException], str, str]] = [
@@ -70,13 +93,51 @@ _WHY: list[tuple[type[BaseException], str, str]] = [
         "its tables are missing",
         "Run `stoker db migrate`; if that was done, check the user's search_path.",
     ),
-    (pg.QueryCanceledError, "a statement took too long and was cancelled", "Ask again; see what else it is doing."),
-    (pg.OperatorInterventionError, "it ended the connection", "Ask again; nothing acknowledged was lost."),
+    (
+        pg.LockNotAvailableError,
+        "another transaction held what this one had to change for too long",
+        "Ask again; pg_stat_activity and pg_locks tell who holds it.",
+    ),
+    (
+        pg.QueryCanceledError,
+        "a statement took too long and was cancelled",
+        "Ask again; if that is by its statement_timeout, raise it for this user.",
+    ),
+    (
+        pg.UndefinedObjectError,
+        "it does not know an option",
+        "Check what follows `?` in STOKER_DATABASE_URL.",
+    ),
+    (
+        asyncpg.TargetServerAttributeNotMatched,
+        "none of its hosts is the one that was asked for",
+        "Check the hosts and target_session_attrs in STOKER_DATABASE_URL.",
+    ),
+    (
+        asyncpg.ClientConfigurationError,
+        "its address cannot be used",
+        "Check STOKER_DATABASE_URL, and the PG* variables and files that it leads to.",
+    ),
+    *((kind, "it ended the connection", "Ask again; nothing acknowledged was lost.") for kind in ENDED),
     (asyncpg.InterfaceError, "the connection is lost", "Ask again; nothing acknowledged was lost."),
     (pg.PostgresConnectionError, "the connection is lost", "Ask again; nothing acknowledged was lost."),
     (TimeoutError, "it does not answer in time", "Check that it runs and can be reached from here."),
+    (socket.gaierror, "its host is not known", "Check the host in STOKER_DATABASE_URL."),
+    (
+        PermissionError,
+        "its socket may not be used",
+        "Give this process's user the right to use it, or connect through TCP.",
+    ),
+    (ssl.SSLError, "no encrypted connection comes about", "Check the certificates, and sslmode in the address."),
     (OSError, "it cannot be reached", "Start it, or check host and port in STOKER_DATABASE_URL."),
 ]
+
+
+def passing(error: BaseException) -> bool:
+    """Whether a connection that cannot be had may be had a little later."""
+    if isinstance(error, socket.gaierror):
+        return error.errno == socket.EAI_AGAIN
+    return isinstance(error, (*BUSY, asyncpg.TargetServerAttributeNotMatched)) and not isinstance(error, HOPELESS)
 
 
 @contextmanager
@@ -86,16 +147,20 @@ def translated(place: str) -> Iterator[None]:
         yield
     except (StokerError, GuardFailed):
         raise
-    except asyncpg.DataError:  # a mistake of ours, which the driver calls an error of its interface
-        raise
     except RACED as error:
         raise GuardFailed(str(error)) from error
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        if isinstance(error, pg.DataError | pg.IntegrityConstraintViolationError | pg.SyntaxOrAccessError) and not any(
-            isinstance(error, kind) for kind, _, _ in _WHY
-        ):
-            raise  # a mistake of ours, not of the database
+    except DRIVER as error:
+        if _ours(error):
+            raise
         raise unavailable(error, place) from error
+
+
+def _ours(error: BaseException) -> bool:
+    """Whether this is a mistake of ours, not of the database."""
+    if isinstance(error, pg.DataError):
+        return True
+    named = any(isinstance(error, kind) for kind, _, _ in _WHY)
+    return isinstance(error, pg.IntegrityConstraintViolationError | pg.SyntaxOrAccessError) and not named
 
 
 def unavailable(error: BaseException, place: str) -> Unavailable:

@@ -8,26 +8,29 @@ from stoker.storage.postgres.tx import Connection
 
 LOCK = 0x53544F4B4552  # of all servers that start at once, one migrates
 
+LONGEST_S = 6 * 3600.0  # that a migration may take, and others wait for it
+
+_UNHURRIED = "SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0"
 _KEPT = "CREATE TABLE IF NOT EXISTS stoker_schema (number BIGINT NOT NULL)"
 
 
 async def apply(connection: Connection, place: str) -> None:
-    """Run the migrations that the database has not seen, in one transaction."""
+    """Run the migrations that the database has not seen, in the transaction that was begun on the connection."""
     known = queries.migrations("postgres")
     found = await version(connection)
     check(found, place)
     if found == known[-1][0]:
         return
-    async with connection.transaction():
-        await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
-        await connection.execute(_KEPT)
-        found = await version(connection)  # another server may have been faster
-        check(found, place)
-        for number, _, sql in known:
-            if number > found:
-                await connection.execute(sql)
-        await connection.execute("DELETE FROM stoker_schema")
-        await connection.execute("INSERT INTO stoker_schema VALUES ($1)", max(found, known[-1][0]))
+    await connection.execute(_UNHURRIED)
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK, timeout=LONGEST_S)
+    await connection.execute(_KEPT)
+    found = await version(connection)  # another server may have been faster
+    check(found, place)
+    for number, _, sql in known:
+        if number > found:
+            await connection.execute(sql, timeout=LONGEST_S)
+    await connection.execute("DELETE FROM stoker_schema")
+    await connection.execute("INSERT INTO stoker_schema VALUES ($1)", max(found, known[-1][0]))
 
 
 async def version(connection: Connection) -> int:

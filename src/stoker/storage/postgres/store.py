@@ -9,30 +9,41 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import Any, TypeVar, cast
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import asyncpg
+from asyncpg import exceptions as pg
 from asyncpg.pool import PoolConnectionProxy
 
 from stoker.core.duration import Micros
-from stoker.engine.ports import CommitUnknown, Interrupted, Reader, Tx
+from stoker.engine import single
+from stoker.engine.ports import CommitUnknown, GuardFailed, Interrupted, Reader, Tx
 from stoker.errors import Unavailable
 from stoker.storage.postgres import address, faults, migrate
+from stoker.storage.postgres.hints import Hints
 from stoker.storage.postgres.tx import Connection, PostgresReader, PostgresTx
+
+if TYPE_CHECKING:
+    Pool = asyncpg.Pool[asyncpg.Record]
 
 T = TypeVar("T")
 CONNECTIONS = 8
 CONNECT_S = 5.0  # one try
 PATIENCE_S = 10.0  # as long as a restart of the database may take
 AGAIN_S = 0.1
-STATEMENT_S = 60.0  # what takes longer has lost its connection
+STATEMENT_S = 15.0  # less than a lease: who waits longer is told, and from then on nobody is taken for dead
 OLDEST = 140_000  # PostgreSQL 14
 
-_WRITING = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+_WRITING = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _LOOKING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_HABITS = "SET idle_in_transaction_session_timeout = '20s'; SET lock_timeout = '20s'; SET jit = off"
+_HABITS = (
+    "SET {} idle_in_transaction_session_timeout = '20s'; "  # a server that froze keeps no lock for ever
+    "SET {} lock_timeout = '10s'; "  # and who waits for it is told
+    "SET {} jit = off"
+)
+_CLOCK = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT"
 _log = logging.getLogger("stoker.storage")
 
 
@@ -45,8 +56,9 @@ class Postgres:
         self.address = address.parse(url)
         self.patience = patience
         self.statements = 0
-        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._pool: Pool | None = None
         self._working: set[asyncio.Task[Any]] = set()
+        self._closing = asyncio.Event()
 
     @property
     def place(self) -> str:
@@ -54,6 +66,7 @@ class Postgres:
 
     async def open(self) -> None:
         """Connect and migrate. Unavailable, with the remedy, if that cannot be done."""
+        self._closing.clear()
         self._pool = asyncpg.create_pool(
             self.address.dsn,
             min_size=0,
@@ -67,19 +80,21 @@ class Postgres:
             server_settings={"application_name": "stoker"},
         )
         try:
-            async with self._connection() as connection:
-                with faults.translated(self.place):
-                    await self._check(connection)
-                    await migrate.apply(connection, self.place)
+            await single.transact(self, self._prepare)
         except BaseException:
             await self.close()
             raise
 
+    async def _prepare(self, tx: Tx) -> None:
+        connection = cast("PostgresTx", tx).connection
+        await self._check(connection)
+        await migrate.apply(connection, self.place)
+
     async def _check(self, connection: Connection) -> None:
-        number, name, fsync, commit = await connection.fetchrow(
+        number, name, fsync, commit, read_only = await connection.fetchrow(
             "SELECT current_setting('server_version_num')::int, current_setting('server_version'),"
-            " current_setting('fsync'), current_setting('synchronous_commit')"
-        ) or (0, "?", "on", "on")
+            " current_setting('fsync'), current_setting('synchronous_commit'), current_setting('transaction_read_only')"
+        ) or (0, "?", "on", "on", "off")
         if number < OLDEST:
             raise Unavailable(
                 f"the database is PostgreSQL {name}; Stoker needs {OLDEST // 10_000} or newer.",
@@ -87,15 +102,21 @@ class Postgres:
                 place=self.place,
                 remedy="Upgrade it, or name another in STOKER_DATABASE_URL.",
             )
+        if read_only == "on":
+            raise faults.unavailable(pg.ReadOnlySQLTransactionError("transaction_read_only is on"), self.place)
         if fsync == "off" or commit == "off":
             _log.warning("%s has fsync=%s, synchronous_commit=%s: a crash may lose commits", self.place, fsync, commit)
 
     async def _init(self, connection: Connection) -> None:
         if not self.address.pooled:
-            await connection.execute(_HABITS)
+            await connection.execute(_HABITS.format("SESSION", "SESSION", "SESSION"))
 
     async def close(self) -> None:
-        """Let the connections go, after what was asked before; what is asked later is Unavailable."""
+        """Let the connections go, after what was asked before; what is asked later is Unavailable.
+
+        Nobody waits any longer for a database that is away.
+        """
+        self._closing.set()
         while self._working:
             await asyncio.wait(self._working)
         pool, self._pool = self._pool, None
@@ -122,27 +143,21 @@ class Postgres:
         async with self._begun(_WRITING) as connection:
             tx = PostgresTx(connection)
             try:
-                with faults.translated(self.place):
-                    result = await self._worked(work, tx)
+                with faults.translated(self.place), _interrupting():
+                    result = await work(cast("Tx", tx))
             finally:
                 self.statements += tx.statements
             await self._commit(connection)
             return result
 
-    @staticmethod
-    async def _worked(work: Callable[[Tx], Awaitable[T]], tx: PostgresTx) -> T:
-        try:
-            return await work(cast("Tx", tx))
-        except asyncpg.DataError:  # a mistake of ours, which the driver calls an error of its interface
-            raise
-        except faults.LOST as error:
-            raise Interrupted(str(error)) from error
-
     async def _commit(self, connection: Connection) -> None:
-        try:
-            await connection.execute("COMMIT")
-        except faults.LOST as error:
-            raise CommitUnknown(str(error)) from error
+        with faults.translated(self.place):
+            try:
+                done = await connection.execute("COMMIT")
+            except faults.LOST as error:
+                raise CommitUnknown(str(error)) from error
+        if done != "COMMIT":  # an error was swallowed on the way
+            raise AssertionError(f"the database answered COMMIT with {done}")
 
     async def read(self, work: Callable[[Reader], Awaitable[T]]) -> T:
         """Answer from one snapshot. A lost connection is replaced and the question asked again."""
@@ -152,41 +167,57 @@ class Postgres:
         return await self._look(work, _LOOKING if self.address.pooled else "")
 
     async def _look(self, work: Callable[[Reader], Awaitable[T]], begin: str) -> T:
-        for last in (False, True):
+        for left in range(CONNECTIONS, -1, -1):
             try:
-                async with self._begun(begin) as connection:
-                    reader = PostgresReader(connection)
-                    with faults.translated(self.place):
-                        found = await work(cast("Reader", reader))
-                        if begin:
-                            await connection.execute("COMMIT")
-                    self.statements += reader.statements
-                    return found
-            except Unavailable as error:
-                if last or not isinstance(error.__cause__, faults.LOST):
-                    raise
-        raise AssertionError("a loop of two ended without an answer")
+                return await self._looked(work, begin)
+            except GuardFailed as error:
+                if not left:
+                    raise faults.unavailable(error.__cause__ or error, self.place) from error
+        raise AssertionError("the last try neither returned nor raised")
+
+    async def _looked(self, work: Callable[[Reader], Awaitable[T]], begin: str) -> T:
+        async with self._begun(begin) as connection:
+            reader = PostgresReader(connection)
+            with faults.translated(self.place), _interrupting():
+                found = await work(cast("Reader", reader))
+                if begin:
+                    await connection.execute("COMMIT")
+            self.statements += reader.statements
+            return found
 
     async def take_ids(self, sequence: str, count: int) -> range:
         async def take(tx: Tx) -> range:
             ((end,),) = await tx.execute("take_ids", sequence, count)
             return range(end - count, end)
 
-        return await self.transact(take)
+        try:
+            return await single.transact(self, take)
+        except Unavailable as error:
+            if not isinstance(error.__cause__, CommitUnknown):
+                raise
+            return await single.transact(self, take)  # if the first was committed, nobody uses that block
 
     async def give_back_ids(self, sequence: str, rest: range) -> None:
         async def give(tx: Tx) -> None:
             await tx.execute("give_back_ids", rest.start, sequence, rest.stop)
 
-        await self.transact(give)
+        await single.transact(self, give)
 
     async def time(self) -> Micros:
         """The database's wall clock."""
-        async with self._connection() as connection:
-            with faults.translated(self.place):
-                return int(
-                    await connection.fetchval("SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT")
-                )
+
+        async def clock(reader: Reader) -> Micros:
+            return int(await cast("PostgresReader", reader).connection.fetchval(_CLOCK))
+
+        return await self.peek(clock)
+
+    def hints(self) -> Hints:
+        """The way to the other servers on this database."""
+        return Hints(self.address)
+
+    def hints(self) -> Hints:
+        """The way to other servers."""
+        return Hints(self.address)
 
     # --- connections ---
 
@@ -197,42 +228,57 @@ class Postgres:
         while True:
             async with self._connection(until) as connection:
                 try:
-                    if begin:
-                        await connection.execute(begin)
-                except faults.LOST as error:  # it broke while it was idle: nothing was asked of it yet
-                    connection.terminate()
-                    if time.monotonic() > until:
-                        raise faults.unavailable(error, self.place) from error
-                    continue
-                try:
+                    if begin and not await self._begin(connection, begin, until):
+                        continue
                     yield connection
                 except BaseException:
                     await _undo(connection)
                     raise
                 return
 
+    async def _begin(self, connection: Connection, begin: str, until: float) -> bool:
+        """False: the connection broke while it was idle, so nothing was asked of it yet."""
+        habits = f"; {_HABITS.format('LOCAL', 'LOCAL', 'LOCAL')}" if self.address.pooled else ""
+        try:
+            await connection.execute(begin + habits)
+        except faults.DRIVER as error:
+            connection.terminate()
+            if not isinstance(error, faults.LOST) or time.monotonic() > until:
+                raise faults.unavailable(error, self.place) from error
+            return False
+        return True
+
     @asynccontextmanager
-    async def _connection(self, until: float | None = None) -> AsyncIterator[Connection]:
-        connection = await self._acquired(time.monotonic() + self.patience if until is None else until)
+    async def _connection(self, until: float) -> AsyncIterator[Connection]:
+        pool, connection = await self._acquired(until)
         try:
             yield cast("Connection", connection)
         finally:
-            if self._pool is not None:
-                await self._pool.release(connection)
+            await pool.release(connection)
 
-    async def _acquired(self, until: float) -> PoolConnectionProxy[asyncpg.Record]:
+    async def _acquired(self, until: float) -> tuple[Pool, PoolConnectionProxy[asyncpg.Record]]:
         while True:
-            if self._pool is None:
+            if (pool := self._pool) is None:
                 raise _closed()
             try:
-                await self._pool  # does nothing after the first time
-                return await self._pool.acquire()
-            except faults.BUSY as error:
-                if time.monotonic() > until:
+                await pool  # does nothing after the first time
+                return pool, await pool.acquire()
+            except faults.DRIVER as error:
+                if not faults.passing(error) or time.monotonic() > until or self._closing.is_set():
                     raise faults.unavailable(error, self.place) from error
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                raise faults.unavailable(error, self.place) from error
-            await asyncio.sleep(AGAIN_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), AGAIN_S)
+
+
+@contextmanager
+def _interrupting() -> Iterator[None]:
+    """A connection that is lost in mid-transaction, as such; one that does not answer in time is not undone anew."""
+    try:
+        yield
+    except faults.LOST as error:
+        if isinstance(error, TimeoutError):
+            raise
+        raise Interrupted(str(error)) from error
 
 
 async def _as_it_is(connection: Connection) -> None:
@@ -245,8 +291,11 @@ async def _undo(connection: Connection) -> None:
         async with asyncio.timeout(CONNECT_S):
             if connection.is_in_transaction():
                 await connection.execute("ROLLBACK")
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except faults.DRIVER:
         connection.terminate()
+    except asyncio.CancelledError:
+        connection.terminate()
+        raise
 
 
 def _closed() -> Unavailable:

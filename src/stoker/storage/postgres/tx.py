@@ -25,18 +25,18 @@ class PostgresReader(Questions):
     """Questions on one connection. `statements`: how many were asked."""
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        self.connection = connection
         self.statements = 0
 
     async def all(self, name: str, *parameters: Any) -> list[Any]:
         self.statements += 1
         try:
-            return await self._connection.fetch(SQL[name], *parameters)
+            return await self.connection.fetch(SQL[name], *parameters)
         except asyncpg.DataError:  # a number that no row can have
             bounded = [_bounded(value) for value in parameters]
             if bounded == list(parameters):
                 raise
-            return await self._connection.fetch(SQL[name], *bounded)
+            return await self.connection.fetch(SQL[name], *bounded)
 
     async def each(self, name: str, bound: Sequence[Row]) -> list[Any]:
         return await self.all(name, *_columns(bound)) if bound else []
@@ -57,15 +57,15 @@ class PostgresTx(PostgresReader, Writes):
             return
         self.statements += 1
         if name in _SETS:
-            await self._connection.execute(SQL[name], *_columns(bound))
+            await self.connection.execute(SQL[name], *_columns(bound))
         else:
-            await self._connection.executemany(SQL[name], bound)
+            await self.connection.executemany(SQL[name], bound)
 
     async def guarded(self, name: str, bound: Sequence[Row]) -> None:
         if not bound:
             return
         self.statements += 1
-        done: str = await self._connection.execute(SQL[name], *_columns(bound))
+        done: str = await self.connection.execute(SQL[name], *_columns(bound))
         if int(done.rsplit(" ", 1)[1]) != len(bound):  # `UPDATE 3`, `DELETE 1`
             raise GuardFailed(name)
 

@@ -73,3 +73,18 @@ SELECT value FROM fact WHERE name = :name;
 -- name: put_fact
 -- The first to say it is right.
 INSERT INTO fact (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTHING;
+
+-- name: beat_server
+INSERT INTO server (id, name, started_at, seen_at, ahead) VALUES (:id, :name, :started_at, :now, :ahead)
+ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at, ahead = excluded.ahead;
+
+-- name: count_servers
+-- How many other servers were seen lately.
+SELECT COUNT(*) FROM server WHERE seen_at > :since AND id <> :id;
+
+-- name: servers
+SELECT id, name, started_at, seen_at, ahead FROM server ORDER BY id;
+
+-- name: remove_servers
+-- One that ends, and those that have been gone for long.
+DELETE FROM server WHERE id = :id OR seen_at < :before;

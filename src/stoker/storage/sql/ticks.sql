@@ -34,15 +34,18 @@ SELECT id FROM run WHERE stopping = 1 AND ended_at IS NULL ORDER BY id LIMIT :li
 -- Tasks of a stopping run: READY ones first, LEASED ones only when the grace is over.
 SELECT id FROM task WHERE run = :run AND state <= :most ORDER BY state LIMIT :limit;
 
--- name: next_due
--- The earliest time at which a task is due or overdue.
-SELECT MIN(at) FROM (
-    SELECT MIN(due_at) AS at FROM task WHERE state = 1 AND due_at IS NOT NULL
-    UNION ALL SELECT MIN(deadline) FROM task WHERE state = 2 AND deadline IS NOT NULL
-) AS due;
+-- name: ahead
+-- The earliest end of a session, delay and attempt; since when a run is to be swept; whether a fan-out is to be spread.
+SELECT (SELECT MIN(until) FROM session WHERE ended_at IS NULL),
+       (SELECT MIN(due_at) FROM task WHERE state = 1 AND due_at IS NOT NULL),
+       (SELECT MIN(deadline) FROM task WHERE state = 2 AND deadline IS NOT NULL),
+       (SELECT MIN(cancel_at) FROM run WHERE stopping = 1 AND ended_at IS NULL),
+       (SELECT MIN(id) FROM spread WHERE state = 1);
 
--- name: next_lease_end
-SELECT MIN(until) FROM session WHERE ended_at IS NULL;
+-- name: idle_among
+-- Which of these sessions hold nothing and end before a time, and when.
+SELECT id, until FROM session AS s WHERE id = ANY(:ids) AND until < :before
+  AND NOT EXISTS (SELECT 1 FROM task AS t WHERE t.session = s.id AND t.state = 2);
 
 -- name: insert_session
 -- Two first calls of a session may meet: one of them makes the row.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -16,6 +17,7 @@ from typing import Any, TypeVar, cast
 
 import apsw
 
+from stoker.core.duration import Micros
 from stoker.engine.ports import (
     Reader,
     Tx,
@@ -97,6 +99,13 @@ class Sqlite:
             await tx.execute("give_back_ids", rest.start, sequence, rest.stop)
 
         await self.transact(give)
+
+    async def time(self) -> Micros:
+        """The machine's wall clock: there is no other."""
+        return time.time_ns() // 1_000
+
+    def hints(self) -> None:
+        """Nobody else works on this file."""
 
     async def close(self) -> None:
         """Let the file go, after what was asked before; what is asked later is Unavailable."""

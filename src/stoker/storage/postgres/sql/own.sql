@@ -134,3 +134,8 @@ FROM unnest(
     AS n (id, until, ended_at, expected)
 WHERE session.id = n.id AND (n.expected IS NULL OR session.until = n.expected)
   AND session.id = ANY(ARRAY(SELECT id FROM session WHERE id = ANY(:id) ORDER BY id FOR NO KEY UPDATE));
+
+-- name: filled_lanes
+-- Which of these lanes have tasks that may be claimed.
+SELECT l.lane FROM unnest(CAST(:lanes AS BIGINT[])) AS l (lane)
+WHERE EXISTS (SELECT 1 FROM task WHERE lane = l.lane AND state = 1 AND due_at IS NULL);
