@@ -72,3 +72,15 @@ def test_without_the_driver_the_extra_is_named(
     assert finished("run", "pipeline.py:shares", "-i", "x=5")[0] == 1
     monkeypatch.delenv("STOKER_DATABASE_URL")
     assert finished("run", "pipeline.py:shares", "-i", "x=5")[0] == 0
+
+
+def test_a_server_with_another_artifact_folder_is_refused(folder: Path, stoker: Stoker, database: str) -> None:
+    first = stoker("runs", "list", "--database-url", database, "--artifacts", str(folder / "shared"))
+    assert first.code == 0
+    code, out, err = finished("server", "start", "--port", "0", "--database-url", database)
+    assert (code, out) == (1, "")
+    assert "this is not the artifact folder of the database" in err
+    assert str(folder / "data" / "artifacts") in err
+    assert "--artifacts" in err
+    second = stoker("runs", "list", "--database-url", database, "--artifacts", str(folder / "shared"), "--data", "d2")
+    assert second.code == 0

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stoker.artifacts.file import FileStore
+from stoker.bootstrap import belonging
 from stoker.bootstrap.clock import SystemClock, SystemDice
 from stoker.bootstrap.databases import postgres
 from stoker.bootstrap.lock import locked
@@ -57,7 +58,8 @@ class StokerEngine:
         self.clock = clock or SystemClock()
         dice = dice or SystemDice()
         self.store = _store(data, database, durable=durable)
-        self.blobs = FileStore(artifacts or data / "artifacts", sync=durable)
+        self._folder = artifacts or data / "artifacts"
+        self.blobs = FileStore(self._folder, sync=durable)
         self._ids = Ids(self.store)
         self._namespaces = Namespaces(self.store)
         versions = Versions()
@@ -120,6 +122,8 @@ class StokerEngine:
         await self.store.open()
         await self.peers.open()
         await self.blobs.open()
+        if self.store.shared:
+            await belonging.check(self.store, self._folder)
         await self._namespaces.load()
         await self._namespaces.made(DEFAULT_NAMESPACE)  # so that the lists of a fresh server are empty, not errors
         if ticking:
