@@ -39,9 +39,9 @@ OLDEST = 140_000  # PostgreSQL 14
 _WRITING = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _LOOKING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _HABITS = (
-    "SET {} idle_in_transaction_session_timeout = '20s'; "  # a server that froze keeps no lock for ever
-    "SET {} lock_timeout = '10s'; "  # and who waits for it is told
-    "SET {} jit = off"
+    "SET {scope} idle_in_transaction_session_timeout = '20s'; "  # a server that froze keeps no lock for ever
+    "SET {scope} lock_timeout = '10s'; "  # and who waits for it is told
+    "SET {scope} jit = off"
 )
 _CLOCK = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT"
 _log = logging.getLogger("stoker.storage")
@@ -109,7 +109,7 @@ class Postgres:
 
     async def _init(self, connection: Connection) -> None:
         if not self.address.pooled:
-            await connection.execute(_HABITS.format("SESSION", "SESSION", "SESSION"))
+            await connection.execute(_HABITS.format(scope="SESSION"))
 
     async def close(self) -> None:
         """Let the connections go, after what was asked before; what is asked later is Unavailable.
@@ -212,10 +212,6 @@ class Postgres:
         return await self.peek(clock)
 
     def hints(self) -> Hints:
-        """The way to the other servers on this database."""
-        return Hints(self.address)
-
-    def hints(self) -> Hints:
         """The way to other servers."""
         return Hints(self.address)
 
@@ -238,7 +234,7 @@ class Postgres:
 
     async def _begin(self, connection: Connection, begin: str, until: float) -> bool:
         """False: the connection broke while it was idle, so nothing was asked of it yet."""
-        habits = f"; {_HABITS.format('LOCAL', 'LOCAL', 'LOCAL')}" if self.address.pooled else ""
+        habits = f"; {_HABITS.format(scope='LOCAL')}" if self.address.pooled else ""
         try:
             await connection.execute(begin + habits)
         except faults.DRIVER as error:
