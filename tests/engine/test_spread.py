@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from engine.plant import NS, Hand, Plant, after, completion, join, node
+from engine.plant import NS, Hand, ManualClock, Plant, after, completion, join, node
 from stoker.bootstrap.engine import opened
 from stoker.core import unlock
 from stoker.core.graph import ITEM_KIND, Ref
@@ -231,6 +231,23 @@ async def test_a_row_that_was_spread_before_the_sweep_came_to_it_is_left_alone(p
     await plant.engine.runs.cancel(NS, run)
     await plant.engine.batches.submit(upkeep.Sweep(run, [], [row]))
     assert await plant.sql("SELECT open FROM run") == [(WIDE,)]
+
+
+async def test_servers_on_one_database_spread_a_fan_out_together(tmp_path: Path, database: str) -> None:
+    """Both pick the same rows; one of them dies on the way."""
+    clock = ManualClock()
+    here = await Plant(tmp_path / "data", database=database, clock=clock).start()
+    there = await Plant(tmp_path / "data", database=database, clock=clock, seed=1).start()
+    run, _ = await fanned(here)
+    await asyncio.gather(here.engine.upkeep.spread(), there.engine.upkeep.spread())
+    made = len(await there.tasks(run, "b"))
+    assert made in (4, 6)  # the same row, or one each
+    assert sum(tasks for tasks, _ in await rows(there)) == WIDE - made
+    await here.kill()
+    hand = there.hand(capacity=100)
+    assert await finished(there, run, hand) == "SUCCEEDED"
+    assert (await counts(there, run)).succeeded == WIDE
+    await there.stop()
 
 
 # --- what it says and costs ---
