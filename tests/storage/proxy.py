@@ -31,7 +31,7 @@ class Proxy:
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
         self.drop()
-        await asyncio.gather(*self._pumps, return_exceptions=True)
+        await asyncio.gather(*self._pumps, *(_closed(writer) for writer in self._writers), return_exceptions=True)
 
     @property
     def port(self) -> int:
@@ -45,9 +45,14 @@ class Proxy:
             pump.cancel()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there = await asyncio.open_connection("127.0.0.1", self._to)
+        self._writers.add(writer)
+        try:
+            there = await asyncio.open_connection("127.0.0.1", self._to)
+        except OSError:
+            writer.transport.abort()
+            return
         line = _Line(self, (reader, writer), there)
-        self._writers |= {writer, there[1]}
+        self._writers.add(there[1])
         for pump in (line.ask(), line.answer()):
             task = asyncio.create_task(pump)
             self._pumps.add(task)
@@ -95,6 +100,11 @@ class _Line:
     def end(self) -> None:
         self.here[1].transport.abort()
         self.there[1].close()
+
+
+async def _closed(writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+    await writer.wait_closed()
 
 
 async def _read(reader: asyncio.StreamReader) -> bytes:

@@ -80,7 +80,7 @@ class Postgres:
             server_settings={"application_name": "stoker"},
         )
         try:
-            await single.transact(self, self._prepare)
+            await self._repeated(self._prepare)
         except BaseException:
             await self.close()
             raise
@@ -190,18 +190,23 @@ class Postgres:
             ((end,),) = await tx.execute("take_ids", sequence, count)
             return range(end - count, end)
 
-        try:
-            return await single.transact(self, take)
-        except Unavailable as error:
-            if not isinstance(error.__cause__, CommitUnknown):
-                raise
-            return await single.transact(self, take)  # if the first was committed, nobody uses that block
+        return await self._repeated(take)  # of a block that was taken unheard, nobody draws
 
     async def give_back_ids(self, sequence: str, rest: range) -> None:
         async def give(tx: Tx) -> None:
             await tx.execute("give_back_ids", rest.start, sequence, rest.stop)
 
         await single.transact(self, give)
+
+    async def _repeated(self, work: Callable[[Tx], Awaitable[T]]) -> T:
+        """Run in one transaction that may as well be run twice."""
+        for left in range(single.TRIES - 1, -1, -1):
+            try:
+                return await single.transact(self, work)
+            except Unavailable as error:
+                if not left or not isinstance(error.__cause__, CommitUnknown):
+                    raise
+        raise AssertionError("the last try neither returned nor raised")
 
     async def time(self) -> Micros:
         """The database's wall clock."""
@@ -238,7 +243,7 @@ class Postgres:
         try:
             await connection.execute(begin + habits)
         except faults.DRIVER as error:
-            connection.terminate()
+            _drop(connection)
             if not isinstance(error, faults.LOST) or time.monotonic() > until:
                 raise faults.unavailable(error, self.place) from error
             return False
@@ -288,10 +293,15 @@ async def _undo(connection: Connection) -> None:
             if connection.is_in_transaction():
                 await connection.execute("ROLLBACK")
     except faults.DRIVER:
-        connection.terminate()
+        _drop(connection)
     except asyncio.CancelledError:
-        connection.terminate()
+        _drop(connection)
         raise
+
+
+def _drop(connection: Connection) -> None:
+    with suppress(asyncpg.InterfaceError):  # the pool has seen its end, and let it go
+        connection.terminate()
 
 
 def _closed() -> Unavailable:
