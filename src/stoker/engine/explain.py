@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from stoker.core.compiled import Compiled, CompiledNode
 from stoker.core.duration import SECOND, Micros
 from stoker.core.model import Run, Task
+from stoker.core.protocol import RunnerInfo
 from stoker.core.states import LIVE, RunState, TaskState, Verb
 from stoker.core.views import Explanation
 from stoker.engine.ports import Clock, Reader
-from stoker.engine.sessions import Session, Sessions, runner_names, satisfies
+from stoker.engine.sessions import Sessions, runner_names, satisfies
 
 FEW = 5
 
@@ -112,7 +113,7 @@ class Explaining:
         if task.due_at is not None:
             because.append(f"{_DELAYED.get(task.ended, 'it is delayed')}; it is offered again {_in(task.due_at - now)}")
         else:
-            because, remedy = self._runners(run, node)
+            because, remedy = await self._runners(reader, run, node)
             ((ahead,),) = await reader.rows("lane_ahead", task.lane, task.order_at)
             if ahead:
                 because.append(f"{ahead} task(s) stand before it in its queue")
@@ -120,17 +121,14 @@ class Explaining:
             because.append(f"its last attempt was lost with its runner (loss {task.losses})")
         return Explanation(subject="", state="READY", because=because, remedy=remedy)
 
-    def _runners(self, run: Run, node: CompiledNode) -> tuple[list[str], str]:
+    async def _runners(self, reader: Reader, run: Run, node: CompiledNode) -> tuple[list[str], str]:
         kind = node.spec.kind
-        offering = [
-            session
-            for session in self._sessions.connected()
-            if session.namespace == run.namespace and kind in session.info.kinds
-        ]
+        present = await self._sessions.present(reader, run.namespace)
+        offering = [info for info in present.values() if kind in info.kinds]
         if not offering:
             remedy = f"Start one: `stoker runner start FILE`, where FILE defines {kind!r}."
             return [f"no connected runner offers the kind {kind!r}"], remedy
-        fitting = [session for session in offering if satisfies(session.info, node.spec.requires)]
+        fitting = [info for info in offering if satisfies(info, node.spec.requires)]
         if not fitting:
             return [_unmet(node, offering)], "Start a runner with what the node requires."
         return [f"{len(fitting)} connected runner(s) offer the kind {kind!r}; it waits for its turn"], ""
@@ -152,7 +150,7 @@ _DELAYED = {
 }
 
 
-def _unmet(node: CompiledNode, offering: Sequence[Session]) -> str:
+def _unmet(node: CompiledNode, offering: Sequence[RunnerInfo]) -> str:
     wanted = [f"{key}={value}" for key, value in node.spec.requires.labels.items()]
     wanted += [f"{key}>={value:g}" for key, value in node.spec.requires.resources.items()]
     return f"{len(offering)} connected runner(s) offer the kind, but none meets {', '.join(wanted)}"

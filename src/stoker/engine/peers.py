@@ -29,7 +29,7 @@ BEAT: Micros = 10 * SECOND
 GONE: Micros = 3 * BEAT  # a server that was not seen for so long
 LOOK: Micros = 5 * SECOND  # between two looks for tasks that nobody told of
 GATHER_S = 0.01
-MOST = 100  # of each sort in one message, which the database limits to 8,000 bytes
+MOST = 75  # of each sort in one message, which the database limits to 8,000 bytes
 ANY = 1_000  # tasks that may be in a lane of which only is known that it has some
 
 

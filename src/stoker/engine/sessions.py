@@ -153,6 +153,17 @@ class Sessions:
         since = self._clock.now() - BETWEEN_CLAIMS
         return [session for session in self._known.values() if session.streams or session.answered_at > since]
 
+    async def present(self, reader: Reader, namespace: int) -> dict[int, RunnerInfo]:
+        """Who is connected to any server: here as we know, elsewhere as the rows say, which are kept for a minute."""
+        here = {session.id: session.info for session in self.connected() if session.namespace == namespace}
+        if not self._store.shared:
+            return here
+        now = self._clock.now()
+        rows = await reader.rows("sessions", namespace)
+        return here | {
+            id_: msgspec.json.decode(body, type=RunnerInfo) for id_, body, _, until, _ in rows if until > now
+        }
+
     def heard(self) -> set[int]:
         """The sessions that this server has heard of since it started."""
         return {session.id for session in self._known.values() if session.heard}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Container
 from typing import Any
 
 import msgspec
@@ -194,9 +195,13 @@ class Views:
     async def runners(self, namespace: str) -> list[RunnerView]:
         """The runners that are connected or hold leases."""
         number = await self._namespaces.existing(namespace)
-        rows = await self._store.read(lambda reader: reader.rows("sessions", number))
-        connected = {session.id for session in self._sessions.connected()}
-        return [_runner_view(row, connected) for row in rows if row[0] in connected or row[4]]
+
+        async def find(reader: Reader) -> list[RunnerView]:
+            connected = (await self._sessions.present(reader, number)).keys()
+            rows = await reader.rows("sessions", number)
+            return [_runner_view(row, connected) for row in rows if row[0] in connected or row[4]]
+
+        return await self._store.read(find)
 
     async def _run(self, reader: Reader, namespace: str, number: int, run: int) -> tuple[Run, Version]:
         for found in await reader.runs([run]):
@@ -278,7 +283,7 @@ def _log_view(graph: Compiled, row: Row) -> LogView:
     )
 
 
-def _runner_view(row: Row, connected: set[int]) -> RunnerView:
+def _runner_view(row: Row, connected: Container[int]) -> RunnerView:
     id_, body, started, until, leases = row
     info = msgspec.json.decode(body, type=RunnerInfo)
     return RunnerView(
