@@ -49,7 +49,7 @@ def test_a_join_that_has_fired_never_fires_again_and_is_named() -> None:
     on.fail("a")
     on.complete("j")
     states = {key: row.state for key, row in on.memory.rows.items()}
-    plan = reopen(on.memory.graph, 1, list(on.memory.tasks.values()), states)
+    plan = reopen(on.memory.graph, 1, list(on.memory.tasks.values()), states, [])
     assert plan.fired == ["j"]
     assert on.memory.retry(1)
     on.complete("a")

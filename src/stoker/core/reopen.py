@@ -44,7 +44,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def reopen(
-    graph: Compiled, run: int, tasks: Sequence[Task], states: Mapping[JoinKey, int], spreads: Sequence[Spread] = ()
+    graph: Compiled, run: int, tasks: Sequence[Task], states: Mapping[JoinKey, int], spreads: Sequence[Spread]
 ) -> Plan:
     """The plan for all failed and cancelled tasks of a run, and for its spread rows, which its cancel left behind."""
     retry = [task for task in tasks if task.state in RETRIED and _stands(graph, task)]
