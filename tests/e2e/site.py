@@ -20,9 +20,11 @@ T = TypeVar("T")
 
 
 class Site:
-    """One server's data folder and everything started on it; `close` ends all of it."""
+    """One server's data folder and everything started on it; `close` ends all of it. `settings`: of the server."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: dict[str, str] | None = None) -> None:
+        folder.mkdir(exist_ok=True)
+        self.settings = settings or {}
         self.data = folder / "data"
         self.trace = folder / "trace"
         self.log = folder / "log"
@@ -36,11 +38,11 @@ class Site:
             self.server.wait()
             raise AssertionError(f"{error}: {self.log.read_text()}") from None
         self.url: str = found["url"]
-        self.token = (self.data / "token").read_text().strip()
+        self.token = self.settings.get("STOKER_TOKEN") or (self.data / "token").read_text().strip()
         self.client = stoker.Client(self.url, self.token)
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        environment = {**os.environ, "WORK_TRACE": str(self.trace)}
+        environment = {**os.environ, **self.settings, "WORK_TRACE": str(self.trace)}
         if hasattr(self, "url"):
             environment |= {"STOKER_URL": self.url, "STOKER_TOKEN": self.token}
         with self.log.open("ab") as log:
