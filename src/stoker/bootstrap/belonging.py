@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from stoker.engine.ports import Reader, Store, Tx
@@ -48,38 +49,42 @@ def read(folder: Path) -> str | None:
 
 
 def made(folder: Path) -> str:
-    """The id of a folder, made if it has none: whole and on the disk, and the same for all who make it at once."""
-    path, temporary = folder / _ID, folder / f".{_ID}.{secrets.token_hex(8)}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if read(folder) is None:
-            write(temporary, secrets.token_hex(16))
-            try:
-                path.hardlink_to(temporary)
-            except FileExistsError:
-                pass
-            finally:
-                temporary.unlink()
-    except OSError as error:
-        raise _unavailable(folder, error) from None
+    """The id of a folder, made if it has none; the same for all who make it at once."""
+    if read(folder) is None:
+        make(folder, secrets.token_hex(16))
     found = read(folder)
     if found is None:
         raise Conflict(
             "the id of the artifact folder is empty.",
             code="other_artifacts",
-            place=str(path),
+            place=str(folder / _ID),
             remedy="Restore it from a copy, or delete it if no database uses this folder yet.",
         )
     return found
 
 
-def write(path: Path, content: str) -> None:
-    """A new file of a line, on the disk when this returns."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(content + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+def make(folder: Path, mine: str) -> None:
+    """Give the folder this id, unless it has one."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        keep(folder / _ID, mine + "\n")
+    except OSError as error:
+        raise _unavailable(folder, error) from None
+
+
+def keep(path: Path, content: str) -> None:
+    """A new small file, private, whole, and on the disk when this returns; one that exists is left as it is."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            path.hardlink_to(temporary)
+    finally:
+        temporary.unlink()
 
 
 async def _known(reader: Reader) -> str | None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from stoker.errors import Unavailable
 
 if TYPE_CHECKING:
     from stoker.storage.postgres.store import Postgres
+
+MASK = "***"
 
 
 def postgres(url: str) -> Postgres:
@@ -16,6 +20,39 @@ def postgres(url: str) -> Postgres:
     from stoker.storage.postgres.store import Postgres
 
     return Postgres(url)
+
+
+def whole() -> ModuleType:
+    """What moves a whole PostgreSQL database. Unavailable if the driver is not installed."""
+    need_driver()
+    from stoker.storage.postgres import whole as found
+
+    return found
+
+
+def look() -> ModuleType:
+    """What looks at a PostgreSQL database. Unavailable if the driver is not installed."""
+    need_driver()
+    from stoker.storage.postgres import look as found
+
+    return found
+
+
+def shown(url: str) -> str:
+    """The URL for people, without a password. Invalid if it is none."""
+    from stoker.storage.postgres.address import parse
+
+    return parse(url).shown
+
+
+def masked(url: str) -> str:
+    """The URL with everything that may be a secret replaced, to be filled in by whoever knows it."""
+    parts = urlsplit(url)
+    user, at, hosts = parts.netloc.rpartition("@")
+    name, colon, _ = user.partition(":")
+    options = [(key, MASK if "password" in key else value) for key, value in parse_qsl(parts.query)]
+    query = urlencode(options, safe=f"/{MASK}")
+    return urlunsplit(parts._replace(netloc=name + (f":{MASK}" if colon else "") + at + hosts, query=query))
 
 
 def need_driver() -> None:

@@ -22,6 +22,7 @@ _COMMANDS = {
     "runs": ("stoker.cli.runs:app", "Runs: list, show, logs, cancel, retry."),
     "explain": ("stoker.cli.explain:explain", "Say why a run or task stands where it stands."),
     "tokens": ("stoker.cli.tokens:app", "Tokens of the server: create, list, revoke."),
+    "db": ("stoker.cli.db:app", "The database: status, migrate, move."),
     "doctor": ("stoker.cli.doctor:doctor", "Check this installation, its data folder and its server."),
 }
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import Group, Parameter
 
 _SERVER = Group("Which server", sort_key=10)
+_STORE = Group("Which database", sort_key=10)
 _COMMON = Group("Output", sort_key=11)
 
 
@@ -54,5 +55,26 @@ class Where(Options):
     ] = None
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store(Options):
+    """Which database to look at, without a server, and how to answer."""
+
+    data: Annotated[Path | None, Parameter(group=_STORE, help="The data folder; else STOKER_DATA, else ~/.stoker.")] = (
+        None
+    )
+    database_url: Annotated[
+        str | None,
+        Parameter(
+            group=_STORE, help="A PostgreSQL database; else STOKER_DATABASE_URL, else SQLite in the data folder."
+        ),
+    ] = None
+    artifacts: Annotated[
+        Path | None,
+        Parameter(group=_STORE, help="The folder of artifacts; else STOKER_ARTIFACTS, else one in the data folder."),
+    ] = None
+
+
 TEXT = Options()
+STORE = Store()
 HERE = Where()
