@@ -189,7 +189,6 @@ def _readable(url: str) -> bool:
     """Whether its parts stand where they belong; a password with a bare `/`, `#` or `?` tears the URL apart there."""
     try:
         parts = urlsplit(url)
-        _ = parts.port
         parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
     except ValueError:
         return False

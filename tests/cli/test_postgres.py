@@ -63,7 +63,7 @@ def test_without_the_driver_the_extra_is_named(
     (folder / "asyncpg.py").write_text("raise ModuleNotFoundError(\"No module named 'asyncpg'\", name='asyncpg')\n")
     monkeypatch.setenv("PYTHONPATH", str(folder))
     monkeypatch.setenv("STOKER_DATABASE_URL", database)
-    for command in (["server", "start", "--port", "0"], ["runs", "list"], ["dev", "pipeline.py"]):
+    for command in (["server", "start", "--port", "0"], ["runs", "list"], ["dev", "pipeline.py"], ["db", "status"]):
         code, out, err = finished(*command)
         assert (code, out) == (1, "")
         assert "the package 'asyncpg' is missing" in err

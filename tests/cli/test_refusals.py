@@ -54,6 +54,7 @@ USAGE, REFUSED = 2, 1
         ("server start --database-url mysql://db/x", REFUSED, "a URL with 'mysql' is none of a PostgreSQL database"),
         ("server start --database-url sqlite:x.db", REFUSED, "the SQLite file always lies in the data folder"),
         ("server start --database-url postgresql://db/x?pgbouncer=yes", REFUSED, "neither true nor false"),
+        ("server start --database-url postgresql://db:port/x", REFUSED, "its host or port cannot be read"),
         ("runs list --database-url db", REFUSED, "database_url: that is none of a PostgreSQL database"),
         ("server start --dialects heat", REFUSED, "there is no dialect 'heat'"),
         ("server start --config nope.toml", REFUSED, "there is no file nope.toml"),

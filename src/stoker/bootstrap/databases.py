@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import ModuleType
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from stoker.errors import Unavailable
 
@@ -51,8 +51,9 @@ def masked(url: str) -> str:
     user, at, hosts = parts.netloc.rpartition("@")
     name, colon, _ = user.partition(":")
     options = [(key, MASK if "password" in key else value) for key, value in parse_qsl(parts.query)]
-    query = urlencode(options, safe=f"/{MASK}")
-    return urlunsplit(parts._replace(netloc=name + (f":{MASK}" if colon else "") + at + hosts, query=query))
+    query = urlencode(options, safe=f"/,:{MASK}")
+    netloc = name + (f":{MASK}" if colon else "") + at + hosts
+    return f"{parts.scheme}://{netloc}{parts.path}" + (f"?{query}" if query else "")
 
 
 def need_driver() -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from stoker.bootstrap import databases
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stoker.bootstrap import belonging, databases
 from stoker.bootstrap.lock import locked
 from stoker.bootstrap.place import Place
 from stoker.config import read_server_file
 from stoker.storage.sqlite import look as sqlite
 from stoker.storage.survey import Survey
+
+if TYPE_CHECKING:
+    from stoker.storage.postgres.look import Health
 
 
 async def survey(place: Place) -> tuple[Survey, list[str]]:
@@ -17,6 +23,14 @@ async def survey(place: Place) -> tuple[Survey, list[str]]:
         return found
     alive = read_server_file(place.data)
     return await sqlite.survey(place.file), [alive.url] if alive else []
+
+
+async def health(url: str, artifacts: Path) -> Health:
+    """What a server would find at a PostgreSQL database. Conflict if the artifact folder is not the database's."""
+    found: Health = await databases.look().health(url)
+    if found.artifacts is not None and (mine := belonging.read(artifacts)) != found.artifacts:
+        raise belonging.other(artifacts, mine, found.artifacts)
+    return found
 
 
 async def migrate(place: Place) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import shutil
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 BASE = ("aiohttp", "cyclopts", "msgspec", "pydantic", "rich")
 SERVER = ("apsw", "httptools", "jsonschema-rs", "starlette", "uvicorn", "uvloop", "watchfiles")
+POSTGRES = ("asyncpg",)
 ROOMY = 1_000_000_000  # bytes free
 FULL = 100_000_000
 SKEW = timedelta(seconds=5)  # times in logs mislead beyond
@@ -48,7 +50,9 @@ def checks(where: Where) -> list[Check]:
     except StokerError as error:
         return [*found, _failed("settings", error)]
     data = settings.data
-    return [*found, _folder(data), _disk(data), _owner(data), _schema(data), *_server(settings)]
+    found += [_folder(data), _disk(data), _owner(data)]
+    found += _postgres(settings) if settings.database_url else [_schema(data)]
+    return [*found, *_server(settings)]
 
 
 # --- the installation ---
@@ -179,6 +183,55 @@ def _schema(data: Path) -> Check:
         )
     more = f"; brought to {newest} at the next start" if found < newest else ""
     return Check(name="database", status="ok", found=f"schema {found}{more}, {path.stat().st_size / 1e6:.1f} MB")
+
+
+# --- PostgreSQL ---
+
+
+def _postgres(settings: Settings) -> Iterator[Check]:
+    have, missing = _versions(POSTGRES)
+    if missing:
+        remedy = "pip install 'stoker[postgres]'"
+        yield Check(name="stoker[postgres]", status="fail", found=f"missing: {', '.join(missing)}", remedy=remedy)
+        return
+    yield Check(name="stoker[postgres]", status="ok", found=", ".join(have))
+    try:
+        yield _asked(settings)
+    except ModuleNotFoundError as error:  # of the other extra, which has a line of its own
+        yield Check(name="database", status="fail", found=f"not asked: the package {error.name!r} is missing")
+    except StokerError as error:
+        yield Check(name="database", status="fail", found=f"{error.place}: {error.message}", remedy=error.remedy)
+
+
+def _asked(settings: Settings) -> Check:
+    from stoker.bootstrap.place import here
+    from stoker.bootstrap.survey import health
+
+    place = here(settings)
+    found = asyncio.run(health(settings.database_url or "", place.artifacts))
+    text = f"PostgreSQL {found.version} at {place.shown}"
+    if found.too_old:
+        return Check(name="database", status="fail", found=text, remedy="Upgrade it: Stoker needs 14 or newer.")
+    if found.schema > found.newest:
+        return Check(
+            name="database",
+            status="fail",
+            found=f"{text}, schema {found.schema}; this version knows up to {found.newest}",
+            remedy="Upgrade Stoker, or restore a backup made before the database was upgraded.",
+        )
+    if found.missing:
+        return Check(
+            name="database",
+            status="fail",
+            found=f"{text}, where its user lacks the right to {'; '.join(found.missing)}",
+            remedy="Make the user the owner of the database, or GRANT what is missing.",
+        )
+    more = f"; brought to {found.newest} at the next start" if found.schema < found.newest else ""
+    text = f"{text}, schema {found.schema}{more}, {found.size / 1e6:.1f} MB"
+    if found.risky:
+        remedy = "Set fsync=on and synchronous_commit=on there: without them a crash may lose what was acknowledged."
+        return Check(name="database", status="warn", found=text, remedy=remedy)
+    return Check(name="database", status="ok", found=text)
 
 
 # --- the server ---

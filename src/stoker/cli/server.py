@@ -12,6 +12,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from stoker.config import as_environment, load
+from stoker.storage.postgres import address
 
 app = App(name="server", help="The server that holds graphs, runs and tasks.", version_flags=[], help_epilogue="")
 
@@ -70,6 +71,8 @@ def start(
         "path_prefix": path_prefix,
     }
     settings = load(flags, config=config)
+    if settings.database_url is not None:
+        address.parse(settings.database_url)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("STOKER_")}
     environment |= as_environment(replace(settings, url=None))
     return _become([json.dumps({"insecure": insecure})], environment)

@@ -7,21 +7,23 @@ from dataclasses import dataclass
 from stoker.storage import queries, shape
 from stoker.storage.postgres import address, migrate
 from stoker.storage.postgres.direct import connected
+from stoker.storage.postgres.store import OLDEST
 from stoker.storage.postgres.tx import SQL, Connection, PostgresReader
 from stoker.storage.survey import Survey, counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """What a server would find. `missing`: rights. `risky`: a crash may lose commits. `number`: 170002 for 17.2."""
+    """What a server would find. `missing`: rights. `risky`: a crash may lose commits. `artifacts`: the folder's id."""
 
     version: str
-    number: int
+    too_old: bool
     schema: int
     newest: int
     size: int
     risky: bool
     missing: list[str]
+    artifacts: str | None
 
 
 async def survey(url: str) -> tuple[Survey, list[str]]:
@@ -62,16 +64,19 @@ async def _health(connection: Connection) -> Health:
     tables = [table.name for table in shape.newest()]
     return Health(
         version=version.partition(" ")[0],
-        number=number,
+        too_old=number < OLDEST,
         schema=await migrate.version(connection),
         newest=queries.newest("postgres"),
         size=size,
         risky=risky,
         missing=[row[0] for row in await connection.fetch(SQL["rights_missing"], tables)],
+        artifacts=await connection.fetchval(SQL["fact"], "artifacts") if await _has(connection, "fact") else None,
     )
 
 
 async def _servers(connection: Connection) -> list[str]:
-    if await connection.fetchval("SELECT to_regclass('server')") is None:
-        return []
-    return [row[0] for row in await connection.fetch(SQL["servers_alive"])]
+    return [row[0] for row in await connection.fetch(SQL["servers_alive"])] if await _has(connection, "server") else []
+
+
+async def _has(connection: Connection, table: str) -> bool:
+    return await connection.fetchval("SELECT to_regclass($1)", table) is not None
