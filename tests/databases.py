@@ -219,6 +219,7 @@ unix_socket_dir = {folder}
 auth_type = any
 pool_mode = transaction
 max_client_conn = 200
+server_login_retry = 1
 """
 
 

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from databases import Bouncer, Cluster, has_bouncer
 from stoker.storage.postgres.store import Postgres
 from stoker.storage.sqlite.store import Sqlite
 
-STORES = ["sqlite", "postgres"]
+STORES = ["sqlite", "postgres", "pgbouncer"]
+NO_BOUNCER = "pgbouncer is not on this machine; `make postgres` installs it where it can be had"
+
+
+@pytest.fixture(scope="session")
+def bouncer(cluster: Cluster) -> Iterator[Bouncer]:
+    """PgBouncer in transaction mode, in front of the shared cluster."""
+    if not has_bouncer():
+        pytest.skip(NO_BOUNCER)
+    with Bouncer(cluster) as bouncer:
+        yield bouncer
 
 
 @pytest.fixture(params=STORES)
@@ -22,6 +33,9 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
             store: Any = Sqlite(tmp_path / "stoker.db", durable=False)
         case "postgres":
             store = Postgres(request.getfixturevalue("database"))
+        case "pgbouncer":
+            pool = request.getfixturevalue("bouncer")
+            store = Postgres(f"{pool.url(request.getfixturevalue('database'))}&pgbouncer=true")
         case other:
             raise AssertionError(other)
     await store.open()
