@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -25,6 +26,10 @@ async def factory(arguments: Sequence[str]) -> AsyncIterator[App]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # as the store does: two at once would fail here
         with (folder / "pids").open("a") as pids:
             pids.write(f"{os.getpid()}\n")
+        if behaviour == "die first" and len((folder / "pids").read_text().split()) == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if behaviour == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
         engine = make()
         engine.allow("all", "admin")
         yield build(engine, version="1")

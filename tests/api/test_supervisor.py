@@ -18,7 +18,7 @@ import aiohttp
 import pytest
 
 from api.fake import SESSION
-from stoker.api import listener
+from stoker.api import listener, supervisor
 from stoker.config import read_server_file
 from stoker.errors import Invalid
 
@@ -200,6 +200,38 @@ async def test_a_child_that_refuses_to_start_is_not_tried_again(tmp_path: Path) 
         out, err = await running.process.communicate()
         assert (running.process.returncode, out) == (2, b"")
         assert err == b"stoker: the schema is newer than this version Install the newer one.\n"
+
+
+async def test_a_first_child_that_was_killed_is_replaced(tmp_path: Path) -> None:
+    async with supervised(tmp_path, "die first") as running:
+        assert "killed by signal 9" in await running.line()
+        await ready(running)
+        assert len(running.children) == 2
+
+
+async def test_children_that_are_always_killed_end_the_server_at_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "DELAYS_S", (0.0, 0.0))
+    plan = {"factory": "api.served_by_child:factory", "arguments": (str(tmp_path), "die"), "port": 0}
+    said: list[str] = []
+    environment = {"PYTHONPATH": str(TESTS)}
+    code = await asyncio.to_thread(_supervised_here, supervisor.Plan(**plan, environment=environment), said)  # type: ignore[arg-type]
+    assert code == 1
+    assert len(said) == len((tmp_path / "pids").read_text().split()) == 3
+
+
+def _supervised_here(plan: supervisor.Plan, said: list[str]) -> int:
+    """The supervisor's loop without its signals, which only a main thread may set."""
+    with listener.bind(plan.host, plan.port, insecure=False) as bound:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            running = supervisor._Supervisor(plan, bound, ours, said.append)
+            theirs.settimeout(0)
+            while (code := running._tick()) is None:
+                if running._child is not None:
+                    running._child._process.wait()
+            return code
 
 
 async def test_a_taken_port_is_named_with_the_remedy(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """`server start`: a small process that owns the listening socket and keeps one serving child alive behind it.
 
 While there is no child, connections wait in the socket's backlog; none is refused. A dead child is started again, at
-once if it had served, else after a growing delay. SIGHUP replaces the child: the new one starts when the old one has
+once if it had served, else after a growing delay; if none ever served, one that ended by itself has said why, and ends
+the server. SIGHUP replaces the child: the new one starts when the old one has
 ended, and with that released the store. SIGTERM and SIGINT end both. This module imports no more than it must: it
 lives as long as the server does.
 """
@@ -88,8 +89,8 @@ class _Supervisor:
         now = time.monotonic()
         if self._child is not None and (code := self._child.ended()) is not None:
             asked = self._bury(self._child, code, now)
-            if not self._served and not asked:
-                return code if code > 0 else 1
+            if not self._served and not asked and (code >= 0 or self._failures > len(DELAYS_S)):
+                return code if code > 0 else 1  # what it said is the reason; one that was killed said nothing
         if self._kill_at is not None and now >= self._kill_at and self._child is not None:
             self._child.kill()
         if self._stopping and self._child is None:
@@ -148,7 +149,7 @@ class _Supervisor:
         if self._stopping:
             return asked
         delay = 0.0
-        if not asked and self._served:
+        if not asked and (self._served or code < 0):
             delay = 0.0 if child.ready else DELAYS_S[min(self._failures, len(DELAYS_S) - 1)]
             self._failures += 0 if child.ready else 1
             self._announce(f"stoker: the serving process ended ({_ending(code)}); starting it again in {delay:g} s")
