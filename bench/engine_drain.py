@@ -1,7 +1,7 @@
 """What a no-op task costs the engine alone: claim and report in this process, no HTTP, with full durability.
 
-`python bench/engine_drain.py [BATCH] [sqlite|postgres]` prints µs and CPU per task (of this process), and the statements
-of one report with its hand-off.
+`python bench/engine_drain.py [BATCH] [sqlite|postgres]` prints µs and CPU per task (of this process), and the
+statements of one report with its hand-off.
 """
 
 from __future__ import annotations

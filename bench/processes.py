@@ -29,16 +29,17 @@ class Server:
 
 
 @contextmanager
-def server(data: Path) -> Iterator[Server]:
+def server(data: Path, settings: dict[str, str] | None = None) -> Iterator[Server]:
     """`stoker server start` on a free port, ready."""
     data.mkdir(parents=True, exist_ok=True)
     begun = time.perf_counter()
-    process = _stoker("server", "start", "--port", "0", "--data", str(data))
+    process = _stoker("server", "start", "--port", "0", "--data", str(data), environment=settings)
     try:
         found = _until(lambda: _read(data / "server.json"), process)
         start_s = time.perf_counter() - begun
         pids = (process.pid, *children(process.pid))
-        yield Server(url=found["url"], token=(data / "token").read_text().strip(), pids=pids, start_s=start_s)
+        token = (settings or {}).get("STOKER_TOKEN") or (data / "token").read_text().strip()
+        yield Server(url=found["url"], token=token, pids=pids, start_s=start_s)
     finally:
         _end(process)
 
@@ -58,12 +59,15 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def cpu_s(pids: Sequence[int]) -> float:
-    """User and system seconds that processes have used."""
+def cpu_s(pids: Sequence[int], trees: Sequence[int] = ()) -> float:
+    """User and system seconds that processes have used; of `trees`, their children too, the ended ones included."""
     total = 0
-    for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        total += int(fields[11]) + int(fields[12])
+    for pid in [*pids, *trees, *(child for root in trees for child in children(root))]:
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except FileNotFoundError:  # it has just ended: its parent counts it from now on
+            continue
+        total += sum(map(int, fields[11:13] if pid not in trees else fields[11:15]))
     return total / TICK
 
 

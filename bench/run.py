@@ -1,7 +1,8 @@
-"""`make bench`: what a task costs, through one runner process over HTTP on SQLite with full durability.
+"""`make bench`: what a task costs through one runner process over HTTP, on either store, with full durability.
 
-Not a test: it asserts no times. Each figure is the median of ROUNDS rounds against fresh data folders; CPU seconds are
-those of server and runner processes together.
+Not a test: it asserts no times. The stores take turns, round by round, each round on fresh data; a figure is the median
+of ROUNDS rounds. CPU seconds are those of server, runner and database processes together. `BENCH_STORES=sqlite` leaves
+the other out.
 """
 
 from __future__ import annotations
@@ -13,56 +14,85 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import nodes
-from processes import cpu_s, rss_mb, runner, server
+from processes import Cluster, cpu_s, rss_mb, runner, server
 
 import stoker
 
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
+STORES = os.environ.get("BENCH_STORES", "sqlite,postgres").split(",")
 DRAIN = 10_000
 OPTIONS = ("--batch-size", "256", "--workers", "2")
 Figures = dict[str, float]
 
 
 def main() -> None:
-    print(f"stoker on {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, SQLite FULL")
-    rounds = [one_round() for _ in range(ROUNDS)]
-    median = {name: statistics.median(found[name] for found in rounds) for name in rounds[0]}
-    for name, value in median.items():
-        spread = " … ".join(
-            f"{found[name]:.4g}" for found in sorted(rounds, key=lambda found: found[name])[:: ROUNDS - 1]
-        )
-        print(f"  {name:<58} {value:>10.4g}   ({spread})")
+    print(f"stoker on {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, all durable")
+    rounds: dict[str, list[Figures]] = {store: [] for store in STORES}
+    for _ in range(ROUNDS):
+        for store in STORES:
+            rounds[store].append(one_round(store))
+    print(f"  {'':<58}" + "".join(f"{store:>12}   {'(least … most)':<20}" for store in STORES))
+    for name in rounds[STORES[0]][0]:
+        print(f"  {name:<58}" + "".join(told([found[name] for found in rounds[store]]) for store in STORES))
     if "--json" in sys.argv:
-        Path(sys.argv[sys.argv.index("--json") + 1]).write_text(json.dumps(median, indent=2))
+        medians = {store: median(found) for store, found in rounds.items()}
+        Path(sys.argv[sys.argv.index("--json") + 1]).write_text(json.dumps(medians, indent=2))
 
 
-def one_round() -> Figures:
-    with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR")) as folder, server(Path(folder)) as at:
+def told(values: list[float]) -> str:
+    return f"{statistics.median(values):>12.4g}   " + f"({min(values):.4g} … {max(values):.4g})".ljust(20)
+
+
+def median(rounds: list[Figures]) -> Figures:
+    return {name: statistics.median(found[name] for found in rounds) for name in rounds[0]}
+
+
+@contextmanager
+def database(store: str) -> Iterator[tuple[dict[str, str], tuple[int, ...]]]:
+    """What a server is told of its database, and the process whose children work for it."""
+    if store == "sqlite":
+        yield {}, ()
+        return
+    with Cluster(durable=True) as cluster:
+        yield {"STOKER_DATABASE_URL": cluster.create()}, (cluster.pid,)
+
+
+def one_round(store: str) -> Figures:
+    with (
+        tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR")) as folder,
+        database(store) as (settings, trees),
+        server(Path(folder), settings) as at,
+    ):
         figures = {
             "start: server answers after (s)": at.start_s,
             "memory: supervisor and server, fresh (MB)": rss_mb(at.pids),
         }
         with stoker.Client(at.url, at.token) as client:
             client.push(nodes.single)
-            figures |= drained(client, at.pids, lambda: runner(at, *OPTIONS))
+            figures |= drained(client, at.pids, trees, lambda: runner(at, *OPTIONS))
             with runner(at, *OPTIONS) as pid:
                 busy = (*at.pids, pid)
                 client.trigger(nodes.single).result(30)
                 figures |= latency(client)
-                figures |= chains(client, busy)
+                figures |= chains(client, busy, trees)
                 figures |= fan_out(client, 1_000)
                 figures |= fan_out(client, 10_000)
-                figures |= idle(busy)
+                figures |= idle(busy, trees)
         figures["memory: supervisor and server, at the end (MB)"] = rss_mb(at.pids)
         return figures
 
 
-def drained(client: stoker.Client, pids: tuple[int, ...], start: Callable[[], AbstractContextManager[int]]) -> Figures:
+def drained(
+    client: stoker.Client,
+    pids: tuple[int, ...],
+    trees: tuple[int, ...],
+    start: Callable[[], AbstractContextManager[int]],
+) -> Figures:
     """W1: 10,000 READY no-op tasks, then one runner process."""
     begun = time.perf_counter()
     handles = []
@@ -72,18 +102,18 @@ def drained(client: stoker.Client, pids: tuple[int, ...], start: Callable[[], Ab
     before = cpu_s(pids)
     with start() as pid:
         client.run(handles[0].id).wait(60)
-        begun, first_cpu, settled = time.perf_counter(), cpu_s((*pids, pid)), succeeded(client)
+        begun, first_cpu, settled = time.perf_counter(), cpu_s((*pids, pid), trees), succeeded(client)
         client.run(handles[-1].id).wait(120)
         while (now := succeeded(client)) < DRAIN:
             pass
         wall = time.perf_counter() - begun
-        used = cpu_s((*pids, pid)) - first_cpu
+        used = cpu_s((*pids, pid), trees) - first_cpu
         server_used = cpu_s(pids) - before
     done = now - settled
     return {
         "W1 triggered in batches of 1,000 (runs/s)": DRAIN / triggered,
         "W1 drained no-op tasks (tasks/s)": done / wall,
-        "W1 CPU of server and runner (s per 1,000 tasks)": used / done * 1_000,
+        "W1 CPU of all processes (s per 1,000 tasks)": used / done * 1_000,
         "W1 CPU of the server alone (s per 1,000 tasks)": server_used / DRAIN * 1_000,
     }
 
@@ -105,14 +135,14 @@ def latency(client: stoker.Client) -> Figures:
     return {"W2 trigger to result, idle: p50 (ms)": took[100], "W2 trigger to result, idle: p99 (ms)": took[197]}
 
 
-def chains(client: stoker.Client, pids: tuple[int, ...]) -> Figures:
+def chains(client: stoker.Client, pids: tuple[int, ...], trees: tuple[int, ...]) -> Figures:
     """W3: 200 chains of 10 steps at once."""
     client.push(nodes.chain)
-    before, begun = cpu_s(pids), time.perf_counter()
+    before, begun = cpu_s(pids, trees), time.perf_counter()
     client.trigger_many("chain", [{"x": number} for number in range(200)])[-1].wait(60)
     while client.call(client.api.runs(state="RUNNING", limit=1)).items:
         pass
-    wall, used = time.perf_counter() - begun, cpu_s(pids) - before
+    wall, used = time.perf_counter() - begun, cpu_s(pids, trees) - before
     return {
         "W3 200 chains of 10 (steps/s)": 2_000 / wall,
         "W3 CPU (s per 1,000 steps)": used / 2,
@@ -134,10 +164,10 @@ def fan_out(client: stoker.Client, width: int) -> Figures:
     return {f"W4 1→{width:,}→1 (s)": time.perf_counter() - begun}
 
 
-def idle(pids: tuple[int, ...]) -> Figures:
-    before = cpu_s(pids)
+def idle(pids: tuple[int, ...], trees: tuple[int, ...]) -> Figures:
+    before = cpu_s(pids, trees)
     time.sleep(5)
-    return {"W5 idle, one runner connected (CPU %)": (cpu_s(pids) - before) / 5 * 100}
+    return {"W5 idle, one runner connected (CPU %)": (cpu_s(pids, trees) - before) / 5 * 100}
 
 
 if __name__ == "__main__":

@@ -124,6 +124,11 @@ class Cluster:
         self.psql(*(f"ALTER SYSTEM {change}" for change in changes), "SELECT pg_reload_conf()")
         until(lambda: self.psql(loaded) != before, f"{self.folder} to load its settings")
 
+    @property
+    def pid(self) -> int:
+        """The process whose children serve the connections."""
+        return int(self._data.joinpath("postmaster.pid").read_text().split()[0])
+
     def psql(self, *statements: str, database: str = "postgres") -> str:
         """Run statements, each a transaction of its own; gives the rows as unaligned text."""
         where = ["-h", str(self.folder), "-p", str(self.port), "-U", "postgres", "-d", database]
