@@ -281,6 +281,15 @@ async def test_an_error_that_the_work_swallows_is_no_commit(store: Postgres) -> 
     await Writer(store).trigger()
 
 
+async def test_a_wrong_use_of_the_driver_is_no_lost_connection(store: Postgres) -> None:
+    async def wrong(tx: Any) -> None:
+        await tx.execute("take_ids", "one parameter is missing")
+
+    for ask in (store.transact, store.read):
+        with pytest.raises(AssertionError, match="the server expects 2 arguments"):
+            await ask(wrong)
+
+
 async def test_a_statement_whose_plan_another_server_changed_is_asked_again(
     cluster: Cluster, database: str, store: Postgres
 ) -> None:

@@ -25,8 +25,9 @@ ENDED = (
     pg.IdleInTransactionSessionTimeoutError,
 )
 
-LOST = (OSError, asyncpg.InterfaceError, pg.PostgresConnectionError, *ENDED)
-"""The connection is gone, or was never there; a transaction on it is undone."""
+LOST = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError, pg.PostgresConnectionError, *ENDED)
+"""The connection is gone, or was never there; a transaction on it is undone. The driver is confused by a connection
+that was ended while it was idle, until it has read to its end: InternalClientError."""
 
 BUSY = (pg.CannotConnectNowError, pg.TooManyConnectionsError, pg.PostgresConnectionError, OSError)
 """Why a connection cannot be had just now: waiting may help."""
@@ -119,8 +120,10 @@ _WHY: list[tuple[type[BaseException], str, str]] = [
         "Check STOKER_DATABASE_URL, and the PG* variables and files that it leads to.",
     ),
     *((kind, "it ended the connection", "Ask again; nothing acknowledged was lost.") for kind in ENDED),
-    (asyncpg.InterfaceError, "the connection is lost", "Ask again; nothing acknowledged was lost."),
-    (pg.PostgresConnectionError, "the connection is lost", "Ask again; nothing acknowledged was lost."),
+    *(
+        (kind, "the connection is lost", "Ask again; nothing acknowledged was lost.")
+        for kind in (asyncpg.InterfaceError, asyncpg.InternalClientError, pg.PostgresConnectionError)
+    ),
     (TimeoutError, "it does not answer in time", "Check that it runs and can be reached from here."),
     (socket.gaierror, "its host is not known", "Check the host in STOKER_DATABASE_URL."),
     (

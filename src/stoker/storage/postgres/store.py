@@ -143,7 +143,7 @@ class Postgres:
         async with self._begun(_WRITING) as connection:
             tx = PostgresTx(connection)
             try:
-                with faults.translated(self.place), _interrupting():
+                with faults.translated(self.place), _interrupting(connection):
                     result = await work(cast("Tx", tx))
             finally:
                 self.statements += tx.statements
@@ -178,7 +178,7 @@ class Postgres:
     async def _looked(self, work: Callable[[Reader], Awaitable[T]], begin: str) -> T:
         async with self._begun(begin) as connection:
             reader = PostgresReader(connection)
-            with faults.translated(self.place), _interrupting():
+            with faults.translated(self.place), _interrupting(connection):
                 found = await work(cast("Reader", reader))
                 if begin:
                     await connection.execute("COMMIT")
@@ -272,14 +272,23 @@ class Postgres:
 
 
 @contextmanager
-def _interrupting() -> Iterator[None]:
-    """A connection that is lost in mid-transaction, as such; one that does not answer in time is not undone anew."""
+def _interrupting(connection: Connection) -> Iterator[None]:
+    """A connection that is lost in mid-transaction, as such. One that does not answer in time is not tried anew."""
     try:
         yield
     except faults.LOST as error:
-        if isinstance(error, TimeoutError):
+        if isinstance(error, (TimeoutError, *faults.RACED)):
             raise
+        if isinstance(error, asyncpg.InterfaceError) and not _ended(connection):
+            raise AssertionError(f"the driver was used wrongly: {error}") from error
         raise Interrupted(str(error)) from error
+
+
+def _ended(connection: Connection) -> bool:
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:  # the pool has seen its end, and let it go
+        return True
 
 
 async def _as_it_is(connection: Connection) -> None:
