@@ -159,6 +159,10 @@ def test_a_database_without_rights_names_them(
     assert "DELETE on the table task" in line["found"]
     assert "INSERT" not in line["found"]
     assert "GRANT" in line["remedy"]
+    durable.psql("GRANT DELETE ON ALL TABLES IN SCHEMA public TO poor", database=name_of(url))
+    assert found(stoker)["database"]["status"] == "ok"  # to make tables is no longer needed
+    durable.psql("UPDATE stoker_schema SET number = 1", database=name_of(url))
+    assert "CREATE on the schema public" in found(stoker)["database"]["found"]
 
 
 @pytest.mark.parametrize(

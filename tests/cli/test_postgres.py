@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def test_without_the_driver_the_extra_is_named(
     folder: Path, pipeline: Path, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "asyncpg.py").write_text("raise ModuleNotFoundError(\"No module named 'asyncpg'\", name='asyncpg')\n")
-    monkeypatch.setenv("PYTHONPATH", str(folder))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
     monkeypatch.setenv("STOKER_DATABASE_URL", database)
     for command in (["server", "start", "--port", "0"], ["runs", "list"], ["dev", "pipeline.py"], ["db", "status"]):
         code, out, err = finished(*command)

@@ -16,6 +16,7 @@ from stoker.errors import Invalid, Unavailable
 if TYPE_CHECKING:
     from stoker.bootstrap.moving import Report
     from stoker.bootstrap.place import Place
+    from stoker.storage.mover import Moved
     from stoker.storage.survey import Survey
 
 T = TypeVar("T")
@@ -75,7 +76,7 @@ def move(*, to: str, options: Store = STORE) -> int:
     except Invalid as error:
         error.place = "--to"
         raise
-    report = _finished(moved(source, target, lambda one: terminal.note(f"{one.table}: {one.rows} rows are there")))
+    report = _finished(moved(source, target, _told if options.output == "text" else lambda _: None))
     if options.output == "json":
         terminal.document(_report(report))
         return exits.OK
@@ -89,6 +90,10 @@ def move(*, to: str, options: Store = STORE) -> int:
             "if they lie in another folder, name that with --artifacts"
         )
     return exits.OK
+
+
+def _told(one: Moved) -> None:
+    terminal.note(f"{one.table}: {one.rows} rows are there")
 
 
 # --- which, and how ---

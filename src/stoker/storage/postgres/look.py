@@ -62,14 +62,15 @@ async def _health(connection: Connection) -> Health:
     assert about is not None
     version, number, size, risky = about
     tables = [table.name for table in shape.newest()]
+    schema, newest = await migrate.version(connection), queries.newest("postgres")
     return Health(
         version=version.partition(" ")[0],
         too_old=number < OLDEST,
-        schema=await migrate.version(connection),
-        newest=queries.newest("postgres"),
+        schema=schema,
+        newest=newest,
         size=size,
         risky=risky,
-        missing=[row[0] for row in await connection.fetch(SQL["rights_missing"], tables)],
+        missing=[row[0] for row in await connection.fetch(SQL["rights_missing"], schema < newest, tables)],
         artifacts=await connection.fetchval(SQL["fact"], "artifacts") if await _has(connection, "fact") else None,
     )
 

@@ -19,10 +19,11 @@ SELECT current_setting('server_version'), CAST(current_setting('server_version_n
        current_setting('fsync') = 'off' OR current_setting('synchronous_commit') = 'off';
 
 -- name: rights_missing
--- What this user may not do: make tables, or work on those of a list.
+-- What this user may not do: make tables if that is still to be done, or work on those of a list.
 SELECT what FROM (
     SELECT 'CREATE on the schema ' || COALESCE(current_schema(), 'of its search_path') AS what,
            current_schema() IS NOT NULL AND has_schema_privilege(current_schema(), 'CREATE') AS may
+    WHERE CAST(:create AS BOOLEAN)
     UNION ALL
     SELECT r.word || ' on the table ' || t.name, has_table_privilege(to_regclass(quote_ident(t.name)), r.word)
     FROM unnest(CAST(:tables AS TEXT[])) AS t (name)
