@@ -12,7 +12,7 @@ import pytest
 
 from cli.conftest import Stoker
 from cli.processes import finished, started
-from databases import PASSWORD, Cluster, name_of
+from databases import PASSWORD, Bouncer, Cluster, has_bouncer, name_of, until
 from stoker.bootstrap.databases import masked
 from stoker.bootstrap.embedded import Embedded
 from stoker.storage import queries
@@ -118,6 +118,18 @@ def test_a_newer_schema_is_not_migrated(stoker: Stoker, folder: Path, database: 
             assert "Upgrade Stoker" in answer.err
 
 
+@pytest.mark.skipif(not has_bouncer(), reason="PgBouncer is not on this machine")
+def test_a_pool_in_between_is_no_obstacle_to_look_and_to_migrate(
+    stoker: Stoker, database: str, cluster: Cluster
+) -> None:
+    with Bouncer(cluster) as bouncer:
+        url = bouncer.url(database) + "&pgbouncer=true"
+        assert f"was brought from schema 0 to {NEWEST}" in stoker("db", "migrate", "--database-url", url).out
+        for _ in range(2):
+            assert stoker("db", "status", "--database-url", url, "-o", "json").json["schema"] == NEWEST
+        assert "not moved through a pool" in stoker("db", "move", "--database-url", url, "--to", "new").err
+
+
 # --- move ---
 
 
@@ -148,6 +160,56 @@ def test_a_move_back_names_the_folder(stoker: Stoker, installation: Path, folder
     assert {one["table"]: one["rows"] for one in answer.json["tables"]}["task"] == 4
     assert len(stoker("runs", "list", "--data", "back", "-o", "json").json["items"]) == 1
     assert (folder / "back" / "token").read_text() == (installation / "token").read_text()
+
+
+WAITING = """
+import time
+from pathlib import Path
+
+import stoker
+
+
+@stoker.node
+def waits(flag: str) -> str:
+    Path(flag).with_name("begun").touch()
+    while not Path(flag).exists():
+        time.sleep(0.01)
+    return "done"
+
+
+@stoker.graph
+def patient(flag: str):
+    return waits(flag)
+"""
+
+
+def test_a_runner_that_is_at_work_during_the_move_reports_to_the_new_database(
+    stoker: Stoker, folder: Path, database: str, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "waiting.py").write_text(WAITING)
+    port, flag = str(free_port()), folder / "flag"
+    monkeypatch.setenv("STOKER_URL", f"http://127.0.0.1:{port}")
+    with started("server", "start", "--port", port) as server:
+        server.until("next")
+        monkeypatch.setenv("STOKER_TOKEN", (folder / "data" / "token").read_text().strip())
+        with started("runner", "start", "waiting.py") as runner:
+            runner.until("connected to", err=True)
+            assert stoker("run", "waiting.py:patient", "-i", f"flag={flag}", "--timeout", "1ms").code == 5
+            until((folder / "begun").exists, "the task to begin")
+            assert server.end()[0] == 0
+            assert stoker("db", "move", "--to", database).code == 0
+            with started("server", "start", "--port", port, "--database-url", database) as moved:
+                moved.until("next")
+                flag.touch()
+                answer = stoker("runs", "get", "1", "--wait", "-o", "json")
+                assert answer.code == 0
+                assert answer.json["state"] == "SUCCEEDED"
+                once = cluster.psql("SELECT attempt, losses FROM task", database=name_of(database))
+                assert once == "1|0"  # what it began before the move is what was accepted after it
+                assert runner.end()[0] == 0
+    assert stoker("db", "status", "--database-url", database, "-o", "json").json["runs"] == {"SUCCEEDED": 1}
+    monkeypatch.delenv("STOKER_URL")
+    assert stoker("db", "status", "-o", "json").json["runs"] == {"RUNNING": 1}  # the source is as it was
 
 
 def test_the_password_of_the_target_is_not_shown(stoker: Stoker, installation: Path, guarded: Cluster) -> None:
@@ -232,10 +294,14 @@ def test_a_source_without_a_database_is_said(stoker: Stoker, folder: Path, datab
 # --- what stands in the way of reaching it ---
 
 
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
 def unreachable() -> str:
     """A URL at which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return f"postgresql://u:hush@127.0.0.1:{probe.getsockname()[1]}/d"
+    return f"postgresql://u:hush@127.0.0.1:{free_port()}/d"
 
 
 @pytest.mark.parametrize("command", ["db status", "db migrate", "db move --to new"])

@@ -37,6 +37,18 @@ def test_a_command_without_a_server_is_one_on_the_database_of_the_settings(
     assert cluster.psql("SELECT COUNT(*) FROM run", database=name_of(database)) == "1"
 
 
+def test_dev_serves_on_the_database(
+    folder: Path, pipeline: Path, database: str, cluster: Cluster, stoker: Stoker
+) -> None:
+    with started("dev", "pipeline.py", "--database-url", database, "--artifacts", "shared") as dev:
+        dev.until("stoker dev serves", err=True)
+        assert stoker("run", f"{pipeline}:shares", "-i", "x=5").json == 5.0
+        assert dev.end()[0] == 0
+    assert cluster.psql("SELECT COUNT(*) FROM run", database=name_of(database)) == "1"
+    assert (folder / "shared" / "id").exists()
+    assert not (folder / "data" / "artifacts").exists()
+
+
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[Cluster]:
     """A cluster that asks for passwords."""
