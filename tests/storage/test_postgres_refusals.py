@@ -283,7 +283,7 @@ async def test_an_error_that_the_work_swallows_is_no_commit(store: Postgres) -> 
 
 async def test_a_wrong_use_of_the_driver_is_no_lost_connection(store: Postgres) -> None:
     async def wrong(tx: Any) -> None:
-        await tx.execute("take_ids", "one parameter is missing")
+        await tx.all("take_ids", "one parameter is missing")
 
     for ask in (store.transact, store.read):
         with pytest.raises(AssertionError, match="the server expects 2 arguments"):

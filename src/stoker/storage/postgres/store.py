@@ -238,13 +238,14 @@ class Postgres:
                 return
 
     async def _begin(self, connection: Connection, begin: str, until: float) -> bool:
-        """False: the connection broke while it was idle, so nothing was asked of it yet."""
+        """False: the connection broke while it was idle; nothing was asked of it yet."""
         habits = f"; {_HABITS.format(scope='LOCAL')}" if self.address.pooled else ""
         try:
             await connection.execute(begin + habits)
         except faults.DRIVER as error:
             _drop(connection)
-            if not isinstance(error, faults.LOST) or time.monotonic() > until:
+            late = isinstance(error, pg.QueryCanceledError)  # meant for who had the connection before
+            if not (late or isinstance(error, faults.LOST)) or time.monotonic() > until:
                 raise faults.unavailable(error, self.place) from error
             return False
         return True
@@ -296,11 +297,14 @@ async def _as_it_is(connection: Connection) -> None:
 
 
 async def _undo(connection: Connection) -> None:
-    """Roll back; a connection that cannot do that is thrown away, and the database undoes what was begun on it."""
+    """Roll back; a connection that cannot do that is thrown away, and the database undoes what was begun on it.
+
+    Always: the driver may not know yet of a BEGIN that was cancelled, nor does it end a statement that was cancelled
+    between its preparation and its execution, so that the next transaction would begin inside of it.
+    """
     try:
         async with asyncio.timeout(CONNECT_S):
-            if connection.is_in_transaction():
-                await connection.execute("ROLLBACK")
+            await connection.execute("ROLLBACK")
     except faults.DRIVER:
         _drop(connection)
     except asyncio.CancelledError:
