@@ -20,6 +20,7 @@ from stoker.engine.batch import Batches
 from stoker.engine.catalog import Catalog
 from stoker.engine.dispatch import Dispatcher
 from stoker.engine.events import Hub
+from stoker.engine.gates import Gates
 from stoker.engine.ids import Ids
 from stoker.engine.leases import Leases
 from stoker.engine.namespaces import Namespaces
@@ -65,7 +66,10 @@ class StokerEngine:
         versions = Versions()
         self.alarm = Alarm()
         self.dispatcher = Dispatcher()
-        self.sessions = Sessions(self.store, self.clock, self._namespaces, self.alarm, self.dispatcher.nudge)
+        self.gates = Gates(self.alarm)
+        self.sessions = Sessions(
+            self.store, self.clock, self._namespaces, self.alarm, self.gates, self.dispatcher.nudge
+        )
         self.events = Hub(self.store, self._namespaces, self.alarm)
         tools = Tools(
             shared=self.store.shared,
@@ -74,6 +78,7 @@ class StokerEngine:
             clock=self.clock,
             dice=dice,
             dispatcher=self.dispatcher,
+            gates=self.gates,
         )
         self.batches = Batches(self.store, self.blobs, tools, self._committed)
         self.peers = Peers(
@@ -84,6 +89,7 @@ class StokerEngine:
             self.dispatcher,
             self.sessions,
             self.events,
+            self.gates,
             socket.gethostname(),
         )
         self.catalog = Catalog(self.store, self._namespaces, versions, self.sessions, self.peers, self.clock)
@@ -114,7 +120,7 @@ class StokerEngine:
         )
         self.artifacts = Artifacts(self.store, self._namespaces, self.blobs, self._ids, self.clock)
         self.tokens = Tokens(self.store, self.clock, dice, root_token)
-        self.upkeep = Upkeep(self.store, self.batches, self.sessions, self.peers, self.clock, self.alarm)
+        self.upkeep = Upkeep(self.store, self.batches, self.sessions, self.peers, self.gates, self.clock, self.alarm)
         self._ticking: list[asyncio.Task[None]] = []
 
     async def open(self, *, ticking: bool = True) -> None:
@@ -156,6 +162,7 @@ class StokerEngine:
             self.leases.told(waiter, handed)
         if outcome.refused:
             self.batches.start(Refuse(outcome.refused))
+        self.gates.plan(outcome.later)
         self.events.committed(outcome)
         self.peers.committed(outcome)
 

@@ -11,6 +11,7 @@ from graphlib import CycleError, TopologicalSorter
 
 import msgspec
 
+from stoker.core import gate
 from stoker.core.compiled import TRIGGER, Compiled, CompiledNode, Kid, Step, binding_refs
 from stoker.core.duration import micros
 from stoker.core.graph import (
@@ -22,6 +23,7 @@ from stoker.core.graph import (
     GraphSpec,
     Join,
     KindSpec,
+    Limit,
     NodeSpec,
     Ref,
     RunInput,
@@ -35,9 +37,17 @@ MAX_NODES = 5_000
 _ITEM = KindSpec(name=ITEM_KIND)
 
 
-def compile_graph(spec: GraphSpec, kinds: Mapping[str, KindSpec], lanes: Mapping[str, int] | None = None) -> Compiled:
-    """The compiled graph. Raises Invalid with all problems at once. `lanes`: the queue of each node, by its name."""
-    compiler = _Compiler(spec, {**kinds, ITEM_KIND: _ITEM}, lanes or {})
+def compile_graph(
+    spec: GraphSpec,
+    kinds: Mapping[str, KindSpec],
+    lanes: Mapping[str, int] | None = None,
+    gates: Mapping[str, int] | None = None,
+) -> Compiled:
+    """The compiled graph. Raises Invalid with all problems at once.
+
+    `lanes`: the queue of each node, by its name; `gates`: the limit of each that has one.
+    """
+    compiler = _Compiler(spec, {**kinds, ITEM_KIND: _ITEM}, lanes or {}, gates or {})
     for check in (compiler.check_nodes, compiler.find_spine, compiler.check_joins, compiler.check_bindings):
         check()
         if compiler.problems:
@@ -50,10 +60,14 @@ def compile_graph(spec: GraphSpec, kinds: Mapping[str, KindSpec], lanes: Mapping
 
 
 class _Compiler:
-    def __init__(self, spec: GraphSpec, kinds: Mapping[str, KindSpec], lanes: Mapping[str, int]) -> None:
+    def __init__(
+        self, spec: GraphSpec, kinds: Mapping[str, KindSpec], lanes: Mapping[str, int], gates: Mapping[str, int]
+    ) -> None:
         self.spec = spec
         self.kinds = kinds
         self.lanes = lanes
+        self.gates = gates
+        self.limits: dict[str, NodeSpec] = {}
         self.problems: list[Problem] = []
         self.names: dict[str, int] = {}
         self.order: list[int] = []
@@ -112,6 +126,8 @@ class _Compiler:
                 self.problem("bad_option", place, "a timeout is longer than 0.")
         except ValueError as error:
             self.problem("bad_option", place, f"{error}.")
+        if node.limit is not None:
+            self._check_limit(node, node.limit)
         for name in self._edges_in(node):
             if name not in self.names:
                 self.problem("unknown_node", place, f"it comes after {name!r}, which is not a node of this graph.")
@@ -123,6 +139,32 @@ class _Compiler:
                 self._check_leaf(f"{place}, input {name!r}" if name != "expand" else f"{place}, expand", leaf)
         if node.kind in self.kinds:
             self._check_inputs(node, self.kinds[node.kind])
+
+    def _check_limit(self, node: NodeSpec, limit: Limit) -> None:
+        place = f"node {node.name!r}, limit"
+        if wrong := fault(limit.key):
+            self.problem("bad_name", place, wrong)
+        if limit.most is None and limit.rate is None:
+            self.problem(
+                "bad_option", place, "a limit says how many run at once (most), how many start (rate), or both."
+            )
+        if limit.most is not None and not 1 <= limit.most <= gate.MOST:
+            self.problem("bad_option", place, f"most lies between 1 and {gate.MOST}, not {limit.most}.")
+        if limit.rate is not None:
+            try:
+                gate.rate(limit.rate)
+            except ValueError as error:
+                self.problem("bad_option", place, f"{error}.")
+        if node.kind == ITEM_KIND:
+            self.problem("bad_option", place, "no runner runs a node of this kind, so there is nothing to limit.")
+        first = self.limits.setdefault(limit.key, node)
+        if first.limit != limit:
+            self.problem(
+                "bad_option",
+                place,
+                f"the node {first.name!r} gives the limit {limit.key!r} other numbers.",
+                "All nodes with one key share one limit; give them the same, or another key.",
+            )
 
     def _check_inputs(self, node: NodeSpec, kind: KindSpec) -> None:
         """Names that the kind does not take, and required ones that are not bound."""
@@ -396,6 +438,7 @@ class _Compiler:
             retry=policy(spec.retry),
             timeout=None if spec.timeout is None else micros(spec.timeout),
             lane=self.lanes.get(spec.name, 0),
+            gate=self.gates.get(spec.name),
         )
 
     def _must_have(self, index: int) -> tuple[int, ...]:
@@ -423,7 +466,10 @@ class _Compiler:
         )
 
 
-def with_lanes(graph: Compiled, lanes: Mapping[str, int]) -> Compiled:
-    """The same graph, each node in its queue."""
-    nodes = tuple(msgspec.structs.replace(node, lane=lanes.get(node.name, 0)) for node in graph.nodes)
+def with_lanes(graph: Compiled, lanes: Mapping[str, int], gates: Mapping[str, int] | None = None) -> Compiled:
+    """The same graph, each node in its queue and under its limit."""
+    limits = gates or {}
+    nodes = tuple(
+        msgspec.structs.replace(node, lane=lanes.get(node.name, 0), gate=limits.get(node.name)) for node in graph.nodes
+    )
     return msgspec.structs.replace(graph, nodes=nodes)

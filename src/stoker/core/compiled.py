@@ -59,6 +59,7 @@ class CompiledNode(msgspec.Struct, frozen=True, kw_only=True):
     retry: RetryPolicy
     timeout: Micros | None
     lane: int = 0
+    gate: int | None = None
 
     @property
     def name(self) -> str:

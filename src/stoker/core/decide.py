@@ -160,11 +160,13 @@ class Fold(Settling):
         self._fail(task, error, retryable=True, verb=Verb.TIMEOUT)
 
     def hold(self, task: Task, attempt: int, session: int) -> bool:
-        """Whether a beat may keep this lease; a lost one that nobody claimed since is revived."""
+        """Whether a beat may keep this lease; a lost one that nobody claimed since is revived, if its gate has room."""
         held, _ = self._held(task.id, attempt, session, Verb.NONE)
         if held is None:
             return False
         if held.state is not self.tasks[task.id].state:
+            if not self._enter_gate(held):
+                return False
             self._put(held)
         return True
 

@@ -118,6 +118,17 @@ class Requirements(_Spec, frozen=True):
     resources: dict[str, float] = {}
 
 
+class Limit(_Spec, frozen=True):
+    """What all tasks with one key share, in every graph of the namespace: `most` run at once, `rate` start per time.
+
+    A rate is a text like `"5/s"`, `"100/min"` or `"1000/h"`.
+    """
+
+    key: str
+    most: int | None = None
+    rate: str | None = None
+
+
 class NodeSpec(_Spec, frozen=True):
     name: str
     kind: str
@@ -130,6 +141,7 @@ class NodeSpec(_Spec, frozen=True):
     priority: int = 5
     requires: Requirements = Requirements()
     tolerated: bool = False
+    limit: Limit | None = None
 
 
 class InputSpec(_Spec, frozen=True):

@@ -49,6 +49,7 @@ class Task(msgspec.Struct, frozen=True):
     created_at: Micros = 0
     claimed_at: Micros | None = None
     settled_at: Micros | None = None
+    gate: int | None = None
 
 
 class Spread(msgspec.Struct, frozen=True, kw_only=True):

@@ -72,6 +72,8 @@ class Picture:
         self.counts: dict[tuple[int, int], list[int]] = {}
         self.wants: list[Want] = []
         self.lanes: dict[int, int] = {}
+        self.slots: dict[int, int] = {}  # by gate: how many more leases there may be than there were before
+        self.freed: dict[int, int] = {}  # by gate: how many fewer leases there are than there were before
         self.changed_runs: set[int] = set()
         self.ended_runs: set[int] = set()
         self._touched: list[JoinKey] = []
@@ -86,6 +88,9 @@ class Picture:
 
     def show_spread(self, row: Spread) -> None:
         self.spreads[row.id] = self.loaded_spreads[row.id] = row
+
+    def show_slots(self, gate: int, slots: int) -> None:
+        self.slots[gate] = slots
 
     def show_row(self, key: JoinKey, row: JoinRow) -> None:
         self.rows[key] = row
@@ -120,8 +125,22 @@ class Picture:
         before = self.tasks.get(task.id)
         if before is not None and before.state not in LIVE:
             check_move(before.state, task.state)
+        if task.gate is not None and before is not None and _ends_lease(before, task):
+            self._free(task.gate, 1)
         self.tasks[task.id] = task
         return task
+
+    def _free(self, gate: int, slots: int) -> None:
+        self.freed[gate] = self.freed.get(gate, 0) + slots
+
+    def _enter_gate(self, task: Task) -> bool:
+        """Take a slot of a task's gate; False if it is full. Slots that this batch freed count."""
+        if task.gate is None:
+            return True
+        if self.slots.get(task.gate, 0) + self.freed.get(task.gate, 0) < 1:
+            return False
+        self._free(task.gate, -1)
+        return True
 
     def _settle(self, task: Task, state: TaskState, verb: Verb) -> Task:
         run = self.runs[task.run]
@@ -181,3 +200,7 @@ class Picture:
     def _count(self, run: Run, of: Task | Spread, state: TaskState, by: int) -> None:
         if self.graphs[run.version].nodes[of.node].steps:
             self._counter(of.run, of.node)[state - TaskState.LEASED] += by
+
+
+def _ends_lease(before: Task, after: Task) -> bool:
+    return before.state is TaskState.LEASED and after.state is not TaskState.LEASED

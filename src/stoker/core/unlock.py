@@ -155,6 +155,7 @@ class Unlocking(Picture):
                 parent=parent,
                 element=carried(element),
                 created_at=created_at,
+                gate=node.gate,
             )
             for place, element in places
         ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
@@ -62,6 +62,12 @@ class Batches:
         task = asyncio.create_task(self._quietly(command))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+
+    def serve(self, lanes: Mapping[int, int]) -> None:
+        """So many tasks may be had in these lanes: ask for those who wait there."""
+        self._dispatcher.wet(lanes)
+        for waiter in self._dispatcher.pick(lanes):
+            self.start(Ask(waiter))
 
     async def _quietly(self, command: Verb) -> None:
         with suppress(StokerError):
@@ -159,7 +165,7 @@ class Batches:
 
     def _tell(self, outcome: Outcome, batch: list[tuple[Verb, asyncio.Future[Answered]]]) -> None:
         now = self._clock.now()
-        self._dispatcher.wet(outcome.fold.lanes)
+        self._dispatcher.wet(outcome.lanes)
         self._dispatcher.dry(outcome.short, now)
         for position, (answer, (command, future)) in enumerate(zip(outcome.answers, batch, strict=True)):
             handed = outcome.handed.get(position)

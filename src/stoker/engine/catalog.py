@@ -14,6 +14,8 @@ from stoker.core.graph import ITEM_KIND, GraphSpec, KindSpec
 from stoker.core.names import fault
 from stoker.core.views import GraphView, Page, PushRequest
 from stoker.engine import single
+from stoker.engine.gates import ANY
+from stoker.engine.limits import Limits, put_limits
 from stoker.engine.namespaces import Namespaces
 from stoker.engine.peers import Peers
 from stoker.engine.ports import Clock, Reader, Store, Tx
@@ -61,33 +63,35 @@ class Catalog:
         digest = sha256(f"{spec}\n{kinds}".encode()).hexdigest()
         now = self._clock.now()
 
-        async def put(tx: Tx) -> tuple[int, int, Micros, bool, dict[str, int]]:
+        async def put(tx: Tx) -> tuple[int, int, Micros, bool, Limits, dict[str, int]]:
             await self._put_kinds(tx, number, request.kinds, now)
+            limits = await put_limits(tx, number, request.graph)
             for node in request.graph.nodes:
-                kind, requires = lane_key(node)
-                await tx.execute("put_lane", number, kind, requires)
-            lanes = await lanes_of(tx, number, request.graph)
+                await tx.execute("put_lane", number, *lane_key(node, limits.gates))
+            lanes = await lanes_of(tx, number, request.graph, limits.gates)
             latest = await tx.execute("latest_version", number, request.graph.name)
             if latest and latest[0][2] == digest:
-                return latest[0][0], latest[0][1], latest[0][3], False, lanes
+                return latest[0][0], latest[0][1], latest[0][3], False, limits, lanes
             version = latest[0][1] + 1 if latest else 1
             rows = await tx.execute("insert_version", number, request.graph.name, version, digest, spec, kinds, now)
-            return rows[0][0], version, now, True, lanes
+            return rows[0][0], version, now, True, limits, lanes
 
-        id_, version, created_at, created, lanes = await single.transact(self._store, put)
+        id_, version, created_at, created, limits, lanes = await single.transact(self._store, put)
         if self._versions.known(id_) is None:
-            self._versions.add(Version(id_, number, version, with_lanes(compiled, lanes)))
+            self._versions.add(Version(id_, number, version, with_lanes(compiled, lanes, limits.gates)))
         self._latest[number, request.graph.name] = id_
         if created:
             await self._sessions.lanes_changed()
             self._peers.pushed()
+        if limits.changed:
+            self._peers.opened(dict.fromkeys(limits.changed, ANY))
         return GraphView(
             name=request.graph.name,
             version=version,
             hash=digest,
             created_at=when(created_at),
             created=created,
-            warnings=list(compiled.warnings),
+            warnings=[*compiled.warnings, *limits.warnings],
         )
 
     async def put_kinds(self, namespace: str, kinds: Sequence[KindSpec]) -> None:

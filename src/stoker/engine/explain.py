@@ -114,12 +114,25 @@ class Explaining:
             because.append(f"{_DELAYED.get(task.ended, 'it is delayed')}; it is offered again {_in(task.due_at - now)}")
         else:
             because, remedy = await self._runners(reader, run, node)
+            because += await self._limit(reader, task)
             ((ahead,),) = await reader.rows("lane_ahead", task.lane, task.order_at)
             if ahead:
                 because.append(f"{ahead} task(s) stand before it in its queue")
         if task.ended is Verb.LOSE:
             because.append(f"its last attempt was lost with its runner (loss {task.losses})")
         return Explanation(subject="", state="READY", because=because, remedy=remedy)
+
+    async def _limit(self, reader: Reader, task: Task) -> list[str]:
+        """What the limit of a task keeps from being run."""
+        gate = await reader.gate(task.gate) if task.gate is not None else None
+        if gate is None:
+            return []
+        live = (await reader.gate_leases([gate.id])).get(gate.id, 0)
+        if not gate.slots(live):
+            return [f"the limit {gate.name!r} is full: {live} of {gate.most} are being run"]
+        now = self._clock.now()
+        at = gate.start_at(now)
+        return [f"the limit {gate.name!r} allows the next start {_in(at - now)}"] if at > now else []
 
     async def _runners(self, reader: Reader, run: Run, node: CompiledNode) -> tuple[list[str], str]:
         kind = node.spec.kind

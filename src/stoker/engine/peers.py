@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -19,10 +19,11 @@ from stoker.engine import single
 from stoker.engine.batch import Batches
 from stoker.engine.dispatch import Dispatcher
 from stoker.engine.events import Ended, Hub
+from stoker.engine.gates import ANY, Gates
 from stoker.engine.ids import Ids
 from stoker.engine.ports import Clock, Reader, Steered, Store, Tx
 from stoker.engine.sessions import Sessions
-from stoker.engine.transaction import Ask, Outcome
+from stoker.engine.transaction import Outcome
 from stoker.errors import Unavailable
 
 BEAT: Micros = 10 * SECOND
@@ -30,13 +31,12 @@ GONE: Micros = 3 * BEAT  # a server that was not seen for so long
 LOOK: Micros = 5 * SECOND  # between two looks for tasks that nobody told of
 GATHER_S = 0.01
 MOST = 75  # of each sort in one message, which the database limits to 8,000 bytes
-ANY = 1_000  # tasks that may be in a lane of which only is known that it has some
 
 
 class News(msgspec.Struct, omit_defaults=True):
     """One message. `lanes`: with tasks for whoever waits. `ended`: runs. `nudged`, `retired`: sessions.
 
-    `graphs`: something was pushed. `here`: a server came or went.
+    `graphs`: something was pushed. `here`: a server came or went. `gates`: limits that let tasks through again.
     """
 
     of: int
@@ -46,6 +46,7 @@ class News(msgspec.Struct, omit_defaults=True):
     retired: list[int] = []
     graphs: bool = False
     here: bool = False
+    gates: dict[int, int] = {}
 
 
 _encode = msgspec.json.Encoder().encode
@@ -64,6 +65,7 @@ class Peers:
         dispatcher: Dispatcher,
         sessions: Sessions,
         hub: Hub,
+        gates: Gates,
         name: str,
     ) -> None:
         self._store = store
@@ -74,6 +76,7 @@ class Peers:
         self._dispatcher = dispatcher
         self._sessions = sessions
         self._hub = hub
+        self._gates = gates
         self._name = name
         self._id = 0
         self._started = clock.now()
@@ -158,7 +161,7 @@ class Peers:
         if not lanes:
             return
         rows = await self._store.peek(lambda reader: _filled(reader, lanes))
-        self._serve(dict.fromkeys(rows, ANY))
+        self._batches.serve(dict.fromkeys(rows, ANY))
 
     # --- telling ---
 
@@ -167,10 +170,9 @@ class Peers:
         if not self._others:
             return
         fold = outcome.fold
-        if outcome.left or fold.ended_runs:
-            lanes = Counter(self._news.lanes)
-            lanes.update(outcome.left)
-            self._news.lanes = dict(lanes)
+        if outcome.left or outcome.freed or fold.ended_runs:
+            self._news.lanes = _more(self._news.lanes, outcome.left)
+            self._news.gates = _more(self._news.gates, outcome.freed)
             self._news.ended += [Ended.of(fold.runs[run]) for run in fold.ended_runs]
             self._soon()
 
@@ -186,6 +188,12 @@ class Peers:
         for session in sessions:
             self._dispatcher.retire(session)
             self._news.retired.append(session)
+        self._soon()
+
+    def opened(self, gates: Mapping[int, int]) -> None:
+        """These limits allow so many more tasks, here and elsewhere."""
+        self._batches.serve(self._gates.lanes(gates))
+        self._news.gates = _more(self._news.gates, gates)
         self._soon()
 
     def pushed(self) -> None:
@@ -222,7 +230,7 @@ class Peers:
             return  # a newer version may say what we do not understand
         if news.of == self._id:
             return
-        self._serve(news.lanes)
+        self._batches.serve(_more(news.lanes, self._gates.lanes(news.gates)))
         self._hub.ended(news.ended)
         for session in news.nudged:
             self._dispatcher.nudge(session)
@@ -233,12 +241,6 @@ class Peers:
         if news.here:
             self._beat_at = 0
             self.wake.set()
-
-    def _serve(self, lanes: dict[int, int]) -> None:
-        """Tasks are in these lanes: ask for those who wait here."""
-        self._dispatcher.wet(lanes)
-        for waiter in self._dispatcher.pick(lanes):
-            self._batches.start(Ask(waiter))
 
     async def _refresh(self) -> None:
         """Look at everything that a missed hint could have told."""
@@ -263,10 +265,14 @@ async def _filled(reader: Reader, lanes: Sequence[int]) -> list[int]:
     return await reader.ids("filled_lanes", list(lanes))
 
 
+def _more(counts: Mapping[int, int], others: Mapping[int, int]) -> dict[int, int]:
+    return dict(Counter(counts) + Counter(others))
+
+
 def _parts(news: News) -> list[News]:
     """Messages of bearable size."""
-    lanes = list(news.lanes.items())
-    longest = max(len(lanes), len(news.ended), len(news.nudged), len(news.retired), 1)
+    lanes, gates = list(news.lanes.items()), list(news.gates.items())
+    longest = max(len(lanes), len(gates), len(news.ended), len(news.nudged), len(news.retired), 1)
     return [
         News(
             news.of,
@@ -275,6 +281,7 @@ def _parts(news: News) -> list[News]:
             news.nudged[at : at + MOST],
             news.retired[at : at + MOST],
             news.graphs and not at,
+            gates=dict(gates[at : at + MOST]),
         )
         for at in range(0, longest, MOST)
     ]

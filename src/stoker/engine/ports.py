@@ -6,11 +6,12 @@ wait on a network; the embedded one never suspends, and runs a whole transaction
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from stoker.core.decide import Fold
 from stoker.core.duration import Micros
+from stoker.core.gate import Gate
 from stoker.core.model import ItemKey, JoinKey, JoinRow, Run, Spread, StoredItem, Task
 
 T = TypeVar("T")
@@ -39,6 +40,21 @@ class Lane(NamedTuple):
     namespace: int
     kind: str
     requires: str
+    gate: int = 0  # none
+
+
+class Passed(NamedTuple):
+    """A gate that another transaction has just locked."""
+
+    gate: int
+
+
+class Admitted(NamedTuple):
+    """A lane to claim from. `room`: how many tasks may be taken from all lanes of its gate together."""
+
+    lane: int
+    gate: int
+    room: int
 
 
 class Lease(NamedTuple):
@@ -110,6 +126,11 @@ class Reader(Protocol):
         ...
 
     async def leases_of(self, sessions: Iterable[int], limit: int) -> list[Lease]: ...
+    async def gate(self, gate: int) -> Gate | None: ...
+    async def gate_leases(self, gates: Sequence[int]) -> dict[int, int]:
+        """How many tasks of these gates are being run. Only a gate that is locked gets no more of them meanwhile."""
+        ...
+
     async def ids(self, query: str, *parameters: Any) -> list[int]: ...
 
 
@@ -122,6 +143,22 @@ class Tx(Reader, Protocol):
 
     async def claimable(self, lanes: Sequence[int], limit: int) -> list[Task]:
         """READY tasks in queue order, locked; those that another transaction is claiming are passed by."""
+        ...
+
+    async def open_gates(self, lanes: Mapping[int, int]) -> list[Gate | Passed]:
+        """The gates with READY tasks in these lanes (lane to gate), locked; those locked elsewhere are passed by."""
+        ...
+
+    async def lock_gates(self, ids: Sequence[int]) -> list[Gate]:
+        """These gates, locked in ascending order of id, after the tasks. Waits for others."""
+        ...
+
+    async def admitted(self, lanes: Sequence[Admitted], taken: Sequence[int], limit: int) -> list[Task]:
+        """As `claimable`, besides the tasks taken already, and no more of a gate than it has room for."""
+        ...
+
+    async def put_starts(self, gates: Sequence[Gate]) -> None:
+        """When the next tasks of these gates may start."""
         ...
 
     async def write(self, fold: Fold) -> None: ...

@@ -14,6 +14,7 @@ from stoker.core.model import LEASE
 from stoker.core.protocol import RunnerInfo
 from stoker.engine import single
 from stoker.engine.alarm import Alarm
+from stoker.engine.gates import Gates
 from stoker.engine.namespaces import Namespaces
 from stoker.engine.ports import Clock, Lane, Reader, SessionPut, Store, Tx
 from stoker.errors import Forbidden, Invalid
@@ -132,12 +133,19 @@ class Sessions:
     """The sessions of this server, by the hash of their secret. `moved`: told of a session whose lanes changed."""
 
     def __init__(
-        self, store: Store, clock: Clock, namespaces: Namespaces, alarm: Alarm, moved: Callable[[int], None]
+        self,
+        store: Store,
+        clock: Clock,
+        namespaces: Namespaces,
+        alarm: Alarm,
+        gates: Gates,
+        moved: Callable[[int], None],
     ) -> None:
         self._store = store
         self._clock = clock
         self._namespaces = namespaces
         self._alarm = alarm
+        self._gates = gates
         self._moved = moved
         self._known: dict[bytes, Session] = {}
         self._lanes: list[Lane] | None = None
@@ -265,6 +273,7 @@ class Sessions:
             rows = await self._store.read(lambda reader: reader.rows("lanes"))
             if epoch == self._epoch:  # else a graph was pushed while we looked
                 self._lanes = [Lane(*row) for row in rows]
+                self._gates.learn(self._lanes)
         kinds = set(session.info.kinds)
         lanes = tuple(
             lane.id

@@ -20,9 +20,12 @@ from stoker.core.model import ItemKey, Run, StoredItem, Task
 from stoker.core.picture import Body, Want
 from stoker.core.protocol import ABSENT, Assignment
 from stoker.core.spread import standing
+from stoker.core.states import Verb as TaskVerb
 from stoker.core.template import Place, needs, render
 from stoker.core.values import NULL, BadPath, elements
+from stoker.engine.admission import Admission
 from stoker.engine.dispatch import Dispatcher, Handed, Waiter
+from stoker.engine.gates import Gates, Later
 from stoker.engine.ids import Ids
 from stoker.engine.inputs import Sources, task_input, task_needs
 from stoker.engine.ports import Clock, Dice, Lease, Tx
@@ -104,8 +107,11 @@ class Outcome(NamedTuple):
     waiters: list[tuple[Waiter, Handed | None]]
     fold: Fold
     refused: dict[int, str]
+    lanes: dict[int, int]  # how many tasks were put there, or may be had there since leases ended
     short: set[int]
-    left: dict[int, int]  # by lane: how many of the tasks put there nobody was handed
+    left: dict[int, int]  # by lane: how many of those tasks nobody was handed
+    freed: dict[int, int]  # by gate: how many leases ended that nobody has taken the place of
+    later: dict[int, Later]  # by lane: when to come back to tasks that a gate holds back
     promises: dict[Session, Micros]  # what the rows now say
     unheard: list[tuple[Session, Handed]]  # given to calls that were cancelled meanwhile
     deadline: Micros | None  # the earliest of the attempts handed out
@@ -129,6 +135,7 @@ class Tools:
     clock: Clock
     dice: Dice
     dispatcher: Dispatcher
+    gates: Gates
 
 
 class Transaction:
@@ -139,6 +146,7 @@ class Transaction:
         self._versions = tools.versions
         self._ids = tools.ids
         self._dispatcher = tools.dispatcher
+        self._gates = tools.gates
         self._blobs = blobs
         self._waiting = waiting
         self._now = tools.clock.now()
@@ -148,6 +156,7 @@ class Transaction:
         self._short: set[int] = set()
         self._given: Counter[int] = Counter()
         self._deadlines: set[Micros] = set()
+        self._admission = Admission(tx, tools.gates, self._now)
 
     def _fold(self) -> Fold:
         return Fold(now=self._now, next_id=lambda: self._ids.draw("task"), dice=self._dice.random)
@@ -161,18 +170,41 @@ class Transaction:
         await self._tx.write(fold)
         handed, waiters = await self._hand_out(fold, commands, answers)
         await self._tx.put_sessions(self._promises.puts)
+        full = self._admission.full
         return Outcome(
             answers=answers,
             handed=handed,
             waiters=waiters,
             fold=fold,
             refused=self._refused,
-            short=self._short,
-            left={lane: tasks - self._given[lane] for lane, tasks in fold.lanes.items() if tasks > self._given[lane]},
+            lanes=self._offered(fold),
+            short=self._short - self._admission.passed,
+            left=self._left(fold),
+            freed={gate: slots for gate, slots in fold.freed.items() if slots > 0 and gate not in full},
+            later=self._admission.later,
             promises=self._promises.made,
             unheard=[],
             deadline=min(self._deadlines, default=None),
         )
+
+    def _offered(self, fold: Fold) -> dict[int, int]:
+        """By lane, how many tasks may be had that could not be had before."""
+        freed = {gate: slots for gate, slots in fold.freed.items() if slots > 0}
+        if not freed:
+            return fold.lanes
+        lanes = Counter(fold.lanes)
+        lanes.update(self._gates.lanes(freed))
+        return dict(lanes)
+
+    def _left(self, fold: Fold) -> dict[int, int]:
+        """Of those, what nobody was handed; behind a full gate there is nothing to be had until a lease ends."""
+        offered, full = self._offered(fold), self._admission.full
+        shut = {lane for lane, gate in self._gates.among(list(offered)).items() if gate in full} if full else set()
+        return {
+            lane: tasks - self._given[lane]
+            for lane, tasks in offered.items()
+            if tasks > self._given[lane] and lane not in shut
+        }
 
     async def _decide(self, command: Verb, batch: Batch) -> Any:
         try:
@@ -197,6 +229,7 @@ class Transaction:
         await self._show_runs(fold, locked.runs)
         for task in locked.tasks:
             fold.show_task(task)
+        await self._admission.show(fold, (task for task in locked.tasks if task.ended is TaskVerb.LOSE))
         await self._load_rows(fold, [*locked.tasks, *await self._load_spreads(fold, commands)])
 
     async def _load_spreads(self, fold: Fold, commands: Sequence[Verb]) -> list[Task]:
@@ -275,8 +308,8 @@ class Transaction:
             wanted = command.asks
             if wanted and wanted[1] > 0 and not isinstance(answers[position], StokerError):
                 asking.append((position, *wanted))
-        if fold.lanes:
-            waiting.update(dict.fromkeys(self._dispatcher.pick(fold.lanes)))
+        if offered := self._offered(fold):
+            waiting.update(dict.fromkeys(self._dispatcher.pick(offered)))
         self._waiting.extend(waiting)
         asking.extend((waiter, waiter.session, waiter.want) for waiter in waiting)
         handed = await self._claim(asking)
@@ -290,20 +323,23 @@ class Transaction:
             if session.lanes and want > 0:
                 groups.setdefault(session.lanes, []).append((who, session, min(want, OPENS_CLAIM)))
         given: dict[int | Waiter, tuple[Session, list[Task]]] = {}
-        taken: set[int] = set()
+        taken: dict[int, Task] = {}
         for lanes, askers in groups.items():
             wanted = sum(want for _, _, want in askers)
-            found = [task for task in await self._tx.claimable(lanes, wanted + len(taken)) if task.id not in taken]
+            found = await self._admission.claimable(lanes, wanted, taken)
             if len(found) < wanted:
                 self._short.update(lanes)
-            left = iter(found[:wanted])
+            left = iter(found)
             for who, session, want in askers:
                 mine = list(islice(left, want))
                 if mine:
                     given[who] = (session, mine)
-                    taken.update(task.id for task in mine)
+                    taken.update({task.id: task for task in mine})
                     self._given.update(task.lane for task in mine)
-        return await self._lease(given) if given else {}
+        if given:
+            return await self._lease(given)
+        await self._admission.leased([])
+        return {}
 
     async def _lease(self, given: dict[int | Waiter, tuple[Session, list[Task]]]) -> dict[int | Waiter, Handed]:
         fold = self._fold()
@@ -313,15 +349,17 @@ class Transaction:
             fold.show_task(task)
         inputs = await self._inputs(fold, tasks)
         handed: dict[int | Waiter, Handed] = {}
+        claimed: list[Task] = []
         for who, (session, mine) in given.items():
             number = session.next_number(self._now)
-            leased = [fold.claim(task, session.id, number) for task in mine if task.id in inputs]
+            asked = [fold.claim(task, session.id, number) for task in mine if task.id in inputs]
+            leased = [task for task in asked if task is not None]
             until = self._promises.fresh(session)
-            tasks_given = [
-                self._assignment(fold, task, inputs[task.id], session.base) for task in leased if task is not None
-            ]
+            tasks_given = [self._assignment(fold, task, inputs[task.id], session.base) for task in leased]
             handed[who] = Handed(number, tasks_given, until)
+            claimed += leased
         await self._tx.write(fold)
+        await self._admission.leased(claimed)
         return {who: found for who, found in handed.items() if found.tasks}
 
     async def _inputs(self, fold: Fold, tasks: Sequence[Task]) -> dict[int, bytes | None]:

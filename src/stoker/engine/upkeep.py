@@ -14,6 +14,7 @@ from stoker.core.model import GRACE, LEASE
 from stoker.core.states import TaskState
 from stoker.engine.alarm import NEVER, Alarm
 from stoker.engine.batch import Batches
+from stoker.engine.gates import Gates
 from stoker.engine.peers import Peers
 from stoker.engine.ports import Clock, Lease, Reader, Store, Tx
 from stoker.engine.sessions import Session, Sessions
@@ -167,6 +168,7 @@ class Upkeep:
         batches: Batches,
         sessions: Sessions,
         peers: Peers,
+        gates: Gates,
         clock: Clock,
         alarm: Alarm,
     ) -> None:
@@ -174,6 +176,7 @@ class Upkeep:
         self._batches = batches
         self._sessions = sessions
         self._peers = peers
+        self._gates = gates
         self._clock = clock
         self._alarm = alarm
         self._started = clock.now()
@@ -198,6 +201,7 @@ class Upkeep:
     async def _pass(self, ahead: Ahead) -> bool:
         """Do what is due; whether there may be more of it."""
         now = self._clock.now()
+        self._batches.serve(self._gates.due(now))
         more = [
             await self.reap() if _past(ahead.session, now - 1) else False,
             await self.due() if _past(ahead.delay, now) else False,
@@ -211,14 +215,14 @@ class Upkeep:
     def _next(self, ahead: Ahead) -> Micros:
         """When the earliest thing known is due."""
         now = self._clock.now()
-        times = [at for at in (ahead.delay, ahead.attempt, self._present_at) if at is not None]
+        times = [self._gates.next_at, *(at for at in (ahead.delay, ahead.attempt, self._present_at) if at is not None)]
         if ahead.stopping is not None:
             times.append(ahead.stopping + GRACE if now < ahead.stopping + GRACE else now + SECOND)
         if ahead.session is not None:
             patient = max(self._started, self._away) + LEASE
             # sessions that may not be reaped yet are looked at once a second
             times.append(max(ahead.session, min(patient, now + SECOND)) if now < patient else ahead.session)
-        return min(times, default=now + LONGEST_SLEEP)
+        return min(times)
 
     async def present(self) -> None:
         """Keep the rows of connected runners that hold nothing, all at once; others see by them who is there."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jsonschema_rs
@@ -13,7 +13,7 @@ from stoker.core.compiled import Compiled
 from stoker.core.graph import GraphSpec, KindSpec, NodeSpec
 from stoker.core.model import MAX_ITEMS
 from stoker.core.values import MAX_DEPTH, encode, too_deep
-from stoker.engine.ports import Reader
+from stoker.engine.ports import Lane, Reader
 from stoker.errors import Invalid, Problem
 
 _ANYTHING: tuple[dict[str, Any], ...] = ({}, {"title": ""})
@@ -123,16 +123,28 @@ class Versions:
             assert row is not None, f"a run names the graph version {version}, which does not exist"
             spec = msgspec.json.decode(row.spec, type=GraphSpec)
             kinds = {kind.name: kind for kind in msgspec.json.decode(row.kinds, type=list[KindSpec])}
-            lanes = await lanes_of(reader, row.namespace, spec)
-            found = self.add(Version(version, row.namespace, row.number, compile_graph(spec, kinds, lanes)))
+            gates = await gates_of(reader, row.namespace, spec)
+            lanes = await lanes_of(reader, row.namespace, spec, gates)
+            found = self.add(Version(version, row.namespace, row.number, compile_graph(spec, kinds, lanes, gates)))
         return found
 
 
-async def lanes_of(reader: Reader, namespace: int, spec: GraphSpec) -> dict[str, int]:
-    """The lane of each node: tasks of one kind with the same requirements stand in one queue."""
-    known = {(kind, requires): id_ for id_, owner, kind, requires in await reader.rows("lanes") if owner == namespace}
-    return {node.name: known[lane_key(node)] for node in spec.nodes if lane_key(node) in known}
+async def gates_of(reader: Reader, namespace: int, spec: GraphSpec) -> dict[str, int]:
+    """The gate of each node that has a limit."""
+    limited = {node.name: node.limit.key for node in spec.nodes if node.limit is not None}
+    if not limited:
+        return {}
+    known = {name: id_ for id_, name, *_ in await reader.rows("gates", namespace)}
+    return {name: known[key] for name, key in limited.items()}
 
 
-def lane_key(node: NodeSpec) -> tuple[str, str]:
-    return node.kind, msgspec.json.encode(node.requires, order="sorted").decode()
+async def lanes_of(reader: Reader, namespace: int, spec: GraphSpec, gates: Mapping[str, int]) -> dict[str, int]:
+    """The lane of each node: tasks of one kind with the same requirements and limit stand in one queue."""
+    rows = map(Lane._make, await reader.rows("lanes"))
+    known = {(lane.kind, lane.requires, lane.gate): lane.id for lane in rows if lane.namespace == namespace}
+    keys = {node.name: lane_key(node, gates) for node in spec.nodes}
+    return {name: known[key] for name, key in keys.items() if key in known}
+
+
+def lane_key(node: NodeSpec, gates: Mapping[str, int]) -> tuple[str, str, int]:
+    return node.kind, msgspec.json.encode(node.requires, order="sorted").decode(), gates.get(node.name, 0)

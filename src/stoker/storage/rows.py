@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from stoker.core.gate import Gate, Rate
 from stoker.core.model import ItemKey, JoinKey, JoinRow, NewItem, Run, Spread, StoredItem, Task
 from stoker.core.states import RunState, TaskState, Verb
 
@@ -19,11 +20,12 @@ def task(row: Row) -> Task:
     (
         id_, run_, node, branch, generation, state, attempt, failures, losses, priority, lane, order_at, due_at,
         parent, element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at,
+        gate,
     ) = row  # fmt: skip
     return Task(
         id_, run_, node, branch, generation, _STATES[state], attempt, failures, losses, priority, lane, order_at,
         due_at, parent, element, session, answer, deadline, _VERBS[ended], bool(withheld), code, created_at, claimed_at,
-        settled_at,
+        settled_at, gate,
     )  # fmt: skip
 
 
@@ -32,7 +34,7 @@ def of_new_task(value: Task) -> Row:
         value.id, value.run, value.node, value.branch, value.generation, int(value.state), value.attempt,
         value.failures, value.losses, value.priority, value.lane, value.order_at, value.due_at, value.parent,
         value.element, value.session, value.answer, value.deadline, int(value.ended), value.withheld, value.code,
-        value.created_at, value.claimed_at, value.settled_at,
+        value.created_at, value.claimed_at, value.settled_at, value.gate,
     )  # fmt: skip
 
 
@@ -97,6 +99,11 @@ def of_changed_run(value: Run) -> Row:
         int(value.state), value.stopping, value.last_order_at, value.open, value.tasks, value.failed, value.ended_at,
         value.cancel_at, value.id,
     )  # fmt: skip
+
+
+def gate(row: Row) -> Gate:
+    id_, name, most, starts, per, next_at = row
+    return Gate(id_, name, most, None if starts is None else Rate(starts, per), next_at)
 
 
 def join_row(row: Row) -> tuple[JoinKey, JoinRow]:

@@ -6,7 +6,7 @@ The methods are coroutines because a database may be behind a network; SQLite's 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -14,8 +14,9 @@ import msgspec
 from stoker.core.branch import END
 from stoker.core.decide import Fold
 from stoker.core.duration import Micros
+from stoker.core.gate import Gate
 from stoker.core.model import ItemKey, JoinKey, JoinRow, Run, Spread, StoredItem, Task
-from stoker.engine.ports import Lease, LogRow, ProgressRow, Row, SessionPut, SessionRow, VersionRow
+from stoker.engine.ports import Admitted, Lease, LogRow, Passed, ProgressRow, Row, SessionPut, SessionRow, VersionRow
 from stoker.storage import rows
 
 
@@ -92,6 +93,12 @@ class Questions(ABC):
     async def leases_of(self, sessions: Iterable[int], limit: int) -> list[Lease]:
         return [Lease(*row) for row in await self.all("leases_of", list(sessions), limit)]
 
+    async def gate(self, gate: int) -> Gate | None:
+        return next((rows.gate(row) for row in await self.all("gate", gate)), None)
+
+    async def gate_leases(self, gates: Sequence[int]) -> dict[int, int]:
+        return dict(await self.all("gate_leases", list(gates)))
+
 
 class Writes(Questions):
     """A `Tx` over named statements."""
@@ -109,6 +116,20 @@ class Writes(Questions):
 
     async def claimable(self, lanes: Sequence[int], limit: int) -> list[Task]:
         return [rows.task(row) for row in await self.all("claimable", list(lanes), limit)]
+
+    async def open_gates(self, lanes: Mapping[int, int]) -> list[Gate | Passed]:
+        found = await self.all("open_gates", list(lanes), list(lanes.values()))
+        return [rows.gate(row[:-1]) if row[-1] else Passed(row[0]) for row in map(tuple, found)]
+
+    async def lock_gates(self, ids: Sequence[int]) -> list[Gate]:
+        return [rows.gate(row) for row in await self.all("lock_gates", list(ids))]
+
+    async def admitted(self, lanes: Sequence[Admitted], taken: Sequence[int], limit: int) -> list[Task]:
+        columns = [list(column) for column in zip(*lanes, strict=True)]
+        return [rows.task(row) for row in await self.all("admitted", *columns, list(taken), limit)]
+
+    async def put_starts(self, gates: Sequence[Gate]) -> None:
+        await self.put("put_gate_start", [(gate.next_at, gate.id) for gate in gates])
 
     async def write(self, fold: Fold) -> None:
         new_runs = [run for run in fold.runs.values() if run.id in fold.new_runs]

@@ -40,11 +40,19 @@ WHERE namespace = :namespace AND graph > :after
 ORDER BY graph LIMIT :limit;
 
 -- name: put_lane
-INSERT INTO lane (namespace, kind, requires) VALUES (:namespace, :kind, :requires)
-ON CONFLICT (namespace, kind, requires) DO NOTHING;
+INSERT INTO lane (namespace, kind, requires, gate) VALUES (:namespace, :kind, :requires, :gate)
+ON CONFLICT (namespace, kind, requires, gate) DO NOTHING;
 
 -- name: lanes
-SELECT id, namespace, kind, requires FROM lane;
+SELECT id, namespace, kind, requires, gate FROM lane;
+
+-- name: put_gate
+-- When the next task may start is kept: a limit with other numbers does not begin anew.
+INSERT INTO gate (namespace, name, most, starts, per, next_at) VALUES (:namespace, :name, :most, :starts, :per, 0)
+ON CONFLICT (namespace, name) DO UPDATE SET most = excluded.most, starts = excluded.starts, per = excluded.per;
+
+-- name: gates
+SELECT id, name, most, starts, per, next_at FROM gate WHERE namespace = :namespace;
 
 -- name: insert_artifact
 INSERT INTO artifact (id, namespace, name, media_type, size, sha256, blob, created_at)

@@ -3,7 +3,8 @@
 -- name: tasks
 -- Whole tasks by id.
 SELECT id, run, node, branch, generation, state, attempt, failures, losses, priority, lane, order_at, due_at, parent,
-       element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at
+       element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at,
+       gate
 FROM task WHERE id = ANY(:ids);
 
 -- name: runs
@@ -49,3 +50,10 @@ ON CONFLICT (task) DO UPDATE SET attempt = excluded.attempt, fraction = excluded
 INSERT INTO log (run, task, attempt, seq, stream, at, text)
 VALUES (:run, :task, :attempt, :seq, :stream, :at, :text)
 ON CONFLICT (task, attempt, seq) DO NOTHING;
+
+-- name: gate_leases
+-- How many tasks of these gates are being run.
+SELECT gate, COUNT(*) FROM task WHERE state = 2 AND gate = ANY(:gates) GROUP BY gate;
+
+-- name: put_gate_start
+UPDATE gate SET next_at = :next_at WHERE id = :id;

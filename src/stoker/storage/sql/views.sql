@@ -12,7 +12,8 @@ ORDER BY created_at DESC, id DESC LIMIT :limit;
 
 -- name: task_page
 SELECT id, run, node, branch, generation, state, attempt, failures, losses, priority, lane, order_at, due_at, parent,
-       element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at
+       element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at,
+       gate
 FROM task
 WHERE run = :run AND (node, branch) > (:after_node, :after_branch)
   AND (CAST(:state AS SMALLINT) IS NULL OR state = :state) AND (CAST(:node AS BIGINT) IS NULL OR node = :node)
@@ -21,7 +22,8 @@ ORDER BY node, branch LIMIT :limit;
 -- name: run_tasks
 -- Every task of a run.
 SELECT id, run, node, branch, generation, state, attempt, failures, losses, priority, lane, order_at, due_at, parent,
-       element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at
+       element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at,
+       gate
 FROM task WHERE run = :run ORDER BY node, branch;
 
 -- name: run_join_rows
@@ -85,3 +87,6 @@ SELECT name FROM run_key WHERE run = :run;
 -- name: lane_ahead
 -- How many READY tasks stand before a place in a lane.
 SELECT COUNT(*) FROM task WHERE lane = :lane AND state = 1 AND due_at IS NULL AND order_at < :order_at;
+
+-- name: gate
+SELECT id, name, most, starts, per, next_at FROM gate WHERE id = :id;

@@ -12,7 +12,7 @@ ORDER BY id FOR NO KEY UPDATE;
 -- Whole tasks by id; last: until when the session that has it, or had it, was promised its leases, 0 if it ended.
 SELECT t.id, t.run, t.node, t.branch, t.generation, t.state, t.attempt, t.failures, t.losses, t.priority, t.lane,
        t.order_at, t.due_at, t.parent, t.element, t.session, t.answer, t.deadline, t.ended, t.withheld, t.code,
-       t.created_at, t.claimed_at, t.settled_at, CASE WHEN s.ended_at IS NULL THEN s.until ELSE 0 END
+       t.created_at, t.claimed_at, t.settled_at, t.gate, CASE WHEN s.ended_at IS NULL THEN s.until ELSE 0 END
 FROM task AS t LEFT JOIN session AS s ON s.id = t.session
 WHERE t.id = ANY(:ids) ORDER BY t.id FOR NO KEY UPDATE OF t;
 
@@ -38,12 +38,51 @@ WITH near AS MATERIALIZED (
 )
 SELECT t.id, t.run, t.node, t.branch, t.generation, t.state, t.attempt, t.failures, t.losses, t.priority, t.lane,
        t.order_at, t.due_at, t.parent, t.element, t.session, t.answer, t.deadline, t.ended, t.withheld, t.code,
-       t.created_at, t.claimed_at, t.settled_at
+       t.created_at, t.claimed_at, t.settled_at, t.gate
 FROM (SELECT lane, COUNT(*) AS share FROM near GROUP BY lane) AS n CROSS JOIN LATERAL (
     SELECT * FROM task WHERE lane = n.lane AND state = 1 AND due_at IS NULL
     ORDER BY order_at LIMIT n.share FOR NO KEY UPDATE SKIP LOCKED
 ) AS t
 ORDER BY t.order_at;
+
+-- name: admitted
+-- The first READY tasks of these lanes, besides some, locked as above; of all lanes of one gate together no more than
+-- may go through it.
+WITH near AS MATERIALIZED (
+    SELECT lane FROM (
+        SELECT l.lane, l.room, c.order_at, ROW_NUMBER() OVER (PARTITION BY l.gate ORDER BY c.order_at) AS place
+        FROM unnest(CAST(:lanes AS BIGINT[]), CAST(:gates AS BIGINT[]), CAST(:rooms AS BIGINT[]))
+            AS l (lane, gate, room)
+        CROSS JOIN LATERAL (
+            SELECT order_at FROM task WHERE lane = l.lane AND state = 1 AND due_at IS NULL
+              AND NOT (id = ANY(CAST(:taken AS BIGINT[]))) ORDER BY order_at LIMIT LEAST(l.room, :limit)
+        ) AS c
+    ) AS p WHERE place <= room ORDER BY order_at LIMIT :limit
+)
+SELECT t.id, t.run, t.node, t.branch, t.generation, t.state, t.attempt, t.failures, t.losses, t.priority, t.lane,
+       t.order_at, t.due_at, t.parent, t.element, t.session, t.answer, t.deadline, t.ended, t.withheld, t.code,
+       t.created_at, t.claimed_at, t.settled_at, t.gate
+FROM (SELECT lane, COUNT(*) AS share FROM near GROUP BY lane) AS n CROSS JOIN LATERAL (
+    SELECT * FROM task WHERE lane = n.lane AND state = 1 AND due_at IS NULL
+      AND NOT (id = ANY(CAST(:taken AS BIGINT[])))
+    ORDER BY order_at LIMIT n.share FOR NO KEY UPDATE SKIP LOCKED
+) AS t
+ORDER BY t.order_at;
+
+-- name: open_gates
+-- Which of these gates have READY tasks in these lanes: locked, or (0) locked by another server, which are passed by.
+WITH wanted AS MATERIALIZED (
+    SELECT DISTINCT l.gate FROM unnest(CAST(:lanes AS BIGINT[]), CAST(:gates AS BIGINT[])) AS l (lane, gate)
+    WHERE EXISTS (SELECT 1 FROM task WHERE lane = l.lane AND state = 1 AND due_at IS NULL)
+), held AS MATERIALIZED (
+    SELECT id, name, most, starts, per, next_at FROM gate WHERE id = ANY(ARRAY(SELECT gate FROM wanted))
+    ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+)
+SELECT w.gate, h.name, h.most, h.starts, h.per, h.next_at, CASE WHEN h.id IS NULL THEN 0 ELSE 1 END
+FROM wanted AS w LEFT JOIN held AS h ON h.id = w.gate ORDER BY w.gate;
+
+-- name: lock_gates
+SELECT id, name, most, starts, per, next_at FROM gate WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE;
 
 -- name: insert_run
 INSERT INTO run (id, namespace, version, state, stopping, priority, last_order_at, open, tasks, failed, created_at,
@@ -69,7 +108,8 @@ INSERT INTO run_input (run, body) SELECT * FROM unnest(CAST(:run AS BIGINT[]), C
 
 -- name: insert_task
 INSERT INTO task (id, run, node, branch, generation, state, attempt, failures, losses, priority, lane, order_at, due_at,
-                  parent, element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at)
+                  parent, element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at,
+                  gate)
 SELECT * FROM unnest(
     CAST(:id AS BIGINT[]), CAST(:run AS BIGINT[]), CAST(:node AS BIGINT[]), CAST(:branch AS BYTEA[]),
     CAST(:generation AS BIGINT[]), CAST(:state AS SMALLINT[]), CAST(:attempt AS BIGINT[]),
@@ -77,7 +117,7 @@ SELECT * FROM unnest(
     CAST(:order_at AS BIGINT[]), CAST(:due_at AS BIGINT[]), CAST(:parent AS BIGINT[]), CAST(:element AS BYTEA[]),
     CAST(:session AS BIGINT[]), CAST(:answer AS BIGINT[]), CAST(:deadline AS BIGINT[]), CAST(:ended AS SMALLINT[]),
     CAST(:withheld AS SMALLINT[]), CAST(:code AS TEXT[]), CAST(:created_at AS BIGINT[]),
-    CAST(:claimed_at AS BIGINT[]), CAST(:settled_at AS BIGINT[]));
+    CAST(:claimed_at AS BIGINT[]), CAST(:settled_at AS BIGINT[]), CAST(:gate AS BIGINT[]));
 
 -- name: update_task
 -- Guarded by what the decision believed: the state and the attempt.

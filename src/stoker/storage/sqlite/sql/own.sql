@@ -14,13 +14,39 @@ FROM item WHERE run = :run AND node = :node AND branch = :branch AND item = :ite
 -- The first READY tasks of each lane, in queue order.
 SELECT t.id, t.run, t.node, t.branch, t.generation, t.state, t.attempt, t.failures, t.losses, t.priority, t.lane,
        t.order_at, t.due_at, t.parent, t.element, t.session, t.answer, t.deadline, t.ended, t.withheld, t.code,
-       t.created_at, t.claimed_at, t.settled_at
+       t.created_at, t.claimed_at, t.settled_at, t.gate
 FROM json_each(:lanes) AS l
 JOIN task AS t ON t.id IN (
     SELECT id FROM task WHERE lane = l.value AND state = 1 AND due_at IS NULL ORDER BY order_at LIMIT :limit
 )
 ORDER BY t.order_at
 LIMIT :limit;
+
+-- name: admitted
+-- The first READY tasks of these lanes, besides some; of all lanes of one gate together no more than may go through it.
+SELECT t.id, t.run, t.node, t.branch, t.generation, t.state, t.attempt, t.failures, t.losses, t.priority, t.lane,
+       t.order_at, t.due_at, t.parent, t.element, t.session, t.answer, t.deadline, t.ended, t.withheld, t.code,
+       t.created_at, t.claimed_at, t.settled_at, t.gate
+FROM (
+    SELECT c.id, r.value AS room,
+           ROW_NUMBER() OVER (PARTITION BY g.value ORDER BY c.order_at, c.id) AS place
+    FROM json_each(:lanes) AS l JOIN json_each(:gates) AS g ON g.key = l.key JOIN json_each(:rooms) AS r ON r.key = l.key
+    JOIN task AS c ON c.id IN (
+        SELECT id FROM task WHERE lane = l.value AND state = 1 AND due_at IS NULL
+          AND NOT (id = ANY(:taken)) ORDER BY order_at LIMIT :limit
+    )
+) AS near JOIN task AS t ON t.id = near.id
+WHERE near.place <= near.room ORDER BY t.order_at, t.id LIMIT :limit;
+
+-- name: open_gates
+-- Which of these gates have READY tasks in these lanes. Nobody else has one locked.
+SELECT id, name, most, starts, per, next_at, 1 FROM gate WHERE id IN (
+    SELECT g.value FROM json_each(:lanes) AS l JOIN json_each(:gates) AS g ON g.key = l.key
+    WHERE EXISTS (SELECT 1 FROM task WHERE lane = l.value AND state = 1 AND due_at IS NULL)
+) ORDER BY id;
+
+-- name: lock_gates
+SELECT id, name, most, starts, per, next_at FROM gate WHERE id = ANY(:ids) ORDER BY id;
 
 -- name: insert_run
 INSERT INTO run (id, namespace, version, state, stopping, priority, last_order_at, open, tasks, failed, created_at,
@@ -38,10 +64,11 @@ INSERT INTO run_input (run, body) VALUES (:run, :body);
 
 -- name: insert_task
 INSERT INTO task (id, run, node, branch, generation, state, attempt, failures, losses, priority, lane, order_at, due_at,
-                  parent, element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at)
+                  parent, element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at,
+                  gate)
 VALUES (:id, :run, :node, :branch, :generation, :state, :attempt, :failures, :losses, :priority, :lane, :order_at,
         :due_at, :parent, :element, :session, :answer, :deadline, :ended, :withheld, :code, :created_at, :claimed_at,
-        :settled_at);
+        :settled_at, :gate);
 
 -- name: update_task
 -- Guarded by what the decision believed: the state and the attempt.
