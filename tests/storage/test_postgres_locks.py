@@ -26,7 +26,12 @@ RUNS = 8
 WIDTH = 24  # tasks of each run, all members of one join
 MANY = 1_000  # rows locked by one statement
 ROUNDS = 60  # until which a broken order must have met a deadlock
-ORDERS = {"lock_runs": "ORDER BY id", "lock_tasks": "ORDER BY t.id", "put_session": "ORDER BY id"}
+ORDERS = {
+    "lock_runs": "ORDER BY id",
+    "lock_gates": "ORDER BY id",
+    "lock_tasks": "ORDER BY t.id",
+    "put_session": "ORDER BY id",
+}
 
 
 @pytest.fixture(scope="module")
@@ -173,15 +178,16 @@ def _locking(name: str) -> Callable[[Any], Any]:
         match name:
             case "lock_runs":
                 await tx.lock(ids, [])
-            case "lock_tasks":
-                await tx.all("lock_tasks", ids)
-            case _:
+            case "put_session":
                 await tx.put_sessions([SessionPut(id_, 2, None) for id_ in ids])
+            case _:
+                await tx.all(name, ids)
 
     return lock
 
 
 _ROWS = (
+    f"INSERT INTO gate SELECT n, 1, CAST(n AS TEXT), 1, NULL, NULL, 0 FROM generate_series(1, {MANY}) AS n",
     f"INSERT INTO run SELECT n, 1, 1, 1, 0, 0, 0, 1, 1, 0, 0, NULL, NULL FROM generate_series(1, {MANY}) AS n",
     (
         "INSERT INTO task SELECT n, n, 0, '', 0, 1, 0, 0, 0, 0, 1, 0, NULL, NULL, NULL, NULL, 0, NULL, 0, 0, '', 0,"
