@@ -10,6 +10,7 @@ if TYPE_CHECKING:
         File,
         Graph,
         Items,
+        Limit,
         Node,
         NotRetryable,
         Prune,
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "stoker.authoring": (
-        "Cancelled", "File", "Graph", "Items", "Node", "NotRetryable", "Prune", "Requeue", "Requirements", "Retry",
-        "Task", "current_task", "each", "graph", "node",
+        "Cancelled", "File", "Graph", "Items", "Limit", "Node", "NotRetryable", "Prune", "Requeue", "Requirements",
+        "Retry", "Task", "current_task", "each", "graph", "node",
     ),
     "stoker.bootstrap.embedded": ("embedded", "run"),
     "stoker.errors": ("NoResult", "Rejected", "RunCancelled", "RunFailed", "StokerError", "Unavailable"),
@@ -54,6 +55,7 @@ __all__ = [
     "File",
     "Graph",
     "Items",
+    "Limit",
     "NoResult",
     "Node",
     "NotRetryable",

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from stoker.authoring.graphs import Graph, graph, work_of
     from stoker.authoring.handle import Handle, each
     from stoker.authoring.items import Items
+    from stoker.authoring.limit import Limit
     from stoker.authoring.misuse import Misuse
     from stoker.authoring.model import Node
     from stoker.authoring.retry import Retry
@@ -24,6 +25,7 @@ _HOMES = {
     "stoker.authoring.graphs": ("Graph", "graph", "work_of"),
     "stoker.authoring.handle": ("Handle", "each"),
     "stoker.authoring.items": ("Items",),
+    "stoker.authoring.limit": ("Limit",),
     "stoker.authoring.misuse": ("Misuse",),
     "stoker.authoring.model": ("Node",),
     "stoker.authoring.retry": ("Retry",),
@@ -42,6 +44,7 @@ __all__ = [
     "Graph",
     "Handle",
     "Items",
+    "Limit",
     "Misuse",
     "Node",
     "NotRetryable",

@@ -7,6 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from stoker.authoring.handle import Handle
+from stoker.authoring.limit import checked
 from stoker.authoring.misuse import misuse
 from stoker.authoring.program import Policy
 from stoker.authoring.retry import duration
@@ -52,6 +53,7 @@ def with_options(
     retry: graph.Retry | None = None,
     timeout: graph.Duration | None = None,
     requires: graph.Requirements | None = None,
+    limit: graph.Limit | None = None,
     when: Any = None,
 ) -> NodeCall:
     """The options of `node.options(...)`, checked."""
@@ -66,6 +68,7 @@ def with_options(
         raise misuse(f"a priority is an integer from 0 to 9, not {priority!r}.")
     if timeout is not None:
         duration("timeout", timeout)
+    checked(limit)
     given = {
         "name": name,
         "tolerated": tolerated,
@@ -73,6 +76,7 @@ def with_options(
         "retry": retry,
         "timeout": timeout,
         "requires": requires,
+        "limit": limit,
     }
     changed = replace(work.template, **{key: value for key, value in given.items() if value is not None})
     return NodeCall(work, changed, join)

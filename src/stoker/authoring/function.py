@@ -65,6 +65,7 @@ class FunctionNode(Work, Generic[P, R]):
         retry: graph.Retry | None = None,
         timeout: graph.Duration | None = None,
         requires: graph.Requirements | None = None,
+        limit: graph.Limit | None = None,
         when: Any = None,
     ) -> NodeCall:
         """The node with options for one place: `join="all_done"` runs it whatever became of what it waits for."""
@@ -77,6 +78,7 @@ class FunctionNode(Work, Generic[P, R]):
             retry=retry,
             timeout=timeout,
             requires=requires,
+            limit=limit,
             when=when,
         )
 
@@ -184,6 +186,7 @@ def node(
     requires: graph.Requirements | None = ...,
     isolation: bool = ...,
     tolerated: bool = ...,
+    limit: graph.Limit | None = ...,
     secrets: Sequence[str] = ...,
 ) -> Callable[[Callable[P, R]], FunctionNode[P, R]]: ...
 def node(
@@ -199,6 +202,7 @@ def node(
 
     `name`: of the kind; the function's name otherwise. `isolation`: run it in a process of its own. `tolerated`: its
     failure does not fail the run. `secrets`: names that the task may read. `requires`: what its runner must offer.
+    `limit`: how many of its tasks run at once, or start per time.
     """
 
     def decorate(code: Callable[..., Any]) -> FunctionNode[..., Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from stoker.authoring.dump import InvalidOutput, to_json
 from stoker.authoring.items import Items
+from stoker.authoring.limit import checked
 from stoker.authoring.misuse import misuse
 from stoker.authoring.retry import duration
 from stoker.authoring.schema import Output
@@ -82,6 +83,7 @@ def template(
     max_losses: int = 3,
     requires: graph.Requirements | None = None,
     tolerated: bool = False,
+    limit: graph.Limit | None = None,
 ) -> graph.NodeSpec:
     """The options of a node, checked."""
     if not name:
@@ -92,6 +94,7 @@ def template(
         raise misuse(f"max_losses is at least 1, not {max_losses!r}.")
     if retry is not None and not isinstance(retry, graph.Retry):
         raise misuse(f"retry={retry!r} is not a policy.", "Write retry=stoker.Retry(3, base='2s').")
+    checked(limit)
     return graph.NodeSpec(
         name=name,
         kind=name,
@@ -101,4 +104,5 @@ def template(
         max_losses=max_losses,
         requires=requires or graph.Requirements(),
         tolerated=tolerated,
+        limit=limit,
     )
