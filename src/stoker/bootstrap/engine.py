@@ -29,7 +29,8 @@ from stoker.engine.ports import Clock, Dice
 from stoker.engine.runs import Runs
 from stoker.engine.sessions import Sessions
 from stoker.engine.tokens import Tokens
-from stoker.engine.transaction import Outcome, Tools
+from stoker.engine.tools import Tools
+from stoker.engine.transaction import Outcome
 from stoker.engine.upkeep import Refuse, Upkeep
 from stoker.engine.versions import Versions
 from stoker.engine.views import Views
@@ -72,7 +73,7 @@ class StokerEngine:
         )
         self.events = Hub(self.store, self._namespaces, self.alarm)
         tools = Tools(
-            shared=self.store.shared,
+            alone=lambda: self.peers.alone,
             versions=versions,
             ids=self._ids,
             clock=self.clock,

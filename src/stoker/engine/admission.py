@@ -19,6 +19,16 @@ from stoker.engine.ports import Admitted, Passed, Tx
 AGAIN: Micros = 20_000  # until a gate that another server had locked is looked at again
 
 
+async def show_slots(tx: Tx, fold: Fold, tasks: Iterable[Task]) -> None:
+    """Lock the gates of tasks that may be revived, and show the fold how many slots they have."""
+    wanted = sorted({task.gate for task in tasks if task.gate is not None})
+    if wanted:
+        locked = await tx.lock_gates(wanted)
+        live = await tx.gate_leases(wanted)
+        for gate in locked:
+            fold.show_slots(gate.id, gate.slots(live.get(gate.id, 0)))
+
+
 class Admission:
     """The gates that one transaction has locked, and how many more tasks may go through each.
 
@@ -34,15 +44,6 @@ class Admission:
         self._taken: Counter[int] = Counter()
         self._lanes: dict[int, int] = {}  # of the gates that are locked here
         self.later: dict[int, Later] = {}
-
-    async def show(self, fold: Fold, tasks: Iterable[Task]) -> None:
-        """Lock the gates of tasks that may be revived, and show how many slots they have."""
-        wanted = sorted({task.gate for task in tasks if task.gate is not None})
-        if wanted:
-            locked = await self._tx.lock_gates(wanted)
-            live = await self._tx.gate_leases(wanted)
-            for gate in locked:
-                fold.show_slots(gate.id, gate.slots(live.get(gate.id, 0)))
 
     async def claimable(self, lanes: Sequence[int], limit: int, taken: Mapping[int, Task]) -> list[Task]:
         """READY tasks of these lanes in queue order, no more of a gate than it lets through; none that was taken."""

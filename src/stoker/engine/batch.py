@@ -20,7 +20,8 @@ from stoker.engine.dispatch import Handed, Waiter
 from stoker.engine.ids import OutOfIds
 from stoker.engine.inputs import fetch
 from stoker.engine.ports import Blobs, CommitUnknown, GuardFailed, Store, Tx
-from stoker.engine.transaction import Ask, MissingBlobs, Outcome, Tools, Transaction, Verb
+from stoker.engine.tools import Tools
+from stoker.engine.transaction import Ask, MissingBlobs, Outcome, Transaction, Verb
 from stoker.errors import StokerError, Unavailable
 
 LARGEST_BATCH = 512

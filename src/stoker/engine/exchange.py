@@ -105,8 +105,8 @@ class Exchange(Verb):
                 )
             case Prune(reason=reason):
                 return fold.prune(task.id, report.attempt, session, text(reason))
-            case Release():
-                return fold.release(task.id, report.attempt, session)
+            case Release(stage=stage):
+                return fold.release(task.id, report.attempt, session, stage)
         raise AssertionError(report)
 
     def _complete(self, batch: Batch, task: Task, report: Complete, entry: Reported) -> Receipt:

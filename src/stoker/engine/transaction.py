@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from typing import Any, NamedTuple
 
-import msgspec
-
-from stoker.core.compiled import text_of
 from stoker.core.decide import Fold
-from stoker.core.duration import SECOND, Micros
+from stoker.core.duration import Micros
 from stoker.core.firing import touched_rows
 from stoker.core.model import ItemKey, Run, StoredItem, Task
 from stoker.core.picture import Body, Want
-from stoker.core.protocol import ABSENT, Assignment
 from stoker.core.spread import standing
 from stoker.core.states import Verb as TaskVerb
 from stoker.core.template import Place, needs, render
 from stoker.core.values import NULL, BadPath, elements
-from stoker.engine.admission import Admission
-from stoker.engine.dispatch import Dispatcher, Handed, Waiter
-from stoker.engine.gates import Gates, Later
-from stoker.engine.ids import Ids
-from stoker.engine.inputs import Sources, task_input, task_needs
-from stoker.engine.ports import Clock, Dice, Lease, Tx
+from stoker.engine.admission import show_slots
+from stoker.engine.dispatch import Handed, Waiter
+from stoker.engine.gates import Later
+from stoker.engine.handout import Asking, Handout
+from stoker.engine.inputs import Sources
+from stoker.engine.ports import Lease, Tx
 from stoker.engine.sessions import Promises, Session
+from stoker.engine.tools import Tools
 from stoker.engine.versions import Versions
 from stoker.errors import StokerError, Unavailable
 
@@ -125,86 +119,56 @@ class MissingBlobs(Exception):
         self.keys = keys
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tools:
-    """What every transaction of an engine works with. `shared`: other servers may write too."""
-
-    shared: bool
-    versions: Versions
-    ids: Ids
-    clock: Clock
-    dice: Dice
-    dispatcher: Dispatcher
-    gates: Gates
-
-
 class Transaction:
     """One batch in its transaction. `blobs`: large values fetched beforehand. `waiting`: filled with who is asked."""
 
     def __init__(self, tools: Tools, tx: Tx, blobs: dict[str, bytes], waiting: list[Waiter]) -> None:
+        self._tools = tools
         self._tx = tx
-        self._versions = tools.versions
-        self._ids = tools.ids
-        self._dispatcher = tools.dispatcher
-        self._gates = tools.gates
         self._blobs = blobs
         self._waiting = waiting
         self._now = tools.clock.now()
-        self._dice = tools.dice
-        self._promises = Promises(self._now, {} if tools.shared else None)
-        self._refused: dict[int, str] = {}
-        self._short: set[int] = set()
-        self._given: Counter[int] = Counter()
-        self._deadlines: set[Micros] = set()
-        self._admission = Admission(tx, tools.gates, self._now)
-
-    def _fold(self) -> Fold:
-        return Fold(now=self._now, next_id=lambda: self._ids.draw("task"), dice=self._dice.random)
+        self._promises = Promises(self._now, None if tools.alone() else {})
 
     async def execute(self, commands: Sequence[Verb]) -> Outcome:
-        fold = self._fold()
-        batch = Batch(fold, self._versions, self._promises, self._blobs, partial(self._settle, fold))
+        fold = Fold(now=self._now, next_id=lambda: self._tools.ids.draw("task"), dice=self._tools.dice.random)
+        batch = Batch(fold, self._tools.versions, self._promises, self._blobs, partial(self._settle, fold))
         await self._load(batch, commands)
         answers = [await self._decide(command, batch) for command in commands]
         await self._settle(fold)
         await self._tx.write(fold)
-        handed, waiters = await self._hand_out(fold, commands, answers)
+        handout = Handout(self._tools, self._tx, self._now, self._promises, fold)
+        handed = await handout.claim(self._asking(commands, answers, handout.offered))
         await self._tx.put_sessions(self._promises.puts)
-        full = self._admission.full
         return Outcome(
             answers=answers,
-            handed=handed,
-            waiters=waiters,
+            handed={who: found for who, found in handed.items() if isinstance(who, int)},
+            waiters=[(waiter, handed.get(waiter)) for waiter in self._waiting],
             fold=fold,
-            refused=self._refused,
-            lanes=self._offered(fold),
-            short=self._short - self._admission.passed,
-            left=self._left(fold),
-            freed={gate: slots for gate, slots in fold.freed.items() if slots > 0 and gate not in full},
-            later=self._admission.later,
+            refused=handout.refused,
+            lanes=handout.offered,
+            short=handout.short,
+            left=handout.left,
+            freed=handout.freed,
+            later=handout.later,
             promises=self._promises.made,
             unheard=[],
-            deadline=min(self._deadlines, default=None),
+            deadline=handout.deadline,
         )
 
-    def _offered(self, fold: Fold) -> dict[int, int]:
-        """By lane, how many tasks may be had that could not be had before."""
-        freed = {gate: slots for gate, slots in fold.freed.items() if slots > 0}
-        if not freed:
-            return fold.lanes
-        lanes = Counter(fold.lanes)
-        lanes.update(self._gates.lanes(freed))
-        return dict(lanes)
-
-    def _left(self, fold: Fold) -> dict[int, int]:
-        """Of those, what nobody was handed; behind a full gate there is nothing to be had until a lease ends."""
-        offered, full = self._offered(fold), self._admission.full
-        shut = {lane for lane, gate in self._gates.among(list(offered)).items() if gate in full} if full else set()
-        return {
-            lane: tasks - self._given[lane]
-            for lane, tasks in offered.items()
-            if tasks > self._given[lane] and lane not in shut
-        }
+    def _asking(self, commands: Sequence[Verb], answers: Sequence[Any], offered: Mapping[int, int]) -> list[Asking]:
+        """Who is to be handed tasks: commands that want some, then claims that wait in the lanes that got some."""
+        asking: list[Asking] = [
+            (position, *command.asks)
+            for position, command in enumerate(commands)
+            if command.asks and not isinstance(answers[position], StokerError)
+        ]
+        own = [command.waiter for command in commands if command.waiter is not None]
+        waiting = dict.fromkeys(waiter for waiter in own if not waiter.answer.done())
+        if offered:
+            waiting.update(dict.fromkeys(self._tools.dispatcher.pick(offered)))
+        self._waiting.extend(waiting)
+        return asking + [(waiter, waiter.session, waiter.want) for waiter in waiting]
 
     async def _decide(self, command: Verb, batch: Batch) -> Any:
         try:
@@ -229,7 +193,7 @@ class Transaction:
         await self._show_runs(fold, locked.runs)
         for task in locked.tasks:
             fold.show_task(task)
-        await self._admission.show(fold, (task for task in locked.tasks if task.ended is TaskVerb.LOSE))
+        await show_slots(self._tx, fold, (task for task in locked.tasks if task.ended is TaskVerb.LOSE))
         await self._load_rows(fold, [*locked.tasks, *await self._load_spreads(fold, commands)])
 
     async def _load_spreads(self, fold: Fold, commands: Sequence[Verb]) -> list[Task]:
@@ -255,7 +219,7 @@ class Transaction:
 
     async def _show_runs(self, fold: Fold, runs: Iterable[Run]) -> None:
         for run in runs:
-            fold.show_run(run, (await self._versions.get(self._tx, run.version)).graph)
+            fold.show_run(run, (await self._tools.versions.get(self._tx, run.version)).graph)
 
     async def _load_rows(self, fold: Fold, tasks: Sequence[Task]) -> None:
         keys = {key for task in tasks for key in touched_rows(fold.graph_of(task), task)}
@@ -294,102 +258,3 @@ class Transaction:
             fold.expanded(want, elements(render(graph, place, over, sources.found)))
         except BadPath as error:
             fold.unbound(want, f"{node.name!r} expands a list, but {error}")
-
-    # --- hand out ---
-
-    async def _hand_out(
-        self, fold: Fold, commands: Sequence[Verb], answers: Sequence[Any]
-    ) -> tuple[dict[int, Handed], list[tuple[Waiter, Handed | None]]]:
-        """Claim for the commands that want tasks, then for waiters on the lanes that got some."""
-        asking: list[tuple[int | Waiter, Session, int]] = []
-        own = [command.waiter for command in commands if command.waiter is not None]
-        waiting = dict.fromkeys(waiter for waiter in own if not waiter.answer.done())
-        for position, command in enumerate(commands):
-            wanted = command.asks
-            if wanted and wanted[1] > 0 and not isinstance(answers[position], StokerError):
-                asking.append((position, *wanted))
-        if offered := self._offered(fold):
-            waiting.update(dict.fromkeys(self._dispatcher.pick(offered)))
-        self._waiting.extend(waiting)
-        asking.extend((waiter, waiter.session, waiter.want) for waiter in waiting)
-        handed = await self._claim(asking)
-        by_position = {who: found for who, found in handed.items() if isinstance(who, int)}
-        return by_position, [(waiter, handed.get(waiter)) for waiter in self._waiting]
-
-    async def _claim(self, asking: list[tuple[int | Waiter, Session, int]]) -> dict[int | Waiter, Handed]:
-        """One query per distinct set of lanes; its tasks go to the askers in order."""
-        groups: dict[tuple[int, ...], list[tuple[int | Waiter, Session, int]]] = {}
-        for who, session, want in asking:
-            if session.lanes and want > 0:
-                groups.setdefault(session.lanes, []).append((who, session, min(want, OPENS_CLAIM)))
-        given: dict[int | Waiter, tuple[Session, list[Task]]] = {}
-        taken: dict[int, Task] = {}
-        for lanes, askers in groups.items():
-            wanted = sum(want for _, _, want in askers)
-            found = await self._admission.claimable(lanes, wanted, taken)
-            if len(found) < wanted:
-                self._short.update(lanes)
-            left = iter(found)
-            for who, session, want in askers:
-                mine = list(islice(left, want))
-                if mine:
-                    given[who] = (session, mine)
-                    taken.update({task.id: task for task in mine})
-                    self._given.update(task.lane for task in mine)
-        if given:
-            return await self._lease(given)
-        await self._admission.leased([])
-        return {}
-
-    async def _lease(self, given: dict[int | Waiter, tuple[Session, list[Task]]]) -> dict[int | Waiter, Handed]:
-        fold = self._fold()
-        tasks = [task for _, mine in given.values() for task in mine]
-        await self._load_runs(fold, {task.run for task in tasks})
-        for task in tasks:
-            fold.show_task(task)
-        inputs = await self._inputs(fold, tasks)
-        handed: dict[int | Waiter, Handed] = {}
-        claimed: list[Task] = []
-        for who, (session, mine) in given.items():
-            number = session.next_number(self._now)
-            asked = [fold.claim(task, session.id, number) for task in mine if task.id in inputs]
-            leased = [task for task in asked if task is not None]
-            until = self._promises.fresh(session)
-            tasks_given = [self._assignment(fold, task, inputs[task.id], session.base) for task in leased]
-            handed[who] = Handed(number, tasks_given, until)
-            claimed += leased
-        await self._tx.write(fold)
-        await self._admission.leased(claimed)
-        return {who: found for who, found in handed.items() if found.tasks}
-
-    async def _inputs(self, fold: Fold, tasks: Sequence[Task]) -> dict[int, bytes | None]:
-        """The inputs of each task that can be bound; None: too large to travel along."""
-        sources = Sources(self._tx)
-        wanted = [need for task in tasks for need in task_needs(fold.graph_of(task), task)]
-        if wanted:
-            await sources.load(wanted, limit=64 * 1024)
-        found: dict[int, bytes | None] = {}
-        for task in tasks:
-            try:
-                found[task.id] = task_input(fold.graph_of(task), task, sources)
-            except BadPath as error:
-                self._refused[task.id] = f"the inputs cannot be bound: {error}"
-        return found
-
-    def _assignment(self, fold: Fold, task: Task, body: bytes | None, base: str) -> Assignment:
-        graph = fold.graph_of(task)
-        node = graph.nodes[task.node]
-        if task.deadline is not None:
-            self._deadlines.add(task.deadline)
-        return Assignment(
-            task=task.id,
-            attempt=task.attempt,
-            run=task.run,
-            node=node.name,
-            kind=node.spec.kind,
-            branch=text_of(graph, task.node, task.branch) if task.branch else "",
-            input=ABSENT if body is None else msgspec.Raw(body),
-            input_url="" if body is not None else f"{base}/tasks/{task.id}/input?attempt={task.attempt}",
-            timeout_s=None if task.deadline is None else (task.deadline - self._now) / SECOND,
-            failures=task.failures,
-        )
