@@ -23,6 +23,10 @@ _COMMANDS = {
     "explain": ("stoker.cli.explain:explain", "Say why a run or task stands where it stands."),
     "tokens": ("stoker.cli.tokens:app", "Tokens of the server: create, list, revoke."),
     "db": ("stoker.cli.db:app", "The database: status, migrate, move."),
+    "selftest": (
+        "stoker.cli.selftest:selftest",
+        "Prove this installation, by killing processes of its own if you like.",
+    ),
     "doctor": ("stoker.cli.doctor:doctor", "Check this installation, its data folder and its server."),
 }
 

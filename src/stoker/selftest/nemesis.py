@@ -1,0 +1,101 @@
+"""Blows at the selftest's own processes, drawn from a seed: killed, stopped and continued, restarted, ended."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from random import Random
+
+from stoker.selftest.process import Process, send_to
+from stoker.selftest.site import Server, Site
+
+Blow = Callable[[], None]
+
+PAUSES_S = (
+    (0.3, 1.0, 3.0, 7.0, 26.0),
+    (30, 30, 20, 15, 5),
+)  # 7 s: longer than after a closed stream; 26 s: than a lease
+BETWEEN_S = (0.2, 2.5)
+_WEIGHTS = {
+    "runner killed": 6,
+    "runner stopped": 4,
+    "runner ended": 2,
+    "serving process killed": 5,
+    "supervisor killed": 2,
+    "server killed": 3,
+    "server stopped": 3,
+    "server restarted": 2,
+    "server ended": 1,
+}
+
+
+class Nemesis:
+    """`strikes`: how often each blow fell. `more`: blows at what is not ours, such as a test's own database."""
+
+    def __init__(self, site: Site, dice: Random, more: Mapping[str, Blow] | None = None) -> None:
+        self._site = site
+        self._dice = dice
+        self._more = dict(more or {})
+        self._stopped: list[tuple[float, Process]] = []
+        self.strikes: Counter[str] = Counter()
+
+    def rage(self, seconds: float, told: Callable[[str], None]) -> None:
+        """Strike for so long; what ends is started again, as a service manager would. At the end everything goes on."""
+        ends = time.monotonic() + seconds
+        next_blow = time.monotonic()
+        while (now := time.monotonic()) < ends:
+            self._continue(now)
+            self._site.tend()
+            if now >= next_blow:
+                told(self.strike(ends - now))
+                next_blow = time.monotonic() + self._dice.uniform(*BETWEEN_S)
+            time.sleep(0.05)
+        self._stopped.clear()
+        self._site.resume()
+
+    def strike(self, left: float) -> str:
+        """One blow, and its name. `left`: what is stopped goes on within so many seconds."""
+        weights = _WEIGHTS | dict.fromkeys(self._more, 3)
+        name = self._dice.choices(list(weights), list(weights.values()))[0]
+        runner, server = self._dice.choice(self._site.runners), self._dice.choice(self._site.servers)
+        pause = min(self._dice.choices(*PAUSES_S)[0], left)
+        match name:
+            case "runner killed":
+                runner.process.send(signal.SIGKILL)
+            case "runner stopped":
+                self._stop(runner.process, pause)
+            case "runner ended":
+                runner.process.send(signal.SIGTERM)
+            case "serving process killed":
+                self._kill_child(server)
+            case "supervisor killed":
+                server.process.send(signal.SIGKILL)
+            case "server killed":
+                server.process.send(signal.SIGKILL, whole=True)
+            case "server stopped":
+                self._stop(server.process, pause)
+            case "server restarted":
+                server.process.send(signal.SIGHUP)
+            case "server ended":
+                server.process.send(signal.SIGTERM)
+            case other:
+                self._more[other]()
+        self.strikes[name] += 1
+        return name
+
+    def _kill_child(self, server: Server) -> None:
+        child = server.child()
+        if child is not None:
+            send_to(child, server.process.head, signal.SIGKILL)
+
+    def _stop(self, process: Process, pause: float) -> None:
+        process.send(signal.SIGSTOP, whole=True)
+        self._stopped.append((time.monotonic() + pause, process))
+
+    def _continue(self, now: float) -> None:
+        for at, process in self._stopped:
+            if at <= now:
+                process.send(signal.SIGCONT, whole=True)
+        self._stopped = [(at, process) for at, process in self._stopped if at > now]

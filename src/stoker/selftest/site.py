@@ -1,0 +1,190 @@
+"""The servers and runners of a selftest, in a folder of their own, with settings of their own.
+
+Nothing of the user's settings reaches them: neither the environment's STOKER_* nor a `stoker.toml` in some folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from stoker.bootstrap.place import Place
+from stoker.errors import StokerError, Unavailable
+from stoker.runner.client import Client
+from stoker.selftest import work
+from stoker.selftest.process import Process
+
+T = TypeVar("T")
+
+START_S = 60.0
+LOOK_S = 0.02
+
+
+class Server:
+    """One server with a data folder of its own. `first`: what it is started with; afterwards it keeps its port."""
+
+    def __init__(self, site: Site, name: str) -> None:
+        self._site = site
+        self.name = name
+        self.data = site.folder / name
+        self.url = ""
+        self.process = self._started("0")
+
+    def await_ready(self) -> None:
+        """Return when it has said where it serves."""
+        ends = time.monotonic() + START_S
+        while not (found := self._said()):
+            if self.process.ended or time.monotonic() > ends:
+                raise _not_started(self.name, self.process.log)
+            time.sleep(LOOK_S)
+        self.url = found
+
+    def child(self) -> int | None:
+        """The serving process behind the supervisor, where it can be known."""
+        return next((pid for pid in self.process.members() if pid != self.process.head), None)
+
+    def start_again(self) -> None:
+        self.process = self._started(self.url.rpartition(":")[2])
+
+    def _started(self, port: str) -> Process:
+        return self._site.start(self.name, "server", "start", "--port", port, "--data", str(self.data))
+
+    def _said(self) -> str | None:
+        try:
+            return str(json.loads((self.data / "server.json").read_text())["url"])
+        except (OSError, ValueError, KeyError):
+            return None
+
+
+class Runner:
+    """A runner of one server, under one name, whatever process it is just now."""
+
+    def __init__(self, site: Site, name: str, server: Server, batch_size: int) -> None:
+        self._site = site
+        self.name = name
+        self._server = server
+        self._batch_size = str(batch_size)
+        self.process = self._started()
+
+    def start_again(self) -> None:
+        self.process = self._started()
+
+    def _started(self) -> Process:
+        options = ("--name", self.name, "--batch-size", self._batch_size, "--grace", "3s")
+        where = ("--url", self._server.url)
+        return self._site.start(self.name, "runner", "start", str(work.__file__), *options, *where)
+
+
+class Site:
+    """All of it; `close` ends every process that was ever started here. `database`: None for SQLite in the folder."""
+
+    def __init__(self, folder: Path, database: str | None = None) -> None:
+        self.folder = folder
+        self.logs = folder / "logs"
+        self.logs.mkdir(parents=True)
+        self.traces = folder / "traces"
+        self.token = f"stk_{secrets.token_urlsafe(24)}"
+        self.servers: list[Server] = []
+        self.runners: list[Runner] = []
+        self.leaving: list[Process] = []
+        self._settings = {"STOKER_TOKEN": self.token, "STOKER_ARTIFACTS": str(folder / "artifacts")}
+        self._database = {} if database is None else {"STOKER_DATABASE_URL": database}
+        self.place = Place(data=folder / "server-1", artifacts=folder / "artifacts", database=database)
+
+    def __enter__(self) -> Site:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def add_server(self) -> Server:
+        server = Server(self, f"server-{len(self.servers) + 1}")
+        self.servers.append(server)
+        server.await_ready()
+        return server
+
+    def add_runner(self, server: Server, batch_size: int = 8) -> Runner:
+        runner = Runner(self, f"runner-{len(self.runners) + 1}", server, batch_size)
+        self.runners.append(runner)
+        return runner
+
+    def client(self, server: Server) -> Client:
+        return Client(server.url, self.token, "default")
+
+    def start(self, name: str, *arguments: str) -> Process:
+        """A process whose settings are these alone."""
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("STOKER_")}
+        environment |= self._settings | {work.TRACE: str(self.traces)}
+        environment |= self._database if arguments[0] == "server" else {}
+        return Process(arguments, environment, self.folder, self.logs / f"{name}.log")
+
+    def connected(self) -> int:
+        """How many runners the first server knows."""
+        with self.client(self.servers[0]) as client:
+            return sum(view.connected for view in client.call(client.api.runners()))
+
+    def tend(self) -> list[str]:
+        """Start again whatever has ended; gives its names."""
+        self.leaving = [process for process in self.leaving if not process.reaped()]
+        dead = [one for one in self._all() if one.process.ended]
+        for one in dead:
+            self.leaving.append(one.process)
+            one.start_again()
+        return [one.name for one in dead]
+
+    def resume(self) -> None:
+        """Whatever was stopped goes on."""
+        for process in self._processes():
+            process.send(signal.SIGCONT, whole=True)
+
+    def shut(self) -> list[str]:
+        """Ask everything to end, runners first; gives what did not, and what outlived the one that had started it."""
+        self.resume()
+        unwilling = [one.name for one in self._all() if not one.process.end(signal.SIGTERM)]
+        outlived = [process.log.name for process in self.leaving if not process.end(signal.SIGTERM)]
+        self.servers, self.runners, self.leaving = [], [], []
+        told = [f"{name} did not end when it was told to" for name in unwilling]
+        return told + [f"a process that wrote {name} outlived the one that had started it" for name in outlived]
+
+    def close(self) -> None:
+        for process in self._processes():
+            process.end()
+        self.servers, self.runners, self.leaving = [], [], []
+
+    def _all(self) -> list[Server | Runner]:
+        return [*self.runners, *self.servers]
+
+    def _processes(self) -> Iterator[Process]:
+        yield from (one.process for one in self._all())
+        yield from self.leaving
+
+
+def until(look: Callable[[], T | None], timeout: float, what: str) -> T:
+    """Wait for a fact of other processes; Unavailable if it does not come true."""
+    ends = time.monotonic() + timeout
+    while True:
+        try:
+            found = look()
+        except Unavailable:
+            found = None
+        if found:
+            return found
+        if time.monotonic() > ends:
+            raise Unavailable(f"waited {timeout:g} s for {what}, in vain.", code="selftest_waits")
+        time.sleep(LOOK_S)
+
+
+def _not_started(name: str, log: Path) -> StokerError:
+    said = log.read_text(errors="replace").strip().splitlines()[-12:] if log.exists() else []
+    return Unavailable(
+        f"{name} did not start: it said\n    " + "\n    ".join(said or ["nothing"]),
+        code="selftest_start",
+        place=str(log),
+        remedy="`stoker doctor` says what is missing here.",
+    )

@@ -1,0 +1,197 @@
+"""Each rule of the checker, broken once in rows that are right otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+
+from selftest.rows import FIRST, JOIN, RUN, SECOND, A, B, C, D, body, good, key, stored, task
+from stoker.core.branch import ROOT, step
+from stoker.core.model import JoinKey, JoinRow, JoinState, Spread, Task
+from stoker.core.spread import packed
+from stoker.core.states import RunState, TaskState
+from stoker.selftest.checker import RULES, run_wrongs, wrongs
+from stoker.selftest.evidence import Evidence
+
+Break = Callable[[Evidence], Evidence]
+
+
+def rules_of(evidence: Evidence) -> set[str]:
+    return {wrong.rule for wrong in wrongs(evidence)}
+
+
+def in_run(**changes: Any) -> Break:
+    return lambda of: replace(of, run=msgspec.structs.replace(of.run, **changes))
+
+
+def in_task(id_: int, **changes: Any) -> Break:
+    def broken(of: Evidence) -> Evidence:
+        return replace(of, tasks=[changed(one, changes) if one.id == id_ else one for one in of.tasks])
+
+    return broken
+
+
+def changed(one: Task, changes: dict[str, Any]) -> Task:
+    return msgspec.structs.replace(one, **changes)
+
+
+def with_task(one: Task) -> Break:
+    return lambda of: replace(of, tasks=[*of.tasks, one])
+
+
+def in_row(**changes: Any) -> Break:
+    return lambda of: replace(of, rows={JOIN: msgspec.structs.replace(of.rows[JOIN], **changes)})
+
+
+def in_bodies(**changes: Any) -> Break:
+    """`at`: the key; `to`: the body, or what is missing."""
+    return lambda of: replace(of, bodies={**of.bodies, changes["at"]: changes["to"]})
+
+
+def without_body(*keys: Any) -> Break:
+    return lambda of: replace(of, bodies={one: found for one, found in of.bodies.items() if one not in keys})
+
+
+def with_(**changes: Any) -> Break:
+    return lambda of: replace(of, **changes)
+
+
+SPREAD = Spread(id=3, run=RUN, node=B, branch=ROOT, parent=1, tasks=1, places=packed([(step(2), None)], whole=False))
+
+BROKEN: list[tuple[str, str, Break]] = [
+    ("every run ends", "a run goes on", in_run(state=RunState.RUNNING, ended_at=None)),
+    ("every run ends", "an ended run has no end", in_run(ended_at=None)),
+    ("a run ends as its tasks did", "it failed, and nothing did", in_run(state=RunState.FAILED)),
+    ("a run ends as its tasks did", "a task failed, and it did not", in_task(5, state=TaskState.FAILED)),
+    ("a run ends as its tasks did", "it was to be cancelled", in_run(stopping=True)),
+    ("no task is left", "a leaked lease", in_task(5, state=TaskState.LEASED, session=2)),
+    ("no task is left", "a task that nobody ran", in_task(5, state=TaskState.READY)),
+    ("no fan out is left", "tasks still to be made", with_(spreads=[SPREAD])),
+    ("one task per place", "two tasks at one place", with_task(task(6, B, FIRST, 1))),
+    ("run counters equal the tasks", "one task too many", in_run(tasks=6)),
+    ("run counters equal the tasks", "one open", in_run(open=1)),
+    ("run counters equal the tasks", "one failed", in_run(failed=1)),
+    ("node counters equal the tasks", "a count is off by one", with_(counts={B: (2, 1, 0, 0, 0, 0)})),
+    ("node counters equal the tasks", "there is no count", with_(counts={})),
+    ("node counters equal the tasks", "a count of a lone task", with_(counts={B: (2, 2, 0, 0, 0, 0), A: (1,) * 6})),
+    ("join rows equal their recount", "a member too few", in_row(members=1)),
+    ("join rows equal their recount", "an arrival too many", in_row(arrived=3)),
+    ("join rows equal their recount", "one still open", in_row(open=1)),
+    ("join rows equal their recount", "a failure nobody had", in_row(failed=1)),
+    ("join rows equal their recount", "an empty way nobody had", in_row(empty=1)),
+    ("join rows equal their recount", "there is no row", with_(rows={})),
+    ("every join is decided", "a join never fired", in_row(state=JoinState.OPEN)),
+    ("one result per task", "a second item", in_bodies(at=key(D, item=1), to=body(id="5/1/1"))),
+    ("one result per task", "no item", without_body(key(D))),
+    ("one result per task", "a gap", lambda of: in_bodies(at=key(D, item=1), to=b"{}")(without_body(key(D))(of))),
+    ("one result per task", "an item of a task that was pruned", in_task(5, state=TaskState.PRUNED)),
+    ("one result per task", "an item of nobody", in_bodies(at=key(B, step(5)), to=b"{}")),
+    ("a result is of the accepted attempt", "a late result", in_bodies(at=key(D), to=body(id="5/2/0"))),
+    ("a result is of the accepted attempt", "another's result", in_bodies(at=key(D), to=body(id="4/1/0"))),
+    ("what succeeded was run", "nobody ran it", with_(executions={n: frozenset({1}) for n in range(1, 5)})),
+    (
+        "what succeeded was run",
+        "another attempt ran",
+        lambda of: replace(of, executions={**of.executions, 5: frozenset({2})}),
+    ),
+    (
+        "what succeeded was run",
+        "a task that is gone",
+        lambda of: replace(of, executions={**of.executions, 99: frozenset({1})}),
+    ),
+    (
+        "every item has its children",
+        "an element without a task",
+        lambda of: replace(of, tasks=of.tasks[:2] + of.tasks[3:]),
+    ),
+    ("every item has its children", "a task without an element", with_task(task(6, B, step(2), 1))),
+    (
+        "every item has its children",
+        "a join of nobody",
+        in_task(1, state=TaskState.PRUNED),
+    ),
+    ("joins are given their members", "one is missing", in_bodies(at=key(C), to=body(id="4/1/0", of=["2/1/0"]))),
+    (
+        "joins are given their members",
+        "in another order",
+        in_bodies(at=key(C), to=body(id="4/1/0", of=["3/1/0", "2/1/0"])),
+    ),
+    ("large bytes are there", "an item has no bytes", in_bodies(at=key(D), to=None)),
+    ("large bytes are there", "a large item is gone", with_(blobs={key(D): stored(found=None, found_size=None)})),
+    ("large bytes are there", "an artifact has no row", with_(artifacts={9: None})),
+    ("large bytes are there", "an artifact is gone", with_(artifacts={9: stored(found=None, found_size=None)})),
+    ("large bytes are there", "an artifact is damaged", with_(artifacts={9: stored(found="6" * 64)})),
+    ("large bytes are there", "an artifact was cut", with_(artifacts={9: stored(found_size=2)})),
+    (
+        "files are those that user code wrote",
+        "an artifact is another's",
+        with_(artifacts={9: stored(sha256="6" * 64, found="6" * 64)}),
+    ),
+]
+
+
+def test_nothing_is_wrong_with_rows_that_are_right() -> None:
+    assert wrongs(good()) == []
+
+
+@pytest.mark.parametrize(("rule", "change"), [(rule, change) for rule, _, change in BROKEN], ids=[b[1] for b in BROKEN])
+def test_a_broken_rule_is_told(rule: str, change: Break) -> None:
+    found = wrongs(change(good()))
+    assert rule in {wrong.rule for wrong in found}
+    assert all(f"run {RUN}" in wrong.what for wrong in found)
+
+
+def test_every_rule_has_been_broken_here() -> None:
+    assert {rule for rule, _, _ in BROKEN} == {rule.__name__.strip("_").replace("_", " ") for rule in RULES}
+
+
+def test_an_accepted_late_attempt_is_seen_by_its_item_alone() -> None:
+    evidence = in_task(5, attempt=2)(good())
+    evidence = replace(evidence, executions={**evidence.executions, 5: frozenset({1, 2})})
+    assert rules_of(evidence) == {"a result is of the accepted attempt"}
+
+
+def test_the_counters_of_a_cancelled_run_are_let_alone() -> None:
+    evidence = in_run(state=RunState.CANCELLED, stopping=True)(in_row(open=2, state=JoinState.OPEN)(good()))
+    assert rules_of(evidence) == set()
+
+
+def test_a_cancelled_run_keeps_fan_out_that_was_cancelled_and_none_that_is_ready() -> None:
+    evidence = in_run(state=RunState.CANCELLED, stopping=True, tasks=6, failed=1)(good())
+    evidence = replace(evidence, counts={B: (3, 2, 0, 0, 1, 0)})
+    cancelled = msgspec.structs.replace(SPREAD, state=TaskState.CANCELLED)
+    assert rules_of(replace(evidence, spreads=[cancelled])) == set()
+    assert "no fan out is left" in rules_of(replace(evidence, spreads=[SPREAD]))
+
+
+def test_what_a_join_was_given_is_not_asked_after_a_retry_by_hand() -> None:
+    evidence = in_bodies(at=key(C), to=body(id="4/1/0", of=["2/1/0"]))(good())
+    assert rules_of(replace(evidence, retried=True)) == set()
+
+
+def test_a_tolerated_failure_fails_no_run() -> None:
+    evidence = in_task(3, state=TaskState.FAILED)(good())
+    spec = evidence.graph.nodes[B]
+    tolerant = msgspec.structs.replace(spec, spec=msgspec.structs.replace(spec.spec, tolerated=True))
+    nodes = tuple(tolerant if node.index == B else node for node in evidence.graph.nodes)
+    evidence = replace(
+        evidence,
+        graph=msgspec.structs.replace(evidence.graph, nodes=nodes),
+        counts={B: (2, 1, 1, 0, 0, 0)},
+        rows={JoinKey(RUN, C, ROOT): JoinRow(members=2, arrived=1, state=JoinState.FIRED)},
+        bodies={
+            **{one: found for one, found in evidence.bodies.items() if one != key(B, SECOND)},
+            key(C): body(id="4/1/0", of=["2/1/0"]),
+        },
+    )
+    assert wrongs(evidence) == []
+
+
+def test_an_acknowledged_run_that_is_gone_and_one_of_nobody_are_told() -> None:
+    assert run_wrongs([1, 2], [2, 1]) == []
+    assert [wrong.what for wrong in run_wrongs([1, 2], [1])] == ["run 2 was acknowledged and is gone"]
+    assert [wrong.what for wrong in run_wrongs([1], [1, 3])] == ["run 3 was triggered twice, or by nobody"]
