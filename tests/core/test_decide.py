@@ -327,6 +327,23 @@ def test_once_a_cancel_was_requested_every_end_but_a_complete_is_cancelled(verb:
     assert (on.states("a"), on.run_state) == (["CANCELLED"], "CANCELLED")
 
 
+def test_a_release_after_a_stop_keeps_with_the_attempt_what_ended_its_code() -> None:
+    on = Desk(node("a"))
+    held = on.claim("a")
+    on.report("release", held, "terminated")  # its runner was shut down
+    assert (on.task("a").state, on.task("a").code) == (TaskState.READY, "")
+    held = on.claim("a")
+    on.stop()
+    for _ in range(2):  # a repeat says nothing new
+        assert on.report("release", held, "killed").status == "accepted"
+    assert (on.task("a").state, on.task("a").code) == (TaskState.CANCELLED, "killed")
+    told = [(ended.attempt, ended.outcome, ended.code, ended.message) for ended in on.memory.history]
+    assert told == [
+        (1, "released", "terminated", "its code was told to stop and its process ended after SIGTERM"),
+        (2, "cancelled", "killed", "its code was told to stop and its process ended by SIGKILL"),
+    ]
+
+
 def test_a_complete_after_a_cancel_is_kept_and_unlocks_nothing() -> None:
     on = Desk(node("a"), node("b", after("a")), node("j", join("b", anchor="a")))
     held = on.claim("a")

@@ -112,6 +112,20 @@ async def test_it_is_being_cancelled_and_was_cancelled(plant: Plant) -> None:
     assert "runs retry" in told.remedy
 
 
+async def test_what_a_cancel_took_is_shown_with_the_task_its_attempts_and_why(plant: Plant) -> None:
+    run, task = await first(plant)
+    hand = plant.hand()
+    await hand.claim(1)
+    await plant.engine.runs.cancel(NS, run)
+    await hand.report(Release(task=task, attempt=1, stage="killed"))
+    words = "its code was told to stop and its process ended by SIGKILL"
+    assert says(await of_task(plant, task), f"attempt 1 cancelled: killed: {words}")
+    view = await plant.task(task)
+    assert (view.state, view.code, view.message) == ("CANCELLED", "killed", words)
+    (attempt,) = await plant.engine.views.attempts(NS, task)
+    assert (attempt.outcome, attempt.code, attempt.message, attempt.runner) == ("cancelled", "killed", words, "hand")
+
+
 async def test_a_withheld_complete_says_so(plant: Plant) -> None:
     run, task = await first(plant)
     hand = plant.hand()

@@ -25,7 +25,7 @@ from stoker.core.model import (
     Task,
 )
 from stoker.core.picture import Body
-from stoker.core.protocol import ErrorInfo, Receipt
+from stoker.core.protocol import STAGES, ErrorInfo, Receipt, Stage
 from stoker.core.reopen import Plan
 from stoker.core.settle import Settling
 from stoker.core.spread import places_of
@@ -118,12 +118,18 @@ class Fold(Settling):
             self._again(task, Verb.REQUEUE, after)
         return receipt
 
-    def release(self, task_id: int, attempt: int, session: int) -> Receipt:
-        """Offer the task again at once; spends nothing."""
+    def release(self, task_id: int, attempt: int, session: int, stage: Stage = "") -> Receipt:
+        """Offer the task again at once; spends nothing. `stage`: what it took to end its code, if that was told to."""
         task, receipt = self._held(task_id, attempt, session, Verb.RELEASE)
         if task is not None:
-            self._again(task, Verb.RELEASE, 0)
+            self._again(self._ended_at(task, stage) if stage else task, Verb.RELEASE, 0)
         return receipt
+
+    def _ended_at(self, task: Task, stage: Stage) -> Task:
+        """Keep with the attempt how its code ended; a cancelled task carries it as its code."""
+        stopping = self.runs[task.run].stopping
+        self._remember(task, "cancelled" if stopping else "released", ErrorInfo(code=stage, message=STAGES[stage]))
+        return _replace(task, code=stage) if stopping else task
 
     def prune(self, task_id: int, attempt: int, session: int, reason: str) -> Receipt:
         """End the task without items."""

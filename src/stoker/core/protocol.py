@@ -17,6 +17,7 @@ import msgspec
 
 BEAT_S = 5.0  # a session with leases reports at least this often
 LEASE_S = 20.0  # and loses them this long after its last beat
+GRACE_S = 30.0  # what an attempt has to end after a stop
 INLINE_INPUT = 64 * 1024  # bytes; a larger input is fetched from its `input_url`
 SPILL_ITEM = 1024 * 1024  # bytes; a larger output is uploaded as an artifact first
 MAX_BODY = 8 * 1024 * 1024  # bytes of one request
@@ -87,7 +88,7 @@ class Stop(_Wire, frozen=True):
     task: int
     attempt: int
     reason: Literal["cancelled", "timeout", "stale"] = "cancelled"
-    grace_s: float = 30.0
+    grace_s: float = GRACE_S
 
 
 class ClaimAnswer(_Wire, frozen=True):
@@ -147,11 +148,25 @@ class Prune(_Wire, frozen=True, tag="prune", tag_field="verb"):
     reason: str = ""
 
 
+Stage = Literal["", "cooperative", "cancelled", "terminated", "killed"]
+
+STAGES: dict[Stage, str] = {
+    "cooperative": "its code was told to stop and ended by itself",
+    "cancelled": "its code was told to stop and ended by asyncio's CancelledError",
+    "terminated": "its code was told to stop and its process ended after SIGTERM",
+    "killed": "its code was told to stop and its process ended by SIGKILL",
+}
+
+
 class Release(_Wire, frozen=True, tag="release", tag_field="verb"):
-    """Hand the task back, unstarted or undone; spends nothing. Confirms a cancel if one was requested."""
+    """Hand the task back, unstarted or undone; spends nothing. Confirms a cancel if one was requested.
+
+    `stage`: what it took to end code that had been told to stop; empty if it had not begun, or was not told.
+    """
 
     task: int
     attempt: int
+    stage: Stage = ""
 
 
 class Progress(_Wire, frozen=True, tag="progress", tag_field="verb"):
