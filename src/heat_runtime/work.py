@@ -24,6 +24,7 @@ class HeatWork:
     """Fills the port `stoker.runner.work.Work`. It is sync, so it runs in a thread of the runner's pool."""
 
     isolation = False
+    stop_grace_s = 10.0
     is_async = False
 
     def __init__(self, name: str, processor: Any, runtime: HeatRuntime) -> None:

@@ -50,7 +50,7 @@ class Colour(enum.Enum):
     RED = "red"
 
 
-@stoker.node(timeout="5m", isolation=True, secrets=["token"])
+@stoker.node(timeout="5m", isolation=True, stop_grace="4s", secrets=["token"])
 def shape(csv: stoker.File, point: Point, task: stoker.Task, year: int = 2000, anything=None) -> dict[str, float]:
     """Find the shape.
 
@@ -103,6 +103,7 @@ def test_hints_become_schemas():
     assert kind.items == "one"
     assert len(kind.source_hash) == 64
     assert shape.isolation
+    assert (shape.stop_grace_s, later.stop_grace_s, Sum.node().stop_grace_s) == (4, 10, 1.5)
     assert not shape.is_async
     assert later.is_async
     properties = kind.input["properties"]
@@ -336,7 +337,7 @@ def test_items_are_one_document_each():
 # --- classes ---
 
 
-class Sum(stoker.Node, name="sum", timeout="1m"):
+class Sum(stoker.Node, name="sum", timeout="1m", stop_grace=1.5):
     """Adds."""
 
     class Inputs(pydantic.BaseModel):
@@ -462,3 +463,8 @@ def test_importing_the_package_does_not_import_pydantic():
         "assert 'pydantic' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_stop_grace_is_a_duration():
+    with pytest.raises(Rejected, match="stop_grace='soon'"):
+        stoker.node(stop_grace="soon")(lambda: None)

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import hashlib
 import inspect
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -39,11 +40,19 @@ PATIENCE_S = 20.0
 class FakeNode:
     """A node by hand: no schemas, the arguments are the inputs; a function that takes `task` gets its context."""
 
-    def __init__(self, function: Callable[..., Any], *, name: str | None = None, isolation: bool = False) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        name: str | None = None,
+        isolation: bool = False,
+        stop_grace_s: float = 10.0,
+    ) -> None:
         functools.update_wrapper(self, function)
         self.function = function
         self.kind = KindSpec(name=name or function.__name__)
         self.isolation = isolation
+        self.stop_grace_s = stop_grace_s
         self.is_async = inspect.iscoroutinefunction(function)
         self._takes_task = "task" in inspect.signature(function).parameters
 
@@ -65,6 +74,7 @@ class FakeServer:
         self._ready: list[Assignment] = []
         self._leased: dict[tuple[int, int], Assignment] = {}
         self._stops: list[Stop] = []
+        self._told_at = 0
         self._number = 0
         self._next = 0
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -116,13 +126,19 @@ class FakeServer:
             lambda: next((r for r in self.reports if r.task == task and not isinstance(r, Log | Progress)), None)
         )
 
-    def until(self, fact: Callable[[], Any]) -> Any:
-        """Wait until something is true, looking again whenever something happened here."""
+    def until(self, fact: Callable[[], Any], *, elsewhere: bool = False) -> Any:
+        """Wait until something is true, looking again when something happened here (`elsewhere`: every so often)."""
         ends = time.monotonic() + PATIENCE_S
         with self._lock:
             while not (found := fact()):
-                assert self._lock.wait(max(0.0, ends - time.monotonic())), "it did not become true in time"
+                left = ends - time.monotonic()
+                assert left > 0, "it did not become true in time"
+                self._lock.wait(min(left, 0.01) if elsewhere else left)
             return found
+
+    def told(self) -> bool:
+        """Whether the runner has taken in every stop: it has asked again since the answer that had the last one."""
+        return not self._stops and len(self.claims) + len(self.requests) > self._told_at
 
     def text(self, task: int, stream: str | None = None) -> str:
         logs = {r.seq: r for r in self.reports if isinstance(r, Log) and r.task == task}
@@ -208,6 +224,8 @@ class FakeServer:
             for task in tasks:
                 self._leased[task.task, task.attempt] = task
             stops, self._stops = self._stops, []
+            if stops:
+                self._told_at = len(self.claims) + len(self.requests)
             if tasks:
                 self._number += 1
             return tasks, stops, self._number if tasks else 0
@@ -243,6 +261,21 @@ def completed(report: Any) -> Any:
 def failed(report: Any) -> Fail:
     assert isinstance(report, Fail), report
     return report
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().split()[2] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def wait_until_gone(pid: int) -> None:
+    ends = time.monotonic() + PATIENCE_S
+    while not is_gone(pid):
+        assert time.monotonic() < ends, f"process {pid} is still there"
+        os.sched_yield()
 
 
 def unavailable(*_: Any) -> None:

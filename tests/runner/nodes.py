@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import functools
 import logging
 import os
 import subprocess
@@ -94,6 +95,53 @@ def iso_stubborn() -> None:
             time.sleep(60)
         except Cancelled:
             continue
+
+
+@isolated
+async def iso_waits() -> None:
+    print("waiting", flush=True)
+    await asyncio.sleep(3600)
+
+
+def a_child() -> subprocess.Popen[bytes]:
+    """A process that user code starts, and says so."""
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    print(f"child {child.pid}", flush=True)
+    return child
+
+
+@isolated
+def iso_looks_with_a_child(task: Any) -> None:
+    a_child()
+    while True:
+        task.raise_if_cancelled()
+        time.sleep(0.01)
+
+
+@isolated
+def iso_cleans_up_after_its_child() -> None:
+    child = a_child()
+    try:
+        while True:
+            time.sleep(0.01)
+    except Cancelled:
+        print(f"ended by {-child.wait(10)}", flush=True)
+        raise
+
+
+@isolated
+def iso_ignores_all_with_a_child() -> None:
+    a_child()
+    while True:
+        try:
+            time.sleep(60)
+        except Cancelled:
+            continue
+
+
+@functools.partial(FakeNode, isolation=True, stop_grace_s=0.3)
+def iso_overdue_with_a_child() -> None:
+    iso_ignores_all_with_a_child.function()
 
 
 @isolated

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import msgspec
 import pytest
 
 from runner import nodes
-from runner.fakes import FakeNode, FakeServer, completed, failed
+from runner.fakes import FakeNode, FakeServer, completed, failed, wait_until_gone
 from stoker.core.protocol import Complete, Progress, Prune, Release, Requeue
 from stoker.errors import Conflict
 from stoker.runner.origin import Origin, load
@@ -25,21 +24,6 @@ def server() -> Iterator[FakeServer]:
     server = FakeServer()
     with Runner(ALL, transport=server, grace=0):
         yield server
-
-
-def is_gone(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().split()[2] == "Z"
-    except FileNotFoundError:
-        return True
-
-
-def wait_until_gone(pid: int) -> None:
-    ends = time.monotonic() + 10
-    while not is_gone(pid):
-        assert time.monotonic() < ends, f"process {pid} is still there"
-        os.sched_yield()
 
 
 def test_an_isolated_node_runs_in_another_process(server: FakeServer) -> None:
@@ -109,12 +93,6 @@ def test_code_that_ignores_everything_is_killed_within_the_grace(server: FakeSer
     server.stop(task, grace_s=0.6)
     assert isinstance(server.outcome(task), Release)
     wait_until_gone(pid)
-
-
-def test_a_timeout_kills_and_fails_the_attempt(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stoker.runner.loop.TIMEOUT_GRACE_S", 0.3)
-    task = server.offer("iso_stubborn", timeout_s=1.0)
-    assert failed(server.outcome(task)).error.code == "timeout"
 
 
 def test_processes_that_it_left_behind_end_with_it(server: FakeServer) -> None:

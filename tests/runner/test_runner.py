@@ -348,26 +348,6 @@ def test_a_cancel_sets_the_flag_and_the_end_confirms_it() -> None:
         assert isinstance(server.outcome(task), Release)
 
 
-def test_a_cancel_reaches_async_code_where_it_waits() -> None:
-    begun = threading.Event()
-    seen = threading.Event()
-
-    async def waits() -> None:
-        begun.set()
-        try:
-            await asyncio.sleep(3600)
-        except asyncio.CancelledError:
-            seen.set()
-            raise
-
-    with serving(waits) as server:
-        task = server.offer("waits")
-        assert begun.wait(PATIENCE_S)
-        server.stop(task)
-        assert isinstance(server.outcome(task), Release)
-        assert seen.is_set()
-
-
 def test_a_cancel_of_a_task_that_has_not_begun_takes_it_out_of_the_queue() -> None:
     gate = Gate()
     with serving(gate_of(gate), double, workers=1) as server:

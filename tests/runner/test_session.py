@@ -164,6 +164,34 @@ def test_a_stop_reaches_only_work_that_goes_on() -> None:
     assert [stop.task for stop in effects.stop] == [2]
 
 
+def test_what_the_server_calls_stale_is_not_named_as_held_and_takes_capacity_until_its_code_has_ended() -> None:
+    one = holding(1, 2, capacity=2)
+    stale = ClaimAnswer(stop=[Stop(task=1, attempt=1, reason="stale")])
+    assert len(one.claimed(one._claims[0], stale, 1.0).stop) == 1
+    call = claim(one, 1.0)
+    assert [held.task for held in call.request.held or []] == [2]
+    assert call.request.want == 0
+    one.end(Release(task=1, attempt=1))
+    sent = report(one, 1.0)
+    assert sent.request.want == 1
+    one.reported(sent, receipts(sent), 1.0)
+    assert one.held == [(2, 1)]
+
+
+def test_a_paused_session_wants_nothing_hands_back_what_comes_even_so_and_goes_on_after_it() -> None:
+    one = session()
+    asked = claim(one)
+    one.paused = True
+    assert claim(one).request.want == 0
+    assert one.claimed(asked, ClaimAnswer(number=1, tasks=[task(1)]), 0.0).start == []
+    sent = report(one)
+    assert sent.request.reports == [Release(task=1, attempt=1)]
+    assert sent.request.want == 0
+    one.reported(sent, receipts(sent), 0.0)
+    one.paused = False
+    assert claim(one).request.want == 4
+
+
 def test_a_stop_told_again_is_no_news_and_does_not_make_the_claims_spin() -> None:
     one = holding(1)
     stop = ClaimAnswer(stop=[Stop(task=1, attempt=1)])

@@ -17,7 +17,7 @@ from stoker.authoring.schema import Field, Inputs, Output
 from stoker.authoring.source import hints_of, line_of, names_around, parameters, source_hash, summary
 from stoker.authoring.task import Task
 from stoker.authoring.trace import current
-from stoker.authoring.work import Work, template, unfold
+from stoker.authoring.work import STOP_GRACE, Work, seconds, template, unfold
 from stoker.core import graph
 
 P = ParamSpec("P")
@@ -33,6 +33,7 @@ class FunctionNode(Work, Generic[P, R]):
         spec: graph.NodeSpec,
         *,
         isolation: bool,
+        stop_grace_s: float,
         secrets: Sequence[str],
         names: dict[str, Any],
     ) -> None:
@@ -40,6 +41,7 @@ class FunctionNode(Work, Generic[P, R]):
         self.name = spec.kind
         self.template = spec
         self.isolation = isolation
+        self.stop_grace_s = stop_grace_s
         self.place = line_of(code)
         self._secrets = tuple(secrets)
         self._names = names
@@ -185,6 +187,7 @@ def node(
     max_losses: int = ...,
     requires: graph.Requirements | None = ...,
     isolation: bool = ...,
+    stop_grace: graph.Duration = ...,
     tolerated: bool = ...,
     limit: graph.Limit | None = ...,
     secrets: Sequence[str] = ...,
@@ -195,13 +198,16 @@ def node(
     *,
     name: str | None = None,
     isolation: bool = False,
+    stop_grace: graph.Duration = STOP_GRACE,
     secrets: Sequence[str] = (),
     **options: Any,
 ) -> Any:
     """Make a function a node: `@stoker.node` or `@stoker.node(retry=stoker.Retry(3), timeout="5m")`.
 
-    `name`: of the kind; the function's name otherwise. `isolation`: run it in a process of its own. `tolerated`: its
-    failure does not fail the run. `secrets`: names that the task may read. `requires`: what its runner must offer.
+    `name`: of the kind; the function's name otherwise. `isolation`: run it in a process of its own. `stop_grace`:
+    how long it may take to end when it is told to stop; an isolated one gets SIGTERM after half of it, and SIGKILL at
+    its end. `tolerated`: its failure does not fail the run. `secrets`: names that the task may read. `requires`: what
+    its runner must offer.
     `limit`: how many of its tasks run at once, or start per time.
     """
 
@@ -215,7 +221,14 @@ def node(
                 place=line_of(code),
             )
         spec = template(name or code.__name__, **options)
-        return FunctionNode(code, spec, isolation=isolation, secrets=secrets, names=names_around(code, frames))
+        return FunctionNode(
+            code,
+            spec,
+            isolation=isolation,
+            stop_grace_s=seconds("stop_grace", stop_grace),
+            secrets=secrets,
+            names=names_around(code, frames),
+        )
 
     frames = 1 if code is None else 2  # between here and the user
     return decorate if code is None else decorate(code)

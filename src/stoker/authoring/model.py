@@ -35,7 +35,7 @@ from stoker.authoring.schema import Field, Inputs, Output
 from stoker.authoring.source import hints_of, line_of, names_around, source_hash, summary
 from stoker.authoring.task import Task
 from stoker.authoring.trace import current
-from stoker.authoring.work import Work, template
+from stoker.authoring.work import STOP_GRACE, Work, seconds, template
 from stoker.core import graph
 from stoker.errors import Invalid
 
@@ -58,12 +58,21 @@ class Node:
         self.inputs = model(**inputs) if model is not None else None
         self.secrets = None
 
-    def __init_subclass__(cls, *, name: str | None = None, isolation: bool = False, **options: Any) -> None:
+    def __init_subclass__(
+        cls,
+        *,
+        name: str | None = None,
+        isolation: bool = False,
+        stop_grace: graph.Duration = STOP_GRACE,
+        **options: Any,
+    ) -> None:
         super().__init_subclass__()
         cls.__work = None
         if hasattr(cls, "execute"):
             spec = template(name or cls.__name__, **options)
-            cls.__work = ClassNode(cls, spec, isolation=isolation, names=names_around(cls, 1))
+            grace_s = seconds("stop_grace", stop_grace)
+            names = names_around(cls, 1)
+            cls.__work = ClassNode(cls, spec, isolation=isolation, stop_grace_s=grace_s, names=names)
 
     @classmethod
     def node(cls) -> Work:
@@ -86,11 +95,20 @@ class Node:
 class ClassNode(Work):
     """A subclass of `Node`, as work."""
 
-    def __init__(self, cls: type[Node], spec: graph.NodeSpec, *, isolation: bool, names: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        cls: type[Node],
+        spec: graph.NodeSpec,
+        *,
+        isolation: bool,
+        stop_grace_s: float,
+        names: dict[str, Any],
+    ) -> None:
         self.cls = cls
         self.name = spec.kind
         self.template = spec
         self.isolation = isolation
+        self.stop_grace_s = stop_grace_s
         self.place = line_of(cls)
         self._names = names
 

@@ -14,13 +14,20 @@ from stoker.authoring.retry import duration
 from stoker.authoring.schema import Output
 from stoker.authoring.task import Task
 from stoker.core import graph
+from stoker.core.duration import SECOND, micros
+
+STOP_GRACE = "10s"  # half for the flag, half for SIGTERM; well within the 30 s that a server gives
 
 
 class Work(ABC):
-    """`template` has the kind's name and the options that its places in graphs start from."""
+    """`template` has the kind's name and the options that its places in graphs start from.
+
+    `stop_grace_s`: how long the code may take to end once it is told to stop.
+    """
 
     name: str
     isolation: bool
+    stop_grace_s: float
     template: graph.NodeSpec
     place: str
 
@@ -72,6 +79,11 @@ def unfold(result: Any, *, name: str, many: bool) -> Sequence[Any]:
         f"{name!r} is annotated with Items, but returned {type(result).__name__}.",
         remedy="Return stoker.Items([...]).",
     )
+
+
+def seconds(name: str, value: graph.Duration) -> float:
+    """An option's duration in seconds. Raises Misuse naming the option."""
+    return micros(duration(name, value)) / SECOND
 
 
 def template(

@@ -23,6 +23,7 @@ class TaskContext(Task):
         self.branch = assignment.branch
         self.ends_at = ends_at
         self._journal = journal
+        self.known = False  # to the code: it has looked, or was interrupted
         self._cancelled = False
         self._scratch: Path | None = None
 
@@ -34,6 +35,8 @@ class TaskContext(Task):
 
     @property
     def cancelled(self) -> bool:
+        if self._cancelled:
+            self.known = True
         return self._cancelled
 
     @property

@@ -13,7 +13,7 @@ import msgspec
 
 from stoker.authoring.file import artifacts
 from stoker.authoring.task import running
-from stoker.core.protocol import SPILL_ITEM, Complete, Item, Report
+from stoker.core.protocol import SPILL_ITEM, Complete, Item, Release, Report
 from stoker.runner import outcome
 from stoker.runner.job import Job
 from stoker.runner.output import JOURNAL
@@ -89,6 +89,8 @@ async def run_async(job: Job, kit: Kit) -> list[Report]:
         with running(job.context):
             report = await _attempt_async(job, kit)
     except BaseException as error:  # noqa: BLE001  as above; a cancellation ends here because this task ends here
+        if isinstance(error, asyncio.CancelledError):
+            job.stage = job.stage or "cancelled"
         report = outcome.raised(job.key, error)
     return ended(job, report)
 
@@ -145,6 +147,19 @@ def completed(job: Job, documents: Sequence[bytes], kit: Kit) -> Complete:
     return Complete(task=task, attempt=attempt, items=items)
 
 
+def _stopped(job: Job, report: Report) -> Report:
+    """The outcome of code that was told to stop: the stage that ended it, unless it was done and never noticed."""
+    assert job.stopped is not None
+    if isinstance(report, Complete) and not job.context.known and job.stopped != "timeout":
+        return report
+    stage = job.stage or (report.stage if isinstance(report, Release) else "")
+    if not stage and job.context.known:
+        stage = "cooperative"
+    if job.stopped == "timeout":  # the server had the last word on the attempt already; this one is for people
+        job.journal.write("log", f"[stoker: {outcome.timed_out(stage)}]\n")
+    return outcome.stopped(job.key, job.stopped, stage)
+
+
 def _too_large(documents: Sequence[bytes]) -> set[int]:
     """Choose the items to upload: each over the limit, then the largest until the rest fits one report."""
     rest = sum(map(len, documents))
@@ -160,7 +175,7 @@ def _too_large(documents: Sequence[bytes]) -> set[int]:
 def ended(job: Job, report: Report) -> list[Report]:
     """Put the last words before the outcome; an end after a stop is the stop's."""
     if job.stopped is not None:
-        report = outcome.stopped(job.key, job.stopped)
+        report = _stopped(job, report)
     job.context.close()
     words = job.journal.close()
     return [*words, report] if words else [report]

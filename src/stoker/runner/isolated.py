@@ -13,6 +13,7 @@ import os
 import queue
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from threading import Lock, Thread
 from typing import BinaryIO, NoReturn
@@ -20,7 +21,7 @@ from typing import BinaryIO, NoReturn
 import msgspec
 
 from stoker.authoring.signals import Cancelled
-from stoker.core.protocol import Log, Progress, Report
+from stoker.core.protocol import Log, Progress, Report, Stage
 from stoker.errors import Unavailable
 from stoker.runner import frames, outcome
 from stoker.runner.execute import Kit, kit_of, run, run_async
@@ -59,18 +60,33 @@ def _attempt(begin: frames.Begin, pipe: Pipe) -> list[Report]:
     with kit_of(PipedAccess(pipe), spills=False) as kit:
         if work.is_async:
             return kit.context.run(asyncio.run, _cancellable(job, kit))
-        signal.signal(signal.SIGTERM, _raise_cancelled)
-        return run(job, kit)
+        signal.signal(signal.SIGTERM, partial(_raise_cancelled, job))
+        reports = run(job, kit)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # from here on there is nothing to stop
+        return reports
 
 
 async def _cancellable(job: Job, kit: Kit) -> list[Report]:
+    """An async attempt: the word to stop cancels it at once, SIGTERM once more."""
     loop = asyncio.get_running_loop()
     task = loop.create_task(run_async(job, kit))
-    loop.add_signal_handler(signal.SIGTERM, task.cancel)
+
+    def cancel(stage: Stage) -> None:
+        job.context.known = True
+        job.stage = stage
+        task.cancel()
+
+    def told(_grace_s: float) -> None:
+        loop.call_soon_threadsafe(cancel, "")
+
+    loop.add_signal_handler(signal.SIGTERM, cancel, "terminated")
+    job.on_stop = told
     return await task
 
 
-def _raise_cancelled(*_: object) -> NoReturn:
+def _raise_cancelled(job: Job, *_: object) -> NoReturn:
+    job.context.known = True
+    job.stage = "terminated"
     raise Cancelled("the runner stopped this attempt")
 
 

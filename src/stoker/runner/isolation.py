@@ -1,7 +1,8 @@
 """Runs an attempt of an isolated node in a process of its own, and survives whatever happens to that process.
 
-The process is a fresh interpreter in its own process group. A stop is first a flag in the child, then SIGTERM (which
-raises `Cancelled` in user code), then SIGKILL to the whole group, in time before the lease ends.
+The process is a fresh interpreter in its own process group. A stop is first a flag in the child, after half of the
+grace SIGTERM (which raises `Cancelled` in user code), at its end SIGKILL. Signals go to the whole group, so that what
+user code started ends too.
 """
 
 from __future__ import annotations
@@ -18,15 +19,14 @@ from typing import Any
 
 import msgspec
 
-from stoker.core.protocol import Complete, ErrorInfo, Fail, Log, Progress, Report
+from stoker.core.protocol import Complete, ErrorInfo, Fail, Log, Progress, Report, Stage
 from stoker.errors import StokerError
 from stoker.runner import frames, outcome
 from stoker.runner.execute import Kit, completed, ended
 from stoker.runner.job import Job
 from stoker.runner.origin import Origin, origin_of
 
-TERM_AFTER_S = 2.0  # what the flag alone may take
-KILL_AT = 0.9  # of the grace: before the server gives the task away
+TERM_AT = 0.5  # of the grace: what the flag alone may take
 LINGER_S = 5.0  # what the process may take to exit once it has given its outcome
 _READ = 1 << 16
 
@@ -49,7 +49,7 @@ class _Child:
         self._job = job
         self._kit = kit
         self._report: Report | None = None
-        self._killed = False
+        self._sent = 0  # the hardest signal that a stop sent
         self._timers: list[Timer] = []
         origin = origin_of(job.work)
         from_child, self._up = os.pipe()
@@ -61,7 +61,7 @@ class _Child:
         self._send(_begin(job, origin))
         job.on_stop = self._stop
         if job.stopped is not None:  # told while the process started
-            self._stop(LINGER_S)
+            self._stop(job.grace_s)
 
     def outcome(self) -> Report:
         """Serve the child until it ends."""
@@ -73,6 +73,7 @@ class _Child:
                 timer.cancel()
             code = self._reap()
         if self._report is None:
+            self._job.stage = self._stage(code)
             return _crashed(self._job, code)
         if isinstance(self._report, Complete):
             documents = [bytes(item.value) for item in self._report.items]
@@ -142,19 +143,30 @@ class _Child:
 
     def _stop(self, grace_s: float) -> None:
         self._send(frames.Cancel())
-        self._later(min(TERM_AFTER_S, grace_s / 3), signal.SIGTERM)
-        self._later(grace_s * KILL_AT, signal.SIGKILL)
+        if grace_s:
+            self._later(grace_s * TERM_AT, signal.SIGTERM)
+        self._later(grace_s, signal.SIGKILL)
 
     def _later(self, delay: float, number: int) -> None:
-        timer = Timer(delay, self._signal, [number])
+        timer = Timer(delay, self._end, [number])
         timer.daemon = True
         self._timers.append(timer)
         timer.start()
 
+    def _end(self, number: int) -> None:
+        if number != signal.SIGTERM or self._sent != signal.SIGKILL:
+            self._sent = number
+        self._signal(number)
+
     def _signal(self, number: int) -> None:
         if not self._is_over():
-            target = os.killpg if number == signal.SIGKILL else os.kill
-            _quietly(target, self._process.pid, number)
+            _quietly(os.killpg, self._process.pid, number)
+
+    def _stage(self, code: int) -> Stage:
+        """What of a stop ended a process that said nothing more."""
+        if self._sent == signal.SIGKILL and code == -signal.SIGKILL:
+            return "killed"
+        return "terminated" if self._sent else ""
 
     def _is_over(self) -> bool:
         """Whether the process has exited, without taking its exit status (its id stays its own until `_reap`)."""

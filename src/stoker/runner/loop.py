@@ -13,14 +13,14 @@ from collections.abc import Coroutine
 from threading import Event, Lock, Thread
 from typing import Any
 
-from stoker.core.protocol import Assignment, Log, Progress, Release
+from stoker.core.protocol import GRACE_S, Assignment, Log, Progress, Release
 from stoker.errors import Forbidden, Invalid, StokerError, TooLarge, Unauthorized, Unavailable
 from stoker.runner import outcome
 from stoker.runner.access import LoopAccess
 from stoker.runner.backoff import Backoff
 from stoker.runner.eventloop import new_loop
 from stoker.runner.execute import kit_of
-from stoker.runner.job import Job
+from stoker.runner.job import SPENT_AT, Job, Reason
 from stoker.runner.journal import Journal
 from stoker.runner.mailbox import Mailbox
 from stoker.runner.outbox import Key
@@ -31,7 +31,9 @@ from stoker.runner.workers import Workers
 
 FLUSH_S = 5.0  # at the end, for the last reports to get their receipts
 LEAVE_S = 2.0
-TIMEOUT_GRACE_S = 3.0  # the server has given the task away already; only the process is left to end
+LAST_S = 3.0  # past the grace of the runner: what the stages of a stop may take then
+KILLED_S = 2.0  # for a killed process to be gone
+SLACK_S = 1.0  # past the grace of a stop: then code that goes on is complained of
 
 log = logging.getLogger("stoker.runner")
 
@@ -50,6 +52,7 @@ class Loop:
         self._namespace = namespace
         self._works = works
         self._jobs: dict[Key, Job] = {}
+        self._stuck: dict[Key, Job] = {}  # told to stop, past their grace, and going on
         self._journals: dict[Journal, float] = {}  # those with something to say, and when it is due
         self._journal_lock = Lock()
         self._claims: dict[int, asyncio.Task[None]] = {}
@@ -235,7 +238,7 @@ class Loop:
         job = Job(task, work, Journal(task.task, task.attempt, self._mailbox, self._journal_lock), deadline)
         self._jobs[job.key] = job
         if task.timeout_s is not None:
-            job.timer = self._loop.call_later(task.timeout_s, self._stop, job, "timeout", TIMEOUT_GRACE_S)
+            job.timer = self._loop.call_later(task.timeout_s, self._stop, job, "timeout", GRACE_S)
         if task.input_url:
             self._spawn(self._fetch(job))
             return None
@@ -258,17 +261,56 @@ class Loop:
             else:
                 self._recovered()
                 self._workers.start([job])
+                if self._session.paused:
+                    self._give_back()
+                    self._pump()
                 return
         self._end(job, outcome.stopped(job.key, job.stopped))
         self._pump()
 
-    def _stop(self, job: Job, reason: Any, grace_s: float) -> None:
-        if self._workers.take_back(job):
-            job.stop(reason, grace_s)
+    def _stop(self, job: Job, reason: Reason, grace_s: float) -> None:
+        taken_back = self._workers.take_back(job)
+        job.stop(reason, grace_s)
+        if taken_back:
             self._end(job, outcome.stopped(job.key, reason))
             self._pump()
-        else:
-            job.stop(reason, grace_s)
+        elif job.watch is None:
+            job.watch = self._loop.call_later(job.work.stop_grace_s + SLACK_S, self._overstays, job)
+
+    def _overstays(self, job: Job) -> None:
+        """Say that a job goes on although it was told to stop. Nothing here can end a thread or a coroutine."""
+        self._stuck[job.key] = job
+        log.warning(
+            "task %d (%s) was told to stop (%s) and goes on; it keeps its slot until its code ends: %s",
+            job.key[0],
+            job.assignment.node,
+            job.stopped,
+            _remedy(job.work),
+        )
+        if len(self._blocked()) >= self._threads and not self._session.paused:
+            self._pause_claims(self._blocked())
+
+    def _blocked(self) -> list[Job]:
+        """The stuck jobs that hold a thread."""
+        return [job for job in self._stuck.values() if self._workers.in_thread(job)]
+
+    def _pause_claims(self, stuck: list[Job]) -> None:
+        """No thread is left: claim nothing, and give to others what waits for one."""
+        log.error(
+            "all %d workers are held by tasks that were told to stop and go on (%s): this runner takes no more work "
+            "until one of them ends. Restart it to end them.",
+            self._threads,
+            ", ".join(f"{job.key[0]} {job.assignment.node}" for job in stuck),
+        )
+        self._session.paused = True
+        self._give_back()
+        self._pump()
+
+    def _give_back(self) -> None:
+        """Release what waits for a thread."""
+        for job in list(self._jobs.values()):
+            if self._workers.take_back(job):
+                self._end(job, Release(task=job.key[0], attempt=job.key[1]))
 
     def _end(self, job: Job, report: Any) -> None:
         self._forget(job.key)
@@ -278,8 +320,12 @@ class Loop:
         job = self._jobs.pop(key, None)
         if job is None:
             return
-        if job.timer is not None:
-            job.timer.cancel()
+        for timer in (job.timer, job.watch):
+            if timer is not None:
+                timer.cancel()
+        if self._stuck.pop(key, None) is not None and self._session.paused and len(self._blocked()) < self._threads:
+            self._session.paused = False
+            log.warning("a worker is free again; this runner takes work")
         self._journals.pop(job.journal, None)
 
     # the end
@@ -287,24 +333,30 @@ class Loop:
     async def _drain(self) -> None:
         """Finish what runs, release the rest, flush, leave."""
         self._session.drain()
-        for job in list(self._jobs.values()):
-            if self._workers.take_back(job):
-                self._end(job, Release(task=job.key[0], attempt=job.key[1]))
+        self._give_back()
         self._pump()
         if self.error is None:
-            await self._until(lambda: not self._jobs, self._grace_s)
+            await self._until(lambda: not self._jobs or self.error is not None, self._grace_s)
+        await self._stop_all()
+        self._pump()
+        if self.error is None:
+            await self._until(lambda: self._session.idle or self.error is not None, FLUSH_S)
+
+    async def _stop_all(self) -> None:
+        """Past the grace: tell what runs to stop, in little time; release what goes on even so."""
+        last_s = min(LAST_S, self._grace_s)
         for job in list(self._jobs.values()):
-            job.stop("cancelled", 0.0)
-            log.warning("task %d did not end within the grace; released", job.key[0])
+            self._stop(job, "shutdown", last_s / SPENT_AT)
+        await self._until(lambda: not self._jobs, last_s)
+        await self._until(lambda: not any(job.work.isolation for job in self._jobs.values()), KILLED_S)
+        for job in list(self._jobs.values()):
+            log.warning("task %d (%s) did not end within the grace; released", job.key[0], job.assignment.node)
             self._end(job, Release(task=job.key[0], attempt=job.key[1]))
-        self._pump()
-        if self.error is None:
-            await self._until(lambda: self._session.idle, FLUSH_S)
 
     async def _until(self, fact: Any, seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
-                while not fact() and self.error is None:
+                while not fact():
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
@@ -368,6 +420,14 @@ class Loop:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a call of the runner failed", exc_info=error)
             self._die(StokerError(f"the runner failed: {error!r}"))
+
+
+def _remedy(work: Work) -> str:
+    if work.isolation:
+        return "its process was killed and has not gone."
+    if work.is_async:
+        return "it swallowed asyncio.CancelledError; let that pass."
+    return "a thread cannot be killed. Let it look at task.cancelled, or give the node isolation=True."
 
 
 def _jitter() -> float:

@@ -8,7 +8,7 @@ from types import TracebackType
 
 from stoker.authoring.signals import NotRetryable, Prune, Requeue
 from stoker.core import protocol
-from stoker.core.protocol import ErrorInfo, Fail, Release, Report
+from stoker.core.protocol import STAGES, ErrorInfo, Fail, Release, Report, Stage
 from stoker.errors import StokerError
 from stoker.runner.journal import clean
 from stoker.runner.outbox import Key
@@ -20,13 +20,18 @@ _PACKAGES = Path(__file__).parents[2]
 _OURS = tuple(f"{_PACKAGES / folder}/" for folder in ("stoker", "heat_runtime"))  # frames that tell a user nothing
 
 
-def stopped(key: Key, reason: str) -> Report:
+def stopped(key: Key, reason: str, stage: Stage = "") -> Report:
     """The work ended after it was told to stop, one way or another."""
     task, attempt = key
     if reason == "timeout":
-        error = ErrorInfo(code="timeout", type="TimeoutError", message="the attempt ran longer than its timeout")
+        error = ErrorInfo(code="timeout", type="TimeoutError", message=timed_out(stage))
         return Fail(task=task, attempt=attempt, error=error)
-    return Release(task=task, attempt=attempt)
+    return Release(task=task, attempt=attempt, stage=stage)
+
+
+def timed_out(stage: Stage) -> str:
+    message = "the attempt ran longer than its timeout"
+    return f"{message}; {STAGES[stage]}" if stage else message
 
 
 def raised(key: Key, error: BaseException) -> Report:

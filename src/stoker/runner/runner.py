@@ -25,7 +25,7 @@ from stoker.runner.settings import namespace_of, token_of, url_of
 from stoker.runner.transport import Transport
 from stoker.runner.work import flatten
 
-END_S = 15.0  # beyond the grace: flush, leave, close
+END_S = 20.0  # beyond the grace: stop, flush, leave, close
 
 
 class Runner:

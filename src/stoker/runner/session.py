@@ -6,7 +6,8 @@ for the next call, sends it, and brings back its answer or its failure; the sess
 Rules kept here:
 
 * an outcome is sent until it has a receipt, whatever fails in between;
-* a lease counts as held, and takes capacity, until its outcome has a receipt;
+* a lease counts as held, and takes capacity, until its outcome has a receipt; one that the server calls stale takes
+  capacity until its code has ended;
 * capacity that a call in flight has asked for is not asked for again;
 * an answer number is named as read only when nothing in flight can bring a smaller one: two streams carry answers, so
   a later number may arrive first, and naming it would give the tasks of the earlier one away.
@@ -79,9 +80,11 @@ class Session:
         self.batch = batch
         self.lease_until = NEVER
         self.draining = False
+        self.paused = False  # as if at capacity: nothing more can be begun here at present
         self._registered = False
         self._leases: dict[Key, bool] = {}  # True: its outcome is queued or on its way
         self._stopped: set[Key] = set()
+        self._gone: set[Key] = set()  # told to be stale: no lease any more, but its code may still run
         self._outbox = Outbox()
         self._highest = 0  # of the answer numbers that arrived
         self._claims: list[ClaimCall] = []  # newest last
@@ -257,12 +260,12 @@ class Session:
 
     def _claim_is_outdated(self) -> bool:
         asked = self._claims[-1].request.want
-        if self.draining:
+        if self.draining or self.paused:
             return asked > 0
         return asked == 0 and self._registered and self._free() > 0
 
     def _free(self, freed: int = 0) -> int:
-        if self.draining:
+        if self.draining or self.paused:
             return 0
         asked = sum(call.request.want for call in self._claims)
         if self._report is not None:
@@ -280,7 +283,7 @@ class Session:
         return flying
 
     def _held(self) -> list[Held]:
-        return [Held(task=task, attempt=attempt) for task, attempt in self._leases]
+        return [Held(task=task, attempt=attempt) for task, attempt in self._leases if (task, attempt) not in self._gone]
 
     def _take(self, answer: ClaimAnswer | ReportAnswer, sent: float, now: float, effects: Effects) -> None:
         self._highest = max(self._highest, answer.number)
@@ -289,6 +292,8 @@ class Session:
             self._start(task, effects)
         for stop in answer.stop:
             key = (stop.task, stop.attempt)
+            if stop.reason == "stale" and self._leases.get(key) is False:
+                self._gone.add(key)
             if key not in self._stopped and self._leases.get(key) is False:
                 self._stopped.add(key)
                 effects.stop.append(stop)
@@ -304,7 +309,7 @@ class Session:
         if key in self._leases:
             return
         self._leases[key] = False
-        if self.draining:
+        if self.draining or self.paused:
             self.end(Release(task=task.task, attempt=task.attempt))
         else:
             effects.start.append(task)
@@ -317,6 +322,7 @@ class Session:
             return
         self._leases.pop(key, None)
         self._stopped.discard(key)
+        self._gone.discard(key)
         effects.over.append(key)
         if receipt.status != "accepted":
             said = f": {receipt.message}" if receipt.message else ""

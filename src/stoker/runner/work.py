@@ -22,6 +22,10 @@ class Work(Protocol):
     def isolation(self) -> bool: ...
     @property
     def is_async(self) -> bool: ...
+    @property
+    def stop_grace_s(self) -> float:
+        """Seconds from the word to stop until an isolated node is killed; others are complained of."""
+        ...
 
     def arguments(self, inputs: dict[str, Any], *, task: Any) -> dict[str, Any]:
         """Check JSON inputs and turn them into what the function takes; raises on bad ones."""

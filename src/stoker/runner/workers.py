@@ -45,6 +45,10 @@ class Workers:
         """Take a job out of the queue. False: it has begun (or is not here)."""
         return self._feed.remove(job)
 
+    def in_thread(self, job: Job) -> bool:
+        """Whether a job that runs occupies a thread of the pool."""
+        return id(job.work) not in self._async_works
+
     def close(self) -> None:
         """Let idle threads end. One that runs user code goes on, and its outcome is lost."""
         self._feed.put([None] * len(self._threads))
@@ -82,16 +86,24 @@ class AsyncWorker:
         self._loop.call_soon_threadsafe(self._loop.stop)
 
     def _begin(self, job: Job) -> None:
+        """Start an attempt. One that was told to stop before this line sees so in its first step."""
         task = self._loop.create_task(self._attempt(job), context=self._kit.context.copy())
-        job.on_stop = lambda _grace: self._cancel(task)
-        if job.stopped is not None:  # told between the assignment and this line
-            task.cancel()
+        job.on_stop = lambda grace_s: self._stop(job, task, grace_s)
 
-    def _cancel(self, task: asyncio.Task[None]) -> None:
+    def _stop(self, job: Job, task: asyncio.Task[None], grace_s: float) -> None:
         try:
-            self._loop.call_soon_threadsafe(task.cancel)
+            self._loop.call_soon_threadsafe(self._cancel, job, task, grace_s)
         except RuntimeError:  # the loop is closed, and the task with it
             return
+
+    def _cancel(self, job: Job, task: asyncio.Task[None], grace_s: float) -> None:
+        """Cancel where the code waits; after half of the grace once more, for code that swallowed it."""
+        if task.done():
+            return
+        job.context.known = True
+        task.cancel()
+        if grace_s:
+            self._loop.call_later(grace_s / 2, task.cancel)
 
     async def _attempt(self, job: Job) -> None:
         self._mailbox.put(await run_async(job, self._kit))
