@@ -10,6 +10,7 @@ import pytest
 
 from engine.plant import NS, Plant, completion, join, node
 from stoker.core.protocol import ReportRequest
+from stoker.engine.runs import RetryRun
 
 
 async def together(plant: Plant, *calls: Callable[[], Awaitable[Any]]) -> list[Any]:
@@ -56,3 +57,15 @@ async def test_a_cancel_right_behind_the_last_complete_loses_nothing(plant: Plan
         (last,) = [each for each in await hand.claim(9) if each.node == "j"]
         await hand.complete(last)
     assert (await plant.run(run)).state == "SUCCEEDED"
+
+
+async def test_a_retry_right_behind_the_sweep_that_ends_its_run_offers_every_task_again(plant: Plant) -> None:
+    await plant.push(node("x"), name="other")
+    await plant.push(node("a"), node("b"))
+    run = await plant.trigger()
+    await plant.engine.runs.cancel(NS, run)
+    await plant.settled()
+    batches = plant.engine.batches
+    _, answered = await together(plant, plant.engine.upkeep.sweep, lambda: batches.submit(RetryRun(run)))
+    assert answered.value.retried == 2
+    assert await plant.states(run) == ["READY", "READY"]

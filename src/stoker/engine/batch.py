@@ -19,7 +19,7 @@ from stoker.engine import single
 from stoker.engine.dispatch import Handed, Waiter
 from stoker.engine.ids import OutOfIds
 from stoker.engine.inputs import fetch
-from stoker.engine.ports import Blobs, CommitUnknown, GuardFailed, Store, Tx
+from stoker.engine.ports import Blobs, CommitUnknown, GuardFailed, Interrupted, Store, Tx
 from stoker.engine.tools import Tools
 from stoker.engine.transaction import Ask, MissingBlobs, Outcome, Transaction, Verb
 from stoker.errors import StokerError, Unavailable
@@ -83,10 +83,16 @@ class Batches:
 
     async def _drain(self) -> None:
         while self._queue:
-            batch = [self._queue.popleft() for _ in range(min(LARGEST_BATCH, len(self._queue)))]
-            batch = [(command, future) for command, future in batch if not future.cancelled()]
+            batch = [(command, future) for command, future in self._next() if not future.cancelled()]
             if batch:
                 await self._run(batch)
+
+    def _next(self) -> list[tuple[Verb, asyncio.Future[Answered]]]:
+        """What goes into one transaction: all that waits, up to a verb that is to be alone in it."""
+        batch = [self._queue.popleft()]
+        while self._queue and len(batch) < LARGEST_BATCH and not (batch[-1][0].solo or self._queue[0][0].solo):
+            batch.append(self._queue.popleft())
+        return batch
 
     async def _run(self, batch: list[tuple[Verb, asyncio.Future[Answered]]]) -> None:
         try:
@@ -103,6 +109,8 @@ class Batches:
             self._tell(outcome, batch)
 
     async def _single(self, batch: list[tuple[Verb, asyncio.Future[Answered]]], error: Exception) -> None:
+        if isinstance(error, Interrupted):
+            self.refused_at = self._clock.now()
         if len(batch) == 1:
             _fail(batch[0][1], single.raced(error) if isinstance(error, GuardFailed) else error)
             return

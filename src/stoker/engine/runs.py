@@ -114,7 +114,12 @@ class Cancel(Verb):
 
 
 class RetryRun(Verb):
-    """Make READY again what failed or was cancelled, and reopen the joins above."""
+    """Make READY again what failed or was cancelled, and reopen the joins above.
+
+    It reads all tasks of its run as they are stored, so nothing of the same batch may have changed them.
+    """
+
+    solo = True
 
     def __init__(self, run: int) -> None:
         self.runs = (run,)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from stoker.engine.ports import CommitUnknown, GuardFailed, Store, Tx
+from stoker.engine.ports import CommitUnknown, GuardFailed, Interrupted, Store, Tx
 from stoker.errors import Unavailable
 
 T = TypeVar("T")
@@ -26,7 +26,10 @@ async def transact(store: Store, work: Callable[[Tx], Awaitable[T]]) -> T:
 
 
 def raced(error: GuardFailed) -> Unavailable:
-    """What a caller is told when others were first, every time."""
+    """What a caller is told when others were first, or the connection was lost, every time."""
+    if isinstance(error, Interrupted):
+        message = f"the connection to the database was lost again and again ({error}); nothing of this was written."
+        return Unavailable(message, code="database", remedy="Ask again; see how the database does.")
     message = f"other writers kept changing what was to be changed ({error}); nothing of this was written."
     return Unavailable(message, code="raced", remedy="Ask again.")
 

@@ -64,7 +64,8 @@ class Verb(ABC):
     `tasks`: to load. `runs`: to load besides those of the tasks. `spreads`: rows of these runs to load. `asks`: who
     wants tasks with the answer, how many. `waiter`: a held claim that wants tasks now or later. `holder`: whose
     leases to look at; of those, `strays` tells which are to be loaded as well. `replays`: how often it is carried out
-    again although it may have been committed.
+    again although it may have been committed. `solo`: it reads what the verbs before it would have changed, so it has a
+    batch of its own.
     """
 
     tasks: Sequence[int] = ()
@@ -74,6 +75,7 @@ class Verb(ABC):
     waiter: Waiter | None = None
     holder: Session | None = None
     replays: int = 0
+    solo: bool = False
 
     def strays(self, leases: Sequence[Lease]) -> Sequence[int]:
         return ()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -100,6 +100,14 @@ class Questions(ABC):
         return dict(await self.all("gate_leases", list(gates)))
 
 
+class Write(NamedTuple):
+    """Rows for one statement; `guarded`: each of them must be found as it was believed to be."""
+
+    name: str
+    rows: Sequence[Row]
+    guarded: bool = False
+
+
 class Writes(Questions):
     """A `Tx` over named statements."""
 
@@ -110,6 +118,11 @@ class Writes(Questions):
     @abstractmethod
     async def guarded(self, name: str, bound: Sequence[Row]) -> None:
         """Change rows; GuardFailed unless every one of them was found as it was believed to be."""
+
+    async def put_all(self, writes: Sequence[Write]) -> None:
+        """Write all of this; the order of what touches different tables is free."""
+        for name, bound, guarded in writes:
+            await (self.guarded if guarded else self.put)(name, bound)
 
     async def execute(self, query: str, *parameters: Any) -> list[Row]:
         return await self.all(query, *parameters)
@@ -132,35 +145,10 @@ class Writes(Questions):
         await self.put("put_gate_start", [(gate.next_at, gate.id) for gate in gates])
 
     async def write(self, fold: Fold) -> None:
-        new_runs = [run for run in fold.runs.values() if run.id in fold.new_runs]
-        changed_runs = [fold.runs[run] for run in fold.changed_runs if run not in fold.new_runs]
-        new_tasks = [task for task in fold.tasks.values() if task.id not in fold.loaded]
-        changed = [(task, was) for was in fold.loaded.values() if (task := fold.tasks[was.id]) is not was]
-        await self.put("insert_run", [rows.of_new_run(run) for run in new_runs])
-        await self.put("insert_run_input", list(fold.new_inputs.items()))
-        await self.guarded("update_run", [rows.of_changed_run(run) for run in changed_runs])
-        await self.put("insert_task", [rows.of_new_task(task) for task in new_tasks])
-        await self.guarded("update_task", [rows.of_changed_task(task, was) for task, was in changed])
-        if fold.spreads:
-            await self._write_spreads(fold)
-        await self.write_items(fold)
-        await self.put("put_join_row", [rows.of_join_row(key, fold.rows[key]) for key in fold.changed_rows])
-        await self.put("add_counts", [(run, node, *counts) for (run, node), counts in fold.counts.items()])
-        await self.put("insert_attempt", [msgspec.structs.astuple(ended) for ended in fold.history])
-
-    async def _write_spreads(self, fold: Fold) -> None:
-        """New rows; rows whose tasks were cancelled or offered again; and away with those whose tasks were made."""
-        new = [row for row in fold.spreads.values() if row.id not in fold.loaded_spreads]
-        loaded = [(fold.spreads[was.id], was) for was in fold.loaded_spreads.values()]
-        changed = [(row, was) for row, was in loaded if row is not was and row.id not in fold.spent]
-        spent = [was for row, was in loaded if row.id in fold.spent]
-        await self.put("insert_spread", [rows.of_spread(row) for row in new])
-        await self.guarded("update_spread", [(int(row.state), row.id, int(was.state)) for row, was in changed])
-        await self.guarded("delete_spread", [(was.id, int(was.state)) for was in spent])
+        await self.put_all([*_runs(fold), *_tasks(fold), *_spreads(fold), *_items(fold), *_counters(fold)])
 
     async def write_items(self, fold: Fold) -> None:
-        items, fold.items = fold.items, []
-        await self.put("insert_item", [rows.of_item(item) for item in items])
+        await self.put_all(_items(fold))
 
     async def put_sessions(self, changes: Sequence[SessionPut]) -> None:
         await self.guarded("put_session", sorted(changes))
@@ -170,3 +158,53 @@ class Writes(Questions):
 
     async def insert_logs(self, rows: Sequence[LogRow]) -> None:
         await self.put("insert_log", rows)
+
+
+# --- what a decision changes, as rows ---
+
+
+def _runs(fold: Fold) -> list[Write]:
+    new = [run for run in fold.runs.values() if run.id in fold.new_runs]
+    changed = [fold.runs[run] for run in fold.changed_runs if run not in fold.new_runs]
+    return [
+        Write("insert_run", [rows.of_new_run(run) for run in new]),
+        Write("insert_run_input", list(fold.new_inputs.items())),
+        Write("update_run", [rows.of_changed_run(run) for run in changed], guarded=True),
+    ]
+
+
+def _tasks(fold: Fold) -> list[Write]:
+    new = [task for task in fold.tasks.values() if task.id not in fold.loaded]
+    changed = [(task, was) for was in fold.loaded.values() if (task := fold.tasks[was.id]) is not was]
+    return [
+        Write("insert_task", [rows.of_new_task(task) for task in new]),
+        Write("update_task", [rows.of_changed_task(task, was) for task, was in changed], guarded=True),
+    ]
+
+
+def _spreads(fold: Fold) -> list[Write]:
+    """New rows; rows whose tasks were cancelled or offered again; and away with those whose tasks were made."""
+    if not fold.spreads:
+        return []
+    new = [row for row in fold.spreads.values() if row.id not in fold.loaded_spreads]
+    loaded = [(fold.spreads[was.id], was) for was in fold.loaded_spreads.values()]
+    changed = [(row, was) for row, was in loaded if row is not was and row.id not in fold.spent]
+    spent = [was for row, was in loaded if row.id in fold.spent]
+    return [
+        Write("insert_spread", [rows.of_spread(row) for row in new]),
+        Write("update_spread", [(int(row.state), row.id, int(was.state)) for row, was in changed], guarded=True),
+        Write("delete_spread", [(was.id, int(was.state)) for was in spent], guarded=True),
+    ]
+
+
+def _items(fold: Fold) -> list[Write]:
+    items, fold.items = fold.items, []
+    return [Write("insert_item", [rows.of_item(item) for item in items])]
+
+
+def _counters(fold: Fold) -> list[Write]:
+    return [
+        Write("put_join_row", [rows.of_join_row(key, fold.rows[key]) for key in fold.changed_rows]),
+        Write("add_counts", [(run, node, *counts) for (run, node), counts in fold.counts.items()]),
+        Write("insert_attempt", [msgspec.structs.astuple(ended) for ended in fold.history]),
+    ]

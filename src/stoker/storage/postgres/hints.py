@@ -10,6 +10,7 @@ from typing import Any
 
 import asyncpg
 
+from stoker.storage.postgres import faults
 from stoker.storage.postgres.address import Address
 from stoker.storage.postgres.tx import Connection
 
@@ -32,6 +33,7 @@ class Hints:
         self._keeping: asyncio.Task[None] | None = None
         self._broken = asyncio.Event()
         self._echoed = asyncio.Event()
+        self._saying = asyncio.Lock()
 
     @property
     def deaf(self) -> bool:
@@ -46,9 +48,10 @@ class Hints:
 
     async def say(self, text: str) -> None:
         """Tell the other servers, if they can be reached just now."""
-        with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            if self._connection is not None:
-                await self._connection.execute("SELECT pg_notify($1, $2)", CHANNEL, text)
+        with suppress(*faults.DRIVER):
+            async with self._saying:
+                if self._connection is not None:
+                    await self._connection.execute("SELECT pg_notify($1, $2)", CHANNEL, text)
 
     async def close(self) -> None:
         if self._keeping is not None:
@@ -75,7 +78,7 @@ class Hints:
                 statement_cache_size=0,
                 server_settings={"application_name": "stoker hints"},
             )
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except faults.DRIVER:
             self._broken.set()
             return
         self._connection = connection
@@ -83,7 +86,7 @@ class Hints:
         try:
             await connection.add_listener(CHANNEL, self._got)
             await self._check(connection)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except faults.DRIVER:
             self._broken.set()
             return
         self._heard(None)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
 from stoker.engine.ports import GuardFailed, Locked, Row
 from stoker.storage import queries, rows
-from stoker.storage.tx import Questions, Writes
+from stoker.storage.tx import Questions, Write, Writes
 
 SQL = queries.postgres()
 _SETS = frozenset(name for name, sql in SQL.items() if "unnest(" in sql)
+_NUMBER = re.compile(r"\$(\d+)")
 _LARGEST = 2**63 - 1
 
 if TYPE_CHECKING:
@@ -68,6 +71,33 @@ class PostgresTx(PostgresReader, Writes):
         done: str = await self.connection.execute(SQL[name], *_columns(bound))
         if int(done.rsplit(" ", 1)[1]) != len(bound):  # `UPDATE 3`, `DELETE 1`
             raise GuardFailed(name)
+
+    async def put_all(self, writes: Sequence[Write]) -> None:
+        """One statement for all of it, since each is a trip to the database and back."""
+        there = [write for write in writes if write.rows]
+        if len(there) < 2:
+            await super().put_all(there)
+            return
+        self.statements += 1
+        guards = [write for write in there if write.guarded]
+        sql = _together(tuple((write.name, write.guarded) for write in there))
+        counts = await self.connection.fetchrow(sql, *(column for write in there for column in _columns(write.rows)))
+        for write, count in zip(guards, counts or (), strict=False):
+            if count != len(write.rows):
+                raise GuardFailed(write.name)
+
+
+@cache
+def _together(names: tuple[tuple[str, bool], ...]) -> str:
+    """Statements as parts of one that counts the rows of those that are guarded. All see the same snapshot."""
+    parts, first = [], 0
+    for number, (name, guarded) in enumerate(names):
+        sql = _NUMBER.sub(lambda found, first=first: f"${int(found[1]) + first}", SQL[name])  # type: ignore[misc]
+        first += len({*_NUMBER.findall(SQL[name])})
+        parts.append(f"w{number} AS ({sql}{' RETURNING 1' if guarded else ''})")
+    guards = [number for number, (_, guarded) in enumerate(names) if guarded]
+    counts = [f"(SELECT COUNT(*) FROM w{number})" for number in guards]  # noqa: S608  a number of ours
+    return f"WITH {', '.join(parts)} SELECT {', '.join(counts) or '1'}"
 
 
 def _columns(bound: Sequence[Row]) -> list[tuple[Any, ...]]:
