@@ -85,6 +85,12 @@ class Site:
         lines = [line.split() for line in self.trace.read_text().splitlines()]
         return [(int(run), int(x), int(attempt)) for run, x, attempt in lines]
 
+    def stops(self, word: str) -> dict[str, list[str]]:
+        """What code that is to be stopped noted under a word, by its name; the time is the last."""
+        path = self.trace.with_name(f"{self.trace.name}.stops")
+        lines = [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+        return {name: rest for said, name, *rest in lines if said == word}
+
     def close(self) -> None:
         self.client.close()
         for process in reversed(self.started):

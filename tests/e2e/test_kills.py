@@ -6,6 +6,7 @@ import random
 import signal
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -105,7 +106,44 @@ def test_a_cancel_reaches_running_code_and_the_run_ends_cancelled(site: Site) ->
     with pytest.raises(stoker.RunCancelled):
         run.result(5)
     (task,) = site.tasks(run.id)
-    assert (task.state, task.code) == ("CANCELLED", "")
+    assert (task.state, task.code) == ("CANCELLED", "cooperative")
+
+
+def test_a_cancel_reaches_code_of_every_sort_within_two_seconds_and_leaves_no_process_behind(site: Site) -> None:
+    site.runner("only", "--workers", "8")
+    busy = site.client.trigger(work.busy, numbers=[1, 2, 3, 4])  # they keep the loop of async nodes from resting
+    run = site.client.trigger(work.every_sort)
+    until(lambda: len(site.stops("begun")) == 10, "code of every sort to run")
+    asked = time.monotonic()
+    run.cancel()
+    with pytest.raises(stoker.RunCancelled):
+        run.result(20)
+    busy.cancel()
+    saw = {name: float(at) - asked for name, (at,) in site.stops("saw").items()}
+    assert set(saw) == {"threaded", "awaiting", "apart", "awaiting_apart", "never_looking"}
+    assert max(saw.values()) < 2, saw
+    assert {task.node: task.code for task in site.tasks(run.id)} == {
+        "threaded": "cooperative",
+        "awaiting": "cancelled",
+        "apart": "cooperative",
+        "awaiting_apart": "cancelled",
+        "never_looking": "terminated",
+        "deaf": "killed",
+    }
+    begun, children = site.stops("begun"), site.stops("child")
+    processes = [int(begun[name][0]) for name in ("apart", "awaiting_apart", "never_looking", "deaf")]
+    processes += [int(pid) for pid, _ in children.values()]
+    assert len(set(processes)) == 7
+    until(lambda: not any(map(lives, processes)), "every process to be gone")
+    with pytest.raises(stoker.RunCancelled):
+        busy.result(20)
+
+
+def lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_a_server_told_to_stop_ends_within_ten_seconds_and_its_runners_come_back(site: Site) -> None:

@@ -1,7 +1,13 @@
-"""The graphs that the processes of these tests run. Every call of `half` leaves a line in $WORK_TRACE."""
+"""The graphs that the processes of these tests run.
 
+Every call of `half` leaves a line in $WORK_TRACE; what is told to stop leaves its lines in $WORK_TRACE.stops.
+"""
+
+import asyncio
 import ctypes
 import os
+import subprocess
+import sys
 import time
 
 import stoker
@@ -63,3 +69,94 @@ def wait_for_cancel(task: stoker.Task) -> None:
 @stoker.graph
 def endless():
     return wait_for_cancel()
+
+
+def note(*words: object) -> None:
+    """Leave words and the time, by the clock that all processes of this machine share."""
+    with open(os.environ["WORK_TRACE"] + ".stops", "a") as trace:
+        trace.write(" ".join(map(str, (*words, time.monotonic()))) + "\n")
+
+
+def a_child() -> int:
+    return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]).pid
+
+
+def look(name: str, task: stoker.Task) -> None:
+    note("begun", name, os.getpid())
+    while not task.cancelled:
+        time.sleep(0.005)
+    note("saw", name)
+    task.raise_if_cancelled()
+
+
+async def wait(name: str) -> None:
+    note("begun", name, os.getpid())
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        note("saw", name)
+        raise
+
+
+@stoker.node
+def threaded(task: stoker.Task) -> None:
+    look("threaded", task)
+
+
+@stoker.node
+async def awaiting() -> None:
+    await wait("awaiting")
+
+
+@stoker.node(isolation=True)
+def apart(task: stoker.Task) -> None:
+    note("child", "apart", a_child())
+    look("apart", task)
+
+
+@stoker.node(isolation=True)
+async def awaiting_apart() -> None:
+    await wait("awaiting_apart")
+
+
+@stoker.node(isolation=True, stop_grace="1s")
+def never_looking() -> None:
+    """It does not look: SIGTERM raises in it after half of the grace."""
+    note("child", "never_looking", a_child())
+    note("begun", "never_looking", os.getpid())
+    try:
+        while True:
+            time.sleep(0.01)
+    except stoker.Cancelled:
+        note("saw", "never_looking")
+        raise
+
+
+@stoker.node(isolation=True, stop_grace="1s")
+def deaf() -> None:
+    """It does not even heed SIGTERM."""
+    note("child", "deaf", a_child())
+    note("begun", "deaf", os.getpid())
+    while True:
+        try:
+            time.sleep(600)
+        except stoker.Cancelled:
+            continue
+
+
+@stoker.graph
+def every_sort():
+    return threaded(), awaiting(), apart(), awaiting_apart(), never_looking(), deaf()
+
+
+@stoker.node
+async def keep_busy(n: int) -> None:
+    note("begun", f"busy{n}", os.getpid())
+    while True:
+        sum(range(10_000))
+        await asyncio.sleep(0)
+
+
+@stoker.graph
+def busy(numbers: list[int]):
+    return keep_busy.map(n=stoker.each(numbers))
