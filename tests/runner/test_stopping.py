@@ -19,6 +19,7 @@ from stoker.runner.job import SPENT_AT, Job
 from stoker.runner.journal import Journal
 from stoker.runner.runner import Runner
 
+PATIENT_S = 10 * PATIENCE_S  # a grace so long that no later stage comes within a test
 ISOLATED = [node for node in vars(nodes).values() if isinstance(node, FakeNode)]
 
 
@@ -192,10 +193,10 @@ def test_async_code_is_cancelled_where_it_waits() -> None:
             seen.set()
             raise
 
-    with serving(work) as server:
+    with serving(FakeNode(work, stop_grace_s=PATIENT_S)) as server:
         task = server.offer("work")
         assert begun.wait(PATIENCE_S)
-        server.stop(task)
+        server.stop(task, grace_s=PATIENT_S)
         assert released(server.outcome(task)) == "cancelled"
         assert seen.is_set()
 
@@ -270,11 +271,11 @@ def test_a_cancel_gets_through_to_async_code_while_others_keep_its_loop_busy() -
         begun.set()
         await wait_for_ever()
 
-    with serving(busy, work, batch_size=16) as server:
+    with serving(busy, FakeNode(work, stop_grace_s=PATIENT_S), batch_size=16) as server:
         others = [server.offer("busy") for _ in range(8)]
         task = server.offer("work")
         assert begun.wait(PATIENCE_S)
-        server.stop(task)
+        server.stop(task, grace_s=PATIENT_S)
         assert released(server.outcome(task)) == "cancelled"
         done.set()
         assert [completed(server.outcome(other)) for other in others] == [None] * 8
