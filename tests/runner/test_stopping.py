@@ -125,6 +125,26 @@ def test_a_task_that_had_not_begun_is_released_without_a_stage() -> None:
         assert completed(server.outcome(first)) == "done"
 
 
+def test_a_task_whose_input_is_on_the_way_is_released_at_once_by_a_stop_and_by_the_end_of_its_runner() -> None:
+    server = FakeServer()
+    asked = threading.Semaphore(0)
+
+    async def never(url: str, session: str) -> bytes:
+        asked.release()
+        await wait_for_ever()
+        return b"{}"
+
+    server.input = never  # type: ignore[method-assign]
+    runner = Runner([FakeNode(looks)], transport=server, grace="1h").start_background()
+    first, second = (server.offer("looks", url="/inputs/1") for _ in range(2))
+    assert asked.acquire(timeout=PATIENCE_S)
+    assert asked.acquire(timeout=PATIENCE_S)
+    server.stop(first)
+    assert released(server.outcome(first)) == ""
+    runner.stop()
+    assert released(server.outcome(second)) == ""
+
+
 def test_a_thread_that_goes_on_is_named_once_and_keeps_its_slot_until_it_ends(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

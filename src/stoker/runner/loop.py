@@ -33,7 +33,7 @@ FLUSH_S = 5.0  # at the end, for the last reports to get their receipts
 LEAVE_S = 2.0
 LAST_S = 3.0  # past the grace of the runner: what the stages of a stop may take then
 KILLED_S = 2.0  # for a killed process to be gone
-SLACK_S = 1.0  # past the grace of a stop: then code that goes on is complained of
+SLACK_S = 2.0  # past the grace of a stop: then code that goes on is complained of
 
 log = logging.getLogger("stoker.runner")
 
@@ -52,6 +52,7 @@ class Loop:
         self._namespace = namespace
         self._works = works
         self._jobs: dict[Key, Job] = {}
+        self._fetches: dict[Key, asyncio.Task[None]] = {}  # of the jobs whose inputs are on the way
         self._stuck: dict[Key, Job] = {}  # told to stop, past their grace, and going on
         self._journals: dict[Journal, float] = {}  # those with something to say, and when it is due
         self._journal_lock = Lock()
@@ -240,14 +241,14 @@ class Loop:
         if task.timeout_s is not None:
             job.timer = self._loop.call_later(task.timeout_s, self._stop, job, "timeout", GRACE_S)
         if task.input_url:
-            self._spawn(self._fetch(job))
+            self._fetches[job.key] = self._spawn(self._fetch(job))
             return None
         return job
 
     async def _fetch(self, job: Job) -> None:
-        """Get a large input, for as long as it takes and the job is wanted."""
+        """Get a large input, for as long as it takes; `_take_back` ends this."""
         backoff = Backoff()
-        while job.stopped is None:
+        while True:
             try:
                 job.input = await self._transport.input(job.assignment.input_url, self._session.secret)
             except Unavailable as error:
@@ -255,21 +256,29 @@ class Loop:
                 await asyncio.sleep(backoff.failed(_jitter()))
             except StokerError as error:
                 log.error("the input of task %d cannot be had (%s); released", job.assignment.task, error)  # noqa: TRY400
+                self._fetches.pop(job.key, None)
                 self._end(job, Release(task=job.key[0], attempt=job.key[1]))
                 self._pump()
                 return
             else:
                 self._recovered()
+                self._fetches.pop(job.key, None)
                 self._workers.start([job])
                 if self._session.paused:
                     self._give_back()
                     self._pump()
                 return
-        self._end(job, outcome.stopped(job.key, job.stopped))
-        self._pump()
+
+    def _take_back(self, job: Job) -> bool:
+        """Keep a job from being begun. False: it has."""
+        fetch = self._fetches.pop(job.key, None)
+        if fetch is None:
+            return self._workers.take_back(job)
+        fetch.cancel()
+        return True
 
     def _stop(self, job: Job, reason: Reason, grace_s: float) -> None:
-        taken_back = self._workers.take_back(job)
+        taken_back = self._take_back(job)
         job.stop(reason, grace_s)
         if taken_back:
             self._end(job, outcome.stopped(job.key, reason))
@@ -307,9 +316,9 @@ class Loop:
         self._pump()
 
     def _give_back(self) -> None:
-        """Release what waits for a thread."""
+        """Release what has not begun."""
         for job in list(self._jobs.values()):
-            if self._workers.take_back(job):
+            if self._take_back(job):
                 self._end(job, Release(task=job.key[0], attempt=job.key[1]))
 
     def _end(self, job: Job, report: Any) -> None:
