@@ -62,7 +62,7 @@ class Gated:
             node("s", kind="many"),
             limited("few", after("s"), retry=Retry(attempts=3, base="1s"), timeout="60s", **few),
             limited("both", after("s"), kind="many", **both),
-            limited("again", after("few"), **few),
+            limited("again", after("few"), kind="many", **few),
             node("free", after("s")),
         )
         self.hands = [self.plant.hand(f"hand{number}") for number in range(4)]
