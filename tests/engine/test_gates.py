@@ -255,11 +255,18 @@ async def test_the_report_of_a_lost_task_is_accepted_though_its_place_is_taken(p
 
 
 async def test_a_place_that_the_same_batch_frees_may_be_taken_by_a_revive(plant: Plant) -> None:
-    hand, other = await lost(plant)
-    (task,) = other.held.values()
-    await asyncio.gather(other.complete(task), hand.beat())
-    assert {stop.reason for stop in hand.stops} <= {"stale"}
-    assert (await plant.sql("SELECT COUNT(*) FROM task WHERE state = 2"))[0][0] <= 1
+    """A runner reports the task that took the place of the one it had lost, which it still holds."""
+    await plant.push(limited("a", most=1))
+    await plant.trigger()
+    hand = plant.hand()
+    (first,) = await hand.claim()
+    await plant.pass_time(21)
+    await plant.trigger(priority=9)
+    (second,) = await hand.claim(held=None)  # says nothing of the first
+    assert second.task != first.task
+    answer = await hand.exchange(completion(second))
+    assert not answer.stop
+    assert (await plant.task(first.task)).state == "LEASED"
 
 
 # --- rates ---
