@@ -19,6 +19,7 @@ from typing import Any
 
 import msgspec
 
+from stoker.authoring.task import running
 from stoker.core.protocol import Complete, ErrorInfo, Fail, Log, Progress, Report, Stage
 from stoker.errors import StokerError
 from stoker.runner import frames, outcome
@@ -36,7 +37,8 @@ def run_isolated(job: Job, kit: Kit) -> list[Report]:
     if job.stopped is not None:
         return [outcome.stopped(job.key, job.stopped)]
     try:
-        report = _Child(job, kit).outcome()
+        with running(job.context):
+            report = _Child(job, kit).outcome()
     except Exception as error:  # noqa: BLE001  no process, no pipes, no disk: this attempt fails, the runner lives
         report = outcome.raised(job.key, error)
     return ended(job, report)

@@ -9,6 +9,8 @@ from pathlib import Path
 from stoker.core.views import ArtifactView
 from stoker.errors import Unavailable
 
+DAMAGED = "artifact_damaged"
+
 
 class Partial:
     """Leaves nothing behind but, once published, the file itself. `size`: bytes so far."""
@@ -43,6 +45,8 @@ class Partial:
         """Put the file in its place; Unavailable, and nothing kept, when it is not what the server's row says."""
         if self.size != view.size or self._digest.hexdigest() != view.sha256:
             self.restart()
-            raise Unavailable(f"artifact {view.id} ({view.name}) came with other bytes than the server's row says")
+            raise Unavailable(
+                f"artifact {view.id} ({view.name}) came with other bytes than the server's row says", code=DAMAGED
+            )
         self._file.flush()
         self._partial.replace(self._path)
