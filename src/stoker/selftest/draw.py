@@ -16,6 +16,7 @@ from stoker.core.graph import (
     GraphSpec,
     InputSpec,
     Join,
+    Limit,
     NodeSpec,
     ObjectOf,
     Path,
@@ -28,6 +29,12 @@ from stoker.core.graph import (
 PARTS: Path = ("parts",)
 SEED = "seed"
 WIDE_SHARE = 0.03
+LIMITS = (
+    Limit(key="one", most=1),
+    Limit(key="three", most=3),
+    Limit(key="often", rate="50/s"),
+    Limit(key="two at 20", most=2, rate="20/s"),
+)
 _POLICIES: tuple[Literal["all_success", "all_done"], ...] = ("all_success", "all_done")
 
 
@@ -157,11 +164,16 @@ class _Drawing:
                 max_losses=self._dice.choice((2, 10, 50)),
                 priority=self._dice.randint(0, 9),
                 tolerated=self._chance(0.2),
+                limit=self._limit() if kind != ITEM_KIND and self._chance(0.15) else None,
             )
         )
 
     def _kind(self) -> str:
         return self._dice.choices(("step", "steps", "apart", ITEM_KIND), (65, 18, 3, 14))[0]
+
+    def _limit(self) -> Limit:
+        """One of a few keys that all graphs share; a key means the same in each of them."""
+        return self._dice.choice(LIMITS)
 
     def _literal(self) -> Binding:
         return Value(value=[{"id": f"literal.{number}", "parts": []} for number in range(self._dice.choice((0, 1, 2)))])

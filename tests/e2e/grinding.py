@@ -1,0 +1,72 @@
+"""The grinder on either store, for tests and for `make grind`: on PostgreSQL its nemesis strikes the database too."""
+
+from __future__ import annotations
+
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from databases import Cluster
+from stoker.selftest.grinder import Report, grind
+
+SEEDS = Path(__file__).with_name("seeds.txt")
+ROUND_S = 120.0
+
+
+def seeds() -> list[tuple[str, int]]:
+    """The lines of `seeds.txt`: store and seed."""
+    lines = (line.partition("#")[0].split() for line in SEEDS.read_text().splitlines())
+    return [(store, int(seed)) for store, seed in filter(None, lines)]
+
+
+def ground(store: str, folder: Path, seconds: float, seed: int, told: Callable[[str], None] = lambda _: None) -> Report:
+    """Grind on a fresh database."""
+    if store == "sqlite":
+        return grind(folder, seconds, seed, told=told)
+    with Cluster(durable=True) as cluster:
+
+        def killed() -> None:
+            cluster.kill()
+            cluster.start()
+
+        more = {
+            "database restarted": lambda: cluster.restart("fast"),
+            "database crashed": lambda: cluster.restart("immediate"),
+            "database killed": killed,
+        }
+        return grind(folder, seconds, seed, database=cluster.create(), more=more, told=told)
+
+
+def summary(report: Report) -> str:
+    """One line of what was done, and one for each thing that is wrong."""
+    runs, blows = sum(report.runs.values()), sum(report.blows.values())
+    first = (
+        f"seed {report.seed}: {runs} runs, {report.tasks} tasks, {report.executions} executions, "
+        f"{report.losses} leases lost, {blows} blows, {report.seconds:.0f} s, {len(report.wrongs)} wrong"
+    )
+    return "\n".join([first, *map(str, report.wrongs[:20])])
+
+
+def main(seconds: float) -> int:
+    """Both stores in turn, each round with another seed, until the time is over or something is wrong."""
+    ends = time.monotonic() + seconds
+    number = 0
+    while (left := ends - time.monotonic()) > 1:
+        store, seed = ("sqlite", "postgres")[number % 2], random.randrange(2**32)
+        number += 1
+        share = left / 2 if number == 1 else left
+        folder = Path(tempfile.mkdtemp(prefix=f"stoker-grind-{store}-"))
+        print(f"{store}: seed {seed}", flush=True)
+        report = ground(store, folder / "site", min(share, ROUND_S), seed)
+        print(f"{store}: {summary(report)}", flush=True)
+        if report.wrongs:
+            print(f"kept in {folder}; a line for {SEEDS.name}: {store} {seed}  # {report.wrongs[0].rule}")
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(float(sys.argv[1])))
