@@ -40,7 +40,7 @@ class Meter:
         store: Any = self.plant.engine.store
         if not store.shared:
             return int(store._connection.total_changes())
-        for holder in store._pool._holders:  # every connection tells what it did before we look
+        for holder in store._pool._lender._holders:  # every connection tells what it did before we look
             if holder._con is not None and not holder._con.is_closed():
                 await holder._con.fetchval("SELECT pg_stat_force_next_flush()")
         return int((await self.plant.sql(f"SELECT SUM({_WRITTEN}) FROM pg_stat_user_tables"))[0][0])

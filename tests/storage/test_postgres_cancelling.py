@@ -13,8 +13,10 @@ import databases
 from contract.samples import Writer
 from databases import Cluster, name_of
 from stoker.errors import Unavailable
+from stoker.storage.postgres import pool as pooling
 from stoker.storage.postgres import store as module
-from stoker.storage.postgres.store import CONNECTIONS, Postgres
+from stoker.storage.postgres.pool import CONNECTIONS
+from stoker.storage.postgres.store import Postgres
 from storage.proxy import Proxy
 
 OURS = "SELECT count(*) FROM pg_stat_activity WHERE datname = '{}' AND application_name = 'stoker'"
@@ -166,7 +168,7 @@ async def test_closing_waits_for_what_was_asked_before(store: Postgres) -> None:
 async def test_closing_does_not_wait_for_a_reader_that_takes_for_ever(
     cluster: Cluster, store: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "CONNECT_S", 0.1)
+    monkeypatch.setattr(pooling, "CONNECT_S", 0.1)
     asking = asyncio.create_task(store.read(sleeping))
     await asyncio.to_thread(counted, cluster, store, BUSY, 1)
     async with asyncio.timeout(5):
@@ -192,7 +194,7 @@ async def test_closing_when_the_database_is_gone_returns_promptly(own: Cluster) 
 async def test_closing_when_the_database_keeps_silent_returns_in_time(
     own: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "CONNECT_S", 0.2)
+    monkeypatch.setattr(pooling, "CONNECT_S", 0.2)
     async with Proxy(own.port) as proxy:
         store = Postgres(own.tcp_url(own.create(), port=proxy.port))
         await store.open()

@@ -15,7 +15,8 @@ from databases import Cluster
 from engine.plant import NS, Plant, completion, node
 from stoker.core.views import TriggerRequest
 from stoker.engine.ports import CommitUnknown, Interrupted
-from stoker.storage.postgres.store import CONNECTIONS, Postgres
+from stoker.storage.postgres.pool import CONNECTIONS
+from stoker.storage.postgres.store import Postgres
 from storage.proxy import Moment, Proxy
 
 MOMENTS: list[Moment] = ["before", "during", "after"]
@@ -105,7 +106,7 @@ async def test_a_connection_lost_while_idle_is_replaced_and_nobody_hears_of_it(s
         await together.acquire()
     all_there.set()
     await asyncio.gather(*readers)
-    idle = [holder._con for holder in store._pool._holders]  # type: ignore[union-attr]
+    idle = [holder._con for holder in store._pool._lender._holders]  # type: ignore[union-attr]
     for connection in idle:
         await end(connection)
     for ask in (store.transact, store.peek, store.read):

@@ -13,6 +13,7 @@ import pytest
 from databases import PASSWORD, Bouncer, Cluster, has_bouncer, name_of
 from stoker.errors import Unavailable
 from stoker.storage import queries
+from stoker.storage.postgres import pool as pooling
 from stoker.storage.postgres import store as module
 from stoker.storage.postgres.store import Postgres
 
@@ -70,7 +71,7 @@ async def test_an_unknown_host_is_told_at_once() -> None:
 
 
 async def test_a_server_that_says_nothing_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CONNECT_S", 0.1)
+    monkeypatch.setattr(pooling, "CONNECT_S", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         error = await refused(f"postgresql://me:secret@127.0.0.1:{mute.getsockname()[1]}/work")
     assert "it does not answer in time" in str(error)
@@ -227,9 +228,9 @@ async def test_a_migration_may_take_longer_than_any_other_statement(
 ) -> None:
     known = queries.migrations("postgres")
     monkeypatch.setattr(queries, "migrations", lambda _: [*known, (99, "0099_slow.sql", "SELECT pg_sleep(0.5)")])
-    monkeypatch.setattr(module, "STATEMENT_S", 0.2)
-    hurried = module._HABITS.replace("10s", "100ms") + "; SET {scope} statement_timeout = 100"
-    monkeypatch.setattr(module, "_HABITS", hurried)
+    monkeypatch.setattr(pooling, "STATEMENT_S", 0.2)
+    hurried = pooling._HABITS.replace("10s", "100ms") + "; SET {scope} statement_timeout = 100"
+    monkeypatch.setattr(pooling, "_HABITS", hurried)
     stores = [Postgres(database) for _ in range(3)]
     await asyncio.gather(*(store.open() for store in stores))
     assert await stores[2].time() > 0

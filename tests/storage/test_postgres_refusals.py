@@ -19,7 +19,7 @@ from databases import Cluster, name_of
 from engine.plant import Plant, node
 from stoker.engine.ports import GuardFailed
 from stoker.errors import Unavailable
-from stoker.storage.postgres import store as module
+from stoker.storage.postgres import pool as pooling
 from stoker.storage.postgres.store import Postgres
 from storage.proxy import Proxy
 
@@ -123,7 +123,7 @@ async def test_a_statement_timeout_is_told_at_once_and_undoes_the_transaction(
 async def test_a_lock_that_somebody_keeps_is_told_with_where_to_look(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_HABITS", module._HABITS.replace("10s", "50ms"))
+    monkeypatch.setattr(pooling, "_HABITS", pooling._HABITS.replace("10s", "50ms"))
     store = Postgres(database)
     await store.open()
     other = await asyncpg.connect(database)
@@ -151,7 +151,7 @@ async def test_no_connection_left_is_waited_for_then_told_and_recovers() -> None
         error = await refused(store.open())
         assert "it has no connection left" in str(error)
         assert "max_connections" in error.remedy
-        store.patience = 60
+        store = Postgres(url, patience=60)
         opening = asyncio.create_task(store.open())
         await asyncio.sleep(0)
         await others.pop().close()
@@ -165,8 +165,8 @@ async def test_no_connection_left_is_waited_for_then_told_and_recovers() -> None
 async def test_a_database_that_keeps_silent_is_told_and_nobody_is_reaped_for_one_lease_length(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "STATEMENT_S", 0.3)
-    monkeypatch.setattr(module, "CONNECT_S", 0.3)
+    monkeypatch.setattr(pooling, "STATEMENT_S", 0.3)
+    monkeypatch.setattr(pooling, "CONNECT_S", 0.3)
     with Cluster(port=0) as cluster:
         async with Proxy(cluster.port) as proxy:
             url = cluster.tcp_url(cluster.create(), port=proxy.port)
@@ -235,7 +235,7 @@ async def test_a_disk_that_is_really_full_loses_nothing_acknowledged(
         assert "its disk is full" in str(error)
         assert acknowledged
         ballast.unlink()
-        store.patience = 60
+        store = Postgres(url, patience=60)
         kept = await store.read(lambda reader: reader.run_inputs(range(1_000)))
         assert sorted(kept) == acknowledged
         await Writer(store).trigger()

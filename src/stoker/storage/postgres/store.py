@@ -1,4 +1,4 @@
-"""PostgreSQL: a pool of connections, each transaction on one of them; a lost connection is replaced.
+"""PostgreSQL: transactions, reads, and what becomes of them when the connection is lost.
 
 READ COMMITTED: what is read to be changed is locked first, and read after. When `transact` returns, the write is as
 durable as the database makes a commit.
@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar, cast
 
 import asyncpg
 from asyncpg import exceptions as pg
-from asyncpg.pool import PoolConnectionProxy
 
 from stoker.core.duration import Micros
 from stoker.engine import single
@@ -23,26 +21,15 @@ from stoker.engine.ports import CommitUnknown, GuardFailed, Interrupted, Reader,
 from stoker.errors import Unavailable
 from stoker.storage.postgres import address, faults, migrate
 from stoker.storage.postgres.hints import Hints
+from stoker.storage.postgres.pool import CONNECTIONS, Pool, ended
 from stoker.storage.postgres.tx import Connection, PostgresReader, PostgresTx
 
-if TYPE_CHECKING:
-    Pool = asyncpg.Pool[asyncpg.Record]
-
 T = TypeVar("T")
-CONNECTIONS = 8
-CONNECT_S = 5.0  # one try
 PATIENCE_S = 10.0  # as long as a restart of the database may take
-AGAIN_S = 0.1
-STATEMENT_S = 15.0  # less than a lease: who waits longer is told, and from then on nobody is taken for dead
 OLDEST = 140_000  # PostgreSQL 14
 
 _WRITING = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _LOOKING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_HABITS = (
-    "SET {scope} idle_in_transaction_session_timeout = '20s'; "  # a server that froze keeps no lock for ever
-    "SET {scope} lock_timeout = '10s'; "  # and who waits for it is told
-    "SET {scope} jit = off"
-)
 _CLOCK = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::BIGINT"
 _log = logging.getLogger("stoker.storage")
 
@@ -54,11 +41,9 @@ class Postgres:
 
     def __init__(self, url: str, *, patience: float = PATIENCE_S) -> None:
         self.address = address.parse(url)
-        self.patience = patience
         self.statements = 0
-        self._pool: Pool | None = None
+        self._pool = Pool(self.address, patience)
         self._working: set[asyncio.Task[Any]] = set()
-        self._closing = asyncio.Event()
 
     @property
     def place(self) -> str:
@@ -66,19 +51,7 @@ class Postgres:
 
     async def open(self) -> None:
         """Connect and migrate. Unavailable, with the remedy, if that cannot be done."""
-        self._closing.clear()
-        self._pool = asyncpg.create_pool(
-            self.address.dsn,
-            min_size=0,
-            max_size=CONNECTIONS,
-            max_inactive_connection_lifetime=0.0 if self.address.pooled else 300.0,
-            reset=_as_it_is,
-            init=self._init,
-            timeout=CONNECT_S,
-            command_timeout=STATEMENT_S,
-            statement_cache_size=0 if self.address.pooled else 200,
-            server_settings={"application_name": "stoker"},
-        )
+        self._pool.open()
         try:
             await self._repeated(self._prepare)
         except BaseException:
@@ -107,25 +80,15 @@ class Postgres:
         if fsync == "off" or commit == "off":
             _log.warning("%s has fsync=%s, synchronous_commit=%s: a crash may lose commits", self.place, fsync, commit)
 
-    async def _init(self, connection: Connection) -> None:
-        if not self.address.pooled:
-            await connection.execute(_HABITS.format(scope="SESSION"))
-
     async def close(self) -> None:
         """Let the connections go, after what was asked before; what is asked later is Unavailable.
 
         Nobody waits any longer for a database that is away.
         """
-        self._closing.set()
+        self._pool.stop_waiting()
         while self._working:
             await asyncio.wait(self._working)
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            try:
-                async with asyncio.timeout(CONNECT_S):
-                    await pool.close()
-            except TimeoutError:
-                pool.terminate()
+        await self._pool.close()
 
     # --- transactions ---
 
@@ -140,7 +103,7 @@ class Postgres:
         return await asyncio.shield(task)
 
     async def _transact(self, work: Callable[[Tx], Awaitable[T]]) -> T:
-        async with self._begun(_WRITING) as connection:
+        async with self._pool.begun(_WRITING) as connection:
             tx = PostgresTx(connection)
             try:
                 with faults.translated(self.place), _interrupting(connection):
@@ -176,7 +139,7 @@ class Postgres:
         raise AssertionError("the last try neither returned nor raised")
 
     async def _looked(self, work: Callable[[Reader], Awaitable[T]], begin: str) -> T:
-        async with self._begun(begin) as connection:
+        async with self._pool.begun(begin) as connection:
             reader = PostgresReader(connection)
             with faults.translated(self.place), _interrupting(connection):
                 found = await work(cast("Reader", reader))
@@ -220,57 +183,6 @@ class Postgres:
         """The way to other servers."""
         return Hints(self.address)
 
-    # --- connections ---
-
-    @asynccontextmanager
-    async def _begun(self, begin: str) -> AsyncIterator[Connection]:
-        """A connection with a transaction begun on it, undone if the block raises."""
-        until = time.monotonic() + self.patience
-        while True:
-            async with self._connection(until) as connection:
-                try:
-                    if begin and not await self._begin(connection, begin, until):
-                        continue
-                    yield connection
-                except BaseException:
-                    await _undo(connection)
-                    raise
-                return
-
-    async def _begin(self, connection: Connection, begin: str, until: float) -> bool:
-        """False: the connection broke while it was idle; nothing was asked of it yet."""
-        habits = f"; {_HABITS.format(scope='LOCAL')}" if self.address.pooled else ""
-        try:
-            await connection.execute(begin + habits)
-        except faults.DRIVER as error:
-            _drop(connection)
-            late = isinstance(error, pg.QueryCanceledError)  # meant for who had the connection before
-            if not (late or isinstance(error, faults.LOST)) or time.monotonic() > until:
-                raise faults.unavailable(error, self.place) from error
-            return False
-        return True
-
-    @asynccontextmanager
-    async def _connection(self, until: float) -> AsyncIterator[Connection]:
-        pool, connection = await self._acquired(until)
-        try:
-            yield cast("Connection", connection)
-        finally:
-            await pool.release(connection)
-
-    async def _acquired(self, until: float) -> tuple[Pool, PoolConnectionProxy[asyncpg.Record]]:
-        while True:
-            if (pool := self._pool) is None:
-                raise _closed()
-            try:
-                await pool  # does nothing after the first time
-                return pool, await pool.acquire()
-            except faults.DRIVER as error:
-                if not faults.passing(error) or time.monotonic() > until or self._closing.is_set():
-                    raise faults.unavailable(error, self.place) from error
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._closing.wait(), AGAIN_S)
-
 
 @contextmanager
 def _interrupting(connection: Connection) -> Iterator[None]:
@@ -280,42 +192,6 @@ def _interrupting(connection: Connection) -> Iterator[None]:
     except faults.LOST as error:
         if isinstance(error, (TimeoutError, *faults.RACED)):
             raise
-        if isinstance(error, asyncpg.InterfaceError) and not _ended(connection):
+        if isinstance(error, asyncpg.InterfaceError) and not ended(connection):
             raise AssertionError(f"the driver was used wrongly: {error}") from error
         raise Interrupted(str(error)) from error
-
-
-def _ended(connection: Connection) -> bool:
-    try:
-        return connection.is_closed()
-    except asyncpg.InterfaceError:  # the pool has seen its end, and let it go
-        return True
-
-
-async def _as_it_is(connection: Connection) -> None:
-    """Connections are given back as they were taken: nothing is ever set on one for a while."""
-
-
-async def _undo(connection: Connection) -> None:
-    """Roll back; a connection that cannot do that is thrown away, and the database undoes what was begun on it.
-
-    Always: the driver may not know yet of a BEGIN that was cancelled, nor does it end a statement that was cancelled
-    between its preparation and its execution, so that the next transaction would begin inside of it.
-    """
-    try:
-        async with asyncio.timeout(CONNECT_S):
-            await connection.execute("ROLLBACK")
-    except faults.DRIVER:
-        _drop(connection)
-    except asyncio.CancelledError:
-        _drop(connection)
-        raise
-
-
-def _drop(connection: Connection) -> None:
-    with suppress(asyncpg.InterfaceError):  # the pool has seen its end, and let it go
-        connection.terminate()
-
-
-def _closed() -> Unavailable:
-    return Unavailable("the database has been closed; this server is stopping.", code="closed", remedy="Ask again.")
