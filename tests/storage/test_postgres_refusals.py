@@ -226,7 +226,8 @@ async def test_a_disk_that_is_really_full_loses_nothing_acknowledged(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(small_disk))
     with Cluster() as cluster:
-        store = Postgres(cluster.create(), patience=0.5)
+        url = cluster.create()
+        store = Postgres(url, patience=0.5)
         await store.open()
         ballast = small_disk / "ballast"
         _fill(ballast)
@@ -235,7 +236,9 @@ async def test_a_disk_that_is_really_full_loses_nothing_acknowledged(
         assert "its disk is full" in str(error)
         assert acknowledged
         ballast.unlink()
+        await store.close()
         store = Postgres(url, patience=60)
+        await store.open()
         kept = await store.read(lambda reader: reader.run_inputs(range(1_000)))
         assert sorted(kept) == acknowledged
         await Writer(store).trigger()
