@@ -98,7 +98,8 @@ class _Drawing:
         return self._dice.sample(self._nodes, len(self._nodes))
 
     def _first(self, name: str) -> None:
-        self._add(name, self._kind(), _TRIGGER, (), frozenset(), Each(), self._literal() if self._chance(0.2) else None)
+        over = self._literal() if self._chance(0.2) else None
+        self._add(name, self._kind(element=over is not None), _TRIGGER, (), frozenset(), Each(), over)
 
     def _each(self, name: str) -> None:
         """Behind one node: once per item of it, or per part of an item."""
@@ -113,7 +114,8 @@ class _Drawing:
         if expand:
             bind["element"] = Element(of=parent.name)
         fire = Each(way=Edge(node=parent.name, expand=expand))
-        self._add(name, self._kind(), parent, steps, parent.before | {parent.name}, fire, over, bind)
+        kind = self._kind(element=bool(expand or over))
+        self._add(name, kind, parent, steps, parent.before | {parent.name}, fire, over, bind)
 
     def _join(self, name: str) -> None:
         """Behind a few nodes, once per task of a node that stands above all of them, or once."""
@@ -133,7 +135,7 @@ class _Drawing:
             bind["maybe"] = Ref(node=self._dice.choice(alone), optional=True)
         over = self._gathered_over(between) if self._chance(0.2) else None
         fire = Join(anchor=anchor.name or None, of=tuple(of), policy=self._dice.choice(_POLICIES))
-        self._add(name, self._kind(), anchor, (), before, fire, over, bind)
+        self._add(name, self._kind(element=over is not None), anchor, (), before, fire, over, bind)
 
     def _gathered_over(self, between: list[str]) -> Binding:
         return Ref(node=self._dice.choice(between), many=True) if between else self._literal()
@@ -168,8 +170,9 @@ class _Drawing:
             )
         )
 
-    def _kind(self) -> str:
-        return self._dice.choices(("step", "steps", "apart", ITEM_KIND), (65, 18, 3, 14))[0]
+    def _kind(self, *, element: bool) -> str:
+        """A sort of step; one that settles with its element only where there is one."""
+        return self._dice.choices(("step", "steps", "apart", ITEM_KIND), (65, 18, 3, 14 if element else 0))[0]
 
     def _limit(self) -> Limit:
         """One of a few keys that all graphs share; a key means the same in each of them."""

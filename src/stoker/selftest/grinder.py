@@ -99,7 +99,8 @@ def _calmed(site: Site, callers: list[Caller]) -> list[Wrong]:
         _all_ended(site)
     except Unavailable as error:
         wrongs.append(Wrong("every run ends", str(error)))
-    return wrongs + [Wrong("processes end", what) for what in site.shut()]
+    wrongs += [Wrong("processes end", what) for what in site.shut()]
+    return wrongs + [Wrong("nobody is at a loss", what) for what in site.faults()]
 
 
 def _tended(site: Site, caller: Caller) -> None:

@@ -64,6 +64,7 @@ def check(
         with site.client(site.servers[0]) as client:
             found = [_told(_run(client, case), told) for case in CASES]
         ended = [Wrong("processes end", what) for what in site.shut()]
+        ended += [Wrong("nobody is at a loss", what) for what in site.faults()]
     return found, ended + asyncio.run(_looked(site))
 
 

@@ -10,6 +10,7 @@ import os
 import secrets
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -24,6 +25,7 @@ T = TypeVar("T")
 
 START_S = 60.0
 LOOK_S = 0.02
+TRACEBACK = "Traceback (most recent call last)"
 
 
 class Server:
@@ -152,6 +154,10 @@ class Site:
         told = [f"{name} did not end when it was told to" for name in unwilling]
         return told + [f"a process that wrote {name} outlived the one that had started it" for name in outlived]
 
+    def faults(self) -> list[str]:
+        """The last line of each traceback in the logs: whatever is killed, nobody shall be at a loss."""
+        return [fault for log in sorted(self.logs.glob("*.log")) for fault in faults_of(log)]
+
     def close(self) -> None:
         for process in self._processes():
             process.end()
@@ -163,6 +169,19 @@ class Site:
     def _processes(self) -> Iterator[Process]:
         yield from (one.process for one in self._all())
         yield from self.leaving
+
+
+def faults_of(log: Path) -> list[str]:
+    """What each traceback in a log ends with, where it stands, and how often it is there."""
+    found: Counter[str] = Counter()
+    inside = False
+    for line in log.read_text(errors="replace").splitlines():
+        if line.startswith(TRACEBACK):
+            inside = True
+        elif inside and line and not line.startswith((" ", "\t")):
+            found[line] += 1
+            inside = False
+    return [f"{log.name} has {count} times: {line}" for line, count in found.items()]
 
 
 def until(look: Callable[[], T | None], timeout: float, what: str) -> T:

@@ -191,7 +191,7 @@ def _id(task: stoker.Task, number: int) -> str:
 def _output(name: str, width: int, given: Given) -> dict[str, Any]:
     found: dict[str, Any] = {"id": name, "parts": [{"id": f"{name}.{part}", "parts": []} for part in range(width)]}
     if "gathered" in given:
-        found["of"] = [one.get("id") for one in given["gathered"]]
+        found["of"] = [one.get("id") if isinstance(one, dict) else None for one in given["gathered"]]
     return found
 
 
