@@ -107,7 +107,7 @@ async def test_a_pool_that_is_gone_is_told(cluster: Cluster, database: str) -> N
     with Bouncer(cluster) as bouncer:
         store = Postgres(f"{bouncer.url(database)}&pgbouncer=true")
         await store.open()
-    store.patience = 0.2
+    store._pool.patience = 0.2
     with pytest.raises(Unavailable, match="it cannot be reached"):
         await store.time()
     await store.close()

@@ -177,14 +177,14 @@ async def test_a_database_that_keeps_silent_is_told_and_nobody_is_reaped_for_one
             (task,) = await hand.claim()
             plant.clock.advance(30)  # since before the start nobody was heard: the grace of a fresh server is over
             await hand.beat()
-            plant.engine.store.patience = 0.2
+            plant.engine.store._pool.patience = 0.2
             proxy.flowing.clear()
             plant.clock.advance(10)
             error = await refused(plant.trigger())
             assert "it does not answer in time" in str(error)
             plant.clock.advance(15)  # the lease is over by its row
             proxy.flowing.set()
-            plant.engine.store.patience = 30
+            plant.engine.store._pool.patience = 30
             await plant.pass_time(1)
             assert (await plant.task(task.task)).state == "LEASED"
             assert (await hand.complete(task)).status == "accepted"

@@ -173,7 +173,7 @@ async def test_a_server_that_gets_its_database_back_reaps_nobody_for_one_lease_l
     await hand.beat()
     await plant.pass_time(15)
     await hand.beat()  # a fresh server's grace is over
-    plant.engine.store.patience = 0.1
+    plant.engine.store._pool.patience = 0.1
     mortal.stop()
     with pytest.raises(Unavailable):
         await plant.trigger()
@@ -181,7 +181,7 @@ async def test_a_server_that_gets_its_database_back_reaps_nobody_for_one_lease_l
     with pytest.raises(Unavailable):
         await plant.tick()
     mortal.start()
-    plant.engine.store.patience = 10
+    plant.engine.store._pool.patience = 10
     await plant.pass_time(19)
     assert (await plant.task(task.task)).state == "LEASED"
     await plant.pass_time(2)

@@ -40,7 +40,7 @@ class Pool:
 
     def __init__(self, address: Address, patience: float) -> None:
         self._address = address
-        self._patience = patience
+        self.patience = patience
         self._lender: Lender | None = None
         self._closing = asyncio.Event()
 
@@ -77,7 +77,7 @@ class Pool:
     @asynccontextmanager
     async def begun(self, begin: str) -> AsyncIterator[Connection]:
         """A connection with a transaction begun on it (empty: none), undone if the block raises."""
-        until = time.monotonic() + self._patience
+        until = time.monotonic() + self.patience
         while True:
             async with self._lent(until) as connection:
                 try:
