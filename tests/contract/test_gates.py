@@ -146,12 +146,13 @@ async def test_a_locked_gate_is_passed_by_or_waited_for(store: Store, writer: Wr
 
     holding = asyncio.create_task(store.transact(holder))
     await locked.wait()
-    passed, other = await asyncio.wait_for(store.transact(claimer), 10)
-    assert passed == Passed(1)
-    assert other.id == 2
-    waiting = asyncio.create_task(store.transact(reviver))
-    await asyncio.wait([waiting], timeout=0.1)
-    assert not waiting.done()
-    go.set()
-    await holding
+    try:
+        passed, other = await asyncio.wait_for(store.transact(claimer), 10)
+        waiting = asyncio.create_task(store.transact(reviver))
+        await asyncio.wait([waiting], timeout=0.1)
+        kept = not waiting.done()
+    finally:
+        go.set()
+        await holding
+    assert (passed, other.id, kept) == (Passed(1), 2, True)
     assert await waiting == {1: 1}
