@@ -139,6 +139,20 @@ def test_a_cancel_reaches_code_of_every_sort_within_two_seconds_and_leaves_no_pr
         busy.result(20)
 
 
+def test_a_runner_that_ends_past_its_grace_kills_what_goes_on_and_gives_its_task_back(site: Site) -> None:
+    runner = site.runner("only", "--grace", "500ms")
+    run = site.client.trigger(work.unhearing)
+    until(lambda: site.stops("begun"), "the code to run")
+    runner.send_signal(signal.SIGTERM)
+    assert runner.wait(30) == 0
+    processes = [int(site.stops(word)["deaf"][0]) for word in ("begun", "child")]
+    until(lambda: not any(map(lives, processes)), "both processes to be gone")
+    (task,) = site.tasks(run.id)
+    assert (task.state, task.attempt, task.failures, task.losses) == ("READY", 1, 0, 0)
+    (attempt,) = site.client.call(site.client.api.attempts(task.id))
+    assert (attempt.outcome, attempt.code) == ("released", "killed")
+
+
 def lives(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"

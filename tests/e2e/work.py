@@ -149,6 +149,11 @@ def every_sort():
     return threaded(), awaiting(), apart(), awaiting_apart(), never_looking(), deaf()
 
 
+@stoker.graph
+def unhearing():
+    return deaf()
+
+
 @stoker.node
 async def keep_busy(n: int) -> None:
     note("begun", f"busy{n}", os.getpid())

@@ -120,11 +120,13 @@ def iso_looks_with_a_child(task: Any) -> None:
 
 @isolated
 def iso_cleans_up_after_its_child() -> None:
-    child = a_child()
+    child = None
     try:
+        child = a_child()
         while True:
             time.sleep(0.01)
     except Cancelled:
+        assert child is not None
         print(f"ended by {-child.wait(10)}", flush=True)
         raise
 

@@ -408,7 +408,7 @@ def test_a_timeout_goes_the_same_way_and_fails_the_attempt(node: Callable[..., A
 
 
 def test_a_timeout_kills_what_ignores_all(isolating: FakeServer) -> None:
-    task = isolating.offer("iso_overdue_with_a_child", timeout_s=1.5)
+    task = isolating.offer("iso_overdue_with_a_child", timeout_s=4.0)
     pid = pid_of(isolating, task)
     report = failed(isolating.outcome(task))
     assert (report.error.code, report.retryable) == ("timeout", True)

@@ -35,7 +35,7 @@ class Task(ABC):
     @property
     @abstractmethod
     def cancelled(self) -> bool:
-        """Whether the task should stop: it was cancelled, timed out, or its lease is lost."""
+        """Whether the task should stop: it was cancelled, timed out, its lease is lost, or its runner ends."""
 
     @property
     @abstractmethod
