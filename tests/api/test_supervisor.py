@@ -180,6 +180,25 @@ async def test_a_hangup_replaces_the_child_and_every_request_is_answered(tmp_pat
         assert (tmp_path / "released").exists()
 
 
+def test_a_child_whose_supervisor_is_gone_before_it_serves_ends_in_order(tmp_path: Path) -> None:
+    ours, theirs = socket.socketpair()
+    with listener.bind("127.0.0.1", 0, insecure=False) as listening, theirs:
+        ours.close()
+        fds = (listening.fileno(), theirs.fileno())
+        command = [sys.executable, "-m", "stoker.api.child", *map(str, fds), "api.served_by_child:factory"]
+        done = subprocess.run(
+            [*command, str(tmp_path), "serve"],
+            pass_fds=fds,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(TESTS)},
+            check=False,
+            timeout=60,
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "released").exists()
+
+
 async def test_a_child_ends_when_its_supervisor_was_killed(tmp_path: Path) -> None:
     async with supervised(tmp_path) as running:
         await ready(running)

@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 
 from stoker.api.app import App
 from stoker.api.serve import serve
@@ -56,7 +56,8 @@ def _orphaned(loop: asyncio.AbstractEventLoop, channel: socket.socket, stop: asy
 
 
 def _tell(channel: socket.socket) -> None:
-    channel.send(b"\1")
+    with suppress(OSError):  # the supervisor is gone; that it is ends this process in order
+        channel.send(b"\1")
 
 
 def _resolve(dotted: str) -> Factory:
