@@ -82,8 +82,8 @@ def check_end(memory: Memory) -> None:
         own = memory.of_run(run.id)
         assert run.state is not RunState.RUNNING, f"{run} does not end"
         assert all(task.state in SETTLED for task in own)
-        if run.stopping:
-            assert run.state is RunState.CANCELLED
+        assert not run.stopping
+        if run.state is RunState.CANCELLED:
             continue
         assert not any(row.run == run.id for row in memory.spreads.values()), "not all of its tasks were made"
         spec = [memory.graph.nodes[task.node].spec for task in own]

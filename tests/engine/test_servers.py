@@ -117,9 +117,11 @@ async def test_without_whispers_the_slow_looks_find_everything(
     monkeypatch.setattr(here.engine.peers._hints, "say", mute)
     monkeypatch.setattr(there.engine.peers._hints, "say", mute)
     monkeypatch.setattr("stoker.engine.runs.UNHEARD_S", 0.05)
+    await here.push(node("c", kind="many"))  # a lane that nobody told of
     stream = hand.waiting()
     await hand.armed()
     run = await here.trigger()
+    there.clock.advance(10)
     await there.engine.peers.tick()
     (task,) = (await asyncio.wait_for(stream, 10)).tasks
     waiting = asyncio.create_task(here.engine.runs.wait(NS, run, 60))

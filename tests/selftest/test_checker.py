@@ -67,7 +67,7 @@ BROKEN: list[tuple[str, str, Break]] = [
     ("every run ends", "an ended run has no end", in_run(ended_at=None)),
     ("a run ends as its tasks did", "it failed, and nothing did", in_run(state=RunState.FAILED)),
     ("a run ends as its tasks did", "a task failed, and it did not", in_task(5, state=TaskState.FAILED)),
-    ("a run ends as its tasks did", "it was to be cancelled", in_run(stopping=True)),
+    ("a run ends as its tasks did", "it was to be cancelled", in_run(cancel_at=1)),
     ("no task is left", "a leaked lease", in_task(5, state=TaskState.LEASED, session=2)),
     ("no task is left", "a task that nobody ran", in_task(5, state=TaskState.READY)),
     ("no fan out is left", "tasks still to be made", with_(spreads=[SPREAD])),
@@ -156,12 +156,12 @@ def test_an_accepted_late_attempt_is_seen_by_its_item_alone() -> None:
 
 
 def test_the_counters_of_a_cancelled_run_are_let_alone() -> None:
-    evidence = in_run(state=RunState.CANCELLED, stopping=True)(in_row(open=2, state=JoinState.OPEN)(good()))
+    evidence = in_run(state=RunState.CANCELLED, cancel_at=1)(in_row(open=2, state=JoinState.OPEN)(good()))
     assert rules_of(evidence) == set()
 
 
 def test_a_cancelled_run_keeps_fan_out_that_was_cancelled_and_none_that_is_ready() -> None:
-    evidence = in_run(state=RunState.CANCELLED, stopping=True, tasks=6, failed=1)(good())
+    evidence = in_run(state=RunState.CANCELLED, cancel_at=1, tasks=6, failed=1)(good())
     evidence = replace(evidence, counts={B: (3, 2, 0, 0, 1, 0)})
     cancelled = msgspec.structs.replace(SPREAD, state=TaskState.CANCELLED)
     assert rules_of(replace(evidence, spreads=[cancelled])) == set()

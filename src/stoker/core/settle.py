@@ -119,5 +119,5 @@ class Settling(Unlocking):
         end = RunState.FAILED if run.failed else RunState.SUCCEEDED
         end = RunState.CANCELLED if run.stopping else end
         check_run_move(run.state, end)
-        run.state, run.ended_at = end, self.now
+        run.state, run.stopping, run.ended_at = end, False, self.now
         self.ended_runs.add(run.id)

@@ -81,6 +81,7 @@ class Peers:
         self._id = 0
         self._started = clock.now()
         self._others = 0  # alive, besides us
+        self._lane: int | None = None  # the newest that was seen
         self._beat_at: Micros = 0
         self._news: News = News(0)
         self._telling: asyncio.Task[None] | None = None
@@ -144,13 +145,16 @@ class Peers:
             ahead = self._clock.ahead
         now = self._clock.now()
 
-        async def beat(tx: Tx) -> int:
+        async def beat(tx: Tx) -> tuple[int, int | None]:
             await tx.execute("beat_server", self._id, self._name, self._started, now, ahead)
-            ((others,),) = await tx.execute("count_servers", now - GONE, self._id)
-            return int(others)
+            ((others, lane),) = await tx.execute("others", now - GONE, self._id)
+            return others, lane
 
-        self._others = await single.transact(self._store, beat)
+        self._others, lane = await single.transact(self._store, beat)
         self._beat_at = now + BEAT
+        if lane != self._lane:  # somebody pushed a graph, and was perhaps not heard
+            self._lane = lane
+            await self._sessions.lanes_changed()
 
     async def _leave(self, tx: Tx) -> None:
         await tx.execute("remove_servers", self._id, self._clock.now() - 100 * GONE)

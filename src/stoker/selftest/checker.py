@@ -101,7 +101,7 @@ def _every_run_ends(look: _Look) -> Iterator[str]:
 
 def _a_run_ends_as_its_tasks_did(look: _Look) -> Iterator[str]:
     bad = any(task.state is TaskState.FAILED and not look.node(task).spec.tolerated for task in look.tasks)
-    wanted = RunState.CANCELLED if look.run.stopping else RunState.FAILED if bad else RunState.SUCCEEDED
+    wanted = RunState.CANCELLED if look.run.cancel_at is not None else RunState.FAILED if bad else RunState.SUCCEEDED
     if look.run.state not in (wanted, RunState.RUNNING):
         yield f"it is {look.run.state.name}, and its tasks say {wanted.name}"
 

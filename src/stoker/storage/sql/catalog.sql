@@ -86,9 +86,9 @@ INSERT INTO fact (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTH
 INSERT INTO server (id, name, started_at, seen_at, ahead) VALUES (:id, :name, :started_at, :now, :ahead)
 ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at, ahead = excluded.ahead;
 
--- name: count_servers
--- How many other servers were seen lately.
-SELECT COUNT(*) FROM server WHERE seen_at > :since AND id <> :id;
+-- name: others
+-- How many other servers were seen lately, and the newest lane.
+SELECT COUNT(*), (SELECT MAX(id) FROM lane) FROM server WHERE seen_at > :since AND id <> :id;
 
 -- name: servers
 SELECT id, name, started_at, seen_at, ahead FROM server ORDER BY id;

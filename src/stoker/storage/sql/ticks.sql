@@ -28,7 +28,7 @@ SELECT id FROM task WHERE state = 1 AND due_at IS NOT NULL AND due_at <= :now OR
 SELECT id FROM task WHERE state = 2 AND deadline IS NOT NULL AND deadline <= :now ORDER BY deadline LIMIT :limit;
 
 -- name: stopping_runs
-SELECT id FROM run WHERE stopping = 1 AND ended_at IS NULL ORDER BY id LIMIT :limit;
+SELECT id FROM run WHERE stopping = 1 ORDER BY id LIMIT :limit;
 
 -- name: sweepable
 -- Tasks of a stopping run: READY ones first, LEASED ones only when the grace is over.
@@ -39,7 +39,7 @@ SELECT id FROM task WHERE run = :run AND state <= :most ORDER BY state LIMIT :li
 SELECT (SELECT MIN(until) FROM session WHERE ended_at IS NULL),
        (SELECT MIN(due_at) FROM task WHERE state = 1 AND due_at IS NOT NULL),
        (SELECT MIN(deadline) FROM task WHERE state = 2 AND deadline IS NOT NULL),
-       (SELECT MIN(cancel_at) FROM run WHERE stopping = 1 AND ended_at IS NULL),
+       (SELECT MIN(cancel_at) FROM run WHERE stopping = 1),
        (SELECT MIN(id) FROM spread WHERE state = 1);
 
 -- name: idle_among
