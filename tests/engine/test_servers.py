@@ -123,7 +123,7 @@ async def test_without_whispers_the_slow_looks_find_everything(
     run = await here.trigger()
     there.clock.advance(10)
     await there.engine.peers.tick()
-    (task,) = (await asyncio.wait_for(stream, 10)).tasks
+    (task,) = (await asyncio.wait_for(stream, 10)).tasks or await hand.claim()  # of the new lane it must ask anew
     waiting = asyncio.create_task(here.engine.runs.wait(NS, run, 60))
     await until(lambda: run in here.engine.events._ends)
     await hand.complete(task)
