@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 POSTGRES ?= /usr/lib/postgresql
+SECONDS ?= 600
 
-.PHONY: setup postgres demo test check bench lock clean
+.PHONY: setup postgres demo test check bench grind lock clean
 
 setup: $(STAMP)
 
@@ -33,6 +34,10 @@ check: setup
 
 bench: setup postgres
 	$(BIN)/python bench/run.py
+
+# Random graphs while servers, runners and databases are killed, on both stores in turn, with seeds that are printed.
+grind: setup postgres
+	PYTHONPATH=tests $(BIN)/python -m e2e.grinding $(SECONDS)
 
 # Compile the pinned, hashed requirements anew (no index addresses are written).
 lock:
