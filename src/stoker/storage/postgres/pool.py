@@ -31,7 +31,12 @@ STATEMENT_S = 15.0  # less than a lease: who waits longer is told, and from then
 _HABITS = (
     "SET {scope} idle_in_transaction_session_timeout = '20s'; "  # a server that froze keeps no lock for ever
     "SET {scope} lock_timeout = '10s'; "  # and who waits for it is told
-    "SET {scope} jit = off"
+    "SET {scope} jit = off; "
+    # Plan once, and by index alone: half of a small statement is its plan, and one made while a table was empty must
+    # still be right when it is large.
+    "SET {scope} plan_cache_mode = force_generic_plan; "
+    "SET {scope} enable_seqscan = off; SET {scope} enable_bitmapscan = off; "
+    "SET {scope} enable_hashjoin = off; SET {scope} enable_mergejoin = off"
 )
 
 
