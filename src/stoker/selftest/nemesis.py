@@ -1,4 +1,8 @@
-"""Blows at the selftest's own processes, drawn from a seed: killed, stopped and continued, restarted, ended."""
+"""Blows at the selftest's own processes, drawn from a seed: killed, stopped and continued, restarted, ended.
+
+A server that has just started ends no lease for 20 s. So that leases are lost all the same, and late reports come, a
+long rage spares the servers (and what they stand on) for most of every round, and stops runners longer than a lease.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +17,12 @@ from stoker.selftest.site import Server, Site
 
 Blow = Callable[[], None]
 
-PAUSES_S = (
-    (0.3, 1.0, 3.0, 7.0, 26.0),
-    (30, 30, 20, 15, 5),
-)  # 7 s: longer than after a closed stream; 26 s: than a lease
+PAUSES_S = ((0.3, 1.0, 3.0, 7.0, 26.0), (30, 30, 20, 15, 5))  # 26 s: longer than a lease
 BETWEEN_S = (0.2, 2.5)
+ROUND_S = 55.0
+SPARED_AFTER_S = 13.0  # of a round: from then on the servers are spared
+SPARED_PAUSES_S = ((0.3, 3.0, 22.5, 26.0), (20, 20, 30, 30))
+SPARED_BETWEEN_S = (1.0, 4.0)
 _WEIGHTS = {
     "runner killed": 6,
     "runner stopped": 4,
@@ -29,6 +34,7 @@ _WEIGHTS = {
     "server restarted": 2,
     "server ended": 1,
 }
+_AT_RUNNERS = {"runner killed": 2, "runner stopped": 5, "runner ended": 1}
 
 
 class Nemesis:
@@ -43,28 +49,34 @@ class Nemesis:
 
     def rage(self, seconds: float, told: Callable[[str], None]) -> None:
         """Strike for so long; what ends is started again, as a service manager would. At the end everything goes on."""
-        ends = time.monotonic() + seconds
-        next_blow = time.monotonic()
+        begun = next_blow = time.monotonic()
+        ends = begun + seconds
         while (now := time.monotonic()) < ends:
             self._continue(now)
             self._site.tend()
             if now >= next_blow:
-                told(self.strike(ends - now))
-                next_blow = time.monotonic() + self._dice.uniform(*BETWEEN_S)
+                spared = seconds >= ROUND_S and (now - begun) % ROUND_S > SPARED_AFTER_S
+                if name := self.strike(ends - now, spared=spared):
+                    told(name)
+                next_blow = time.monotonic() + self._dice.uniform(*(SPARED_BETWEEN_S if spared else BETWEEN_S))
             time.sleep(0.05)
         self._stopped.clear()
         self._site.resume()
 
-    def strike(self, left: float) -> str:
-        """One blow, and its name. `left`: what is stopped goes on within so many seconds."""
-        weights = _WEIGHTS | dict.fromkeys(self._more, 3)
+    def strike(self, left: float, *, spared: bool = False) -> str:
+        """One blow, and its name; empty if the one that was drawn would leave no runner at work.
+
+        `left`: what is stopped goes on within so many seconds. `spared`: the servers.
+        """
+        weights = _AT_RUNNERS if spared else _WEIGHTS | dict.fromkeys(self._more, 3)
         name = self._dice.choices(list(weights), list(weights.values()))[0]
-        runner, server = self._dice.choice(self._site.runners), self._dice.choice(self._site.servers)
-        pause = min(self._dice.choices(*PAUSES_S)[0], left)
+        free = [one for one in self._site.runners if not spared or not self._is_stopped(one.process)]
+        runner, server = self._dice.choice(free or self._site.runners), self._dice.choice(self._site.servers)
+        pause = min(self._dice.choices(*(SPARED_PAUSES_S if spared else PAUSES_S))[0], left)
         match name:
             case "runner killed":
                 runner.process.send(signal.SIGKILL)
-            case "runner stopped":
+            case "runner stopped" if len(free) > 1:  # somebody is there to take over
                 self._stop(runner.process, pause)
             case "runner ended":
                 runner.process.send(signal.SIGTERM)
@@ -80,8 +92,10 @@ class Nemesis:
                 server.process.send(signal.SIGHUP)
             case "server ended":
                 server.process.send(signal.SIGTERM)
-            case other:
+            case other if other in self._more:
                 self._more[other]()
+            case _:
+                return ""
         self.strikes[name] += 1
         return name
 
@@ -93,6 +107,9 @@ class Nemesis:
     def _stop(self, process: Process, pause: float) -> None:
         process.send(signal.SIGSTOP, whole=True)
         self._stopped.append((time.monotonic() + pause, process))
+
+    def _is_stopped(self, process: Process) -> bool:
+        return any(stopped is process for _, stopped in self._stopped)
 
     def _continue(self, now: float) -> None:
         for at, process in self._stopped:
