@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.plant import Plant
+from engine.plant import ManualClock, Plant, meet
 
 STORES = ["sqlite", "postgres"]
 
@@ -17,3 +17,15 @@ async def plant(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     plant = await Plant(tmp_path / "data", database=database).start()
     yield plant
     await plant.stop()
+
+
+@pytest.fixture
+async def servers(database: str, tmp_path: Path) -> AsyncIterator[tuple[Plant, Plant]]:
+    """Two servers, `here` and `there`, of one clock."""
+    clock = ManualClock()
+    here = await Plant(tmp_path / "data", database=database, clock=clock).start()
+    there = await Plant(tmp_path / "data", database=database, clock=clock, seed=1).start()
+    await meet(here, there)
+    yield here, there
+    for plant in (there, here):
+        await plant.stop()

@@ -357,3 +357,18 @@ class Hand:
     def drop(self) -> None:
         """Forget everything held, as a process that was killed does."""
         self.held.clear()
+
+
+async def meet(*plants: Plant) -> None:
+    """Have servers see who is there."""
+    for plant in plants:
+        plant.engine.peers._beat_at = 0
+        await plant.engine.peers.tick()
+        assert not plant.engine.peers.alone
+
+
+def elsewhere(hand: Hand, plant: Plant) -> Hand:
+    """The same runner process, talking to another server."""
+    other = plant.hand(hand.info.name)
+    other.info, other.secret, other.held, other.read = hand.info, hand.secret, hand.held, hand.read
+    return other

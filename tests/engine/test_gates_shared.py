@@ -6,29 +6,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
-from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 
 from engine.gating import Gated, limited
-from engine.plant import NS, ManualClock, Plant, completion, node, until
-from engine.test_servers import elsewhere, meet
+from engine.plant import NS, Plant, completion, elsewhere, node, until
 
 Servers = tuple[Plant, Plant]
-
-
-@pytest.fixture
-async def servers(database: str, tmp_path: Path) -> AsyncIterator[Servers]:
-    """Two servers of one clock."""
-    clock = ManualClock()
-    here = await Plant(tmp_path / "data", database=database, clock=clock).start()
-    there = await Plant(tmp_path / "data", database=database, clock=clock, seed=1).start()
-    await meet(here, there)
-    yield here, there
-    for plant in (there, here):
-        await plant.stop()
 
 
 @asynccontextmanager

@@ -3,42 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import msgspec
 import pytest
 
-from engine.plant import NS, Hand, ManualClock, Plant, after, completion, node, until
+from engine.plant import NS, Hand, Plant, after, completion, elsewhere, node, until
 from stoker.core.protocol import Held
 from stoker.engine import peers as peering
-
-
-@pytest.fixture
-async def servers(database: str, tmp_path: Path) -> AsyncIterator[tuple[Plant, Plant]]:
-    """Two servers, `here` and `there`, of one clock."""
-    clock = ManualClock()
-    here = await Plant(tmp_path / "data", database=database, clock=clock).start()
-    there = await Plant(tmp_path / "data", database=database, clock=clock, seed=1).start()
-    await meet(here, there)
-    yield here, there
-    for plant in (there, here):
-        await plant.stop()
-
-
-async def meet(*plants: Plant) -> None:
-    """Have servers see who is there."""
-    for plant in plants:
-        plant.engine.peers._beat_at = 0
-        await plant.engine.peers.tick()
-        assert not plant.engine.peers.alone
-
-
-def elsewhere(hand: Hand, plant: Plant) -> Hand:
-    """The same runner process, talking to another server."""
-    other = plant.hand(hand.info.name)
-    other.info, other.secret, other.held, other.read = hand.info, hand.secret, hand.held, hand.read
-    return other
 
 
 async def test_a_task_made_here_wakes_a_runner_that_waits_there(servers: tuple[Plant, Plant]) -> None:
