@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import random
+import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,20 +52,18 @@ def summary(report: Report) -> str:
 
 
 def main(seconds: float) -> int:
-    """Both stores in turn, each round with another seed, until the time is over or something is wrong."""
-    ends = time.monotonic() + seconds
-    number = 0
-    while (left := ends - time.monotonic()) > 1:
+    """So many seconds of blows, on both stores in turn, each round with another seed; the end if something is wrong."""
+    share = min(seconds / 2, ROUND_S)
+    for number in range(math.ceil(seconds / share)):
         store, seed = ("sqlite", "postgres")[number % 2], random.randrange(2**32)
-        number += 1
-        share = left / 2 if number == 1 else left
         folder = Path(tempfile.mkdtemp(prefix=f"stoker-grind-{store}-"))
         print(f"{store}: seed {seed}", flush=True)
-        report = ground(store, folder / "site", min(share, ROUND_S), seed)
+        report = ground(store, folder / "site", share, seed)
         print(f"{store}: {summary(report)}", flush=True)
         if report.wrongs:
             print(f"kept in {folder}; a line for {SEEDS.name}: {store} {seed}  # {report.wrongs[0].rule}")
             return 1
+        shutil.rmtree(folder)
     return 0
 
 
