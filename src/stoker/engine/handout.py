@@ -1,9 +1,13 @@
-"""The end of a batch's transaction: READY tasks go to who asked in it, and to who waits for what it made."""
+"""The end of a batch's transaction: READY tasks go to who asked in it, and to who waits for what it made.
+
+Tasks that the batch itself makes in a lane known to be dry are handed over before anything is written (`direct`): none
+stands before them, so they need not be found again. All others are claimed from their lanes (`claim`).
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from itertools import islice
 
 import msgspec
@@ -13,6 +17,8 @@ from stoker.core.decide import Fold
 from stoker.core.duration import SECOND, Micros
 from stoker.core.model import Task
 from stoker.core.protocol import ABSENT, Assignment
+from stoker.core.states import TaskState
+from stoker.core.template import Below
 from stoker.core.values import BadPath
 from stoker.engine.admission import Admission
 from stoker.engine.dispatch import Handed, Waiter
@@ -29,9 +35,10 @@ Asking = tuple[int | Waiter, Session, int]  # who: the position of a command, or
 
 
 class Handout:
-    """Claims within one transaction. `decided`: the fold whose consequences are written already.
+    """Claims within one transaction. `decided`: the fold of its batch, which is written between `direct` and `claim`.
 
-    `refused`: tasks whose inputs cannot be bound, and why. `short`: lanes that were asked for more than they had.
+    `handed`: by the position of a command, or by waiter. `refused`: tasks whose inputs cannot be bound, and why.
+    `short`: lanes that were asked for more than they had.
     """
 
     def __init__(self, tools: Tools, tx: Tx, now: Micros, promises: Promises, decided: Fold) -> None:
@@ -40,11 +47,19 @@ class Handout:
         self._now = now
         self._promises = promises
         self._decided = decided
+        self._items = list(decided.items)  # as long as they are at hand, nothing of them is read
         self._admission = Admission(tx, tools.gates, now)
         self._given: Counter[int] = Counter()
+        self._direct: Counter[int] = Counter()
         self._deadlines: set[Micros] = set()
         self._short: set[int] = set()
+        self.handed: dict[int | Waiter, Handed] = {}
         self.refused: dict[int, str] = {}
+
+    @property
+    def lanes(self) -> dict[int, int]:
+        """The lanes that got tasks which were not handed over at once."""
+        return {lane: tasks for lane, tasks in self.offered.items() if tasks > self._direct[lane]}
 
     @property
     def offered(self) -> dict[int, int]:
@@ -86,11 +101,47 @@ class Handout:
         """The earliest of the attempts handed out."""
         return min(self._deadlines, default=None)
 
-    async def claim(self, asking: Sequence[Asking]) -> dict[int | Waiter, Handed]:
-        """One query per distinct set of lanes that may have something; its tasks go to the askers in order."""
-        given: dict[int | Waiter, tuple[Session, list[Task]]] = {}
+    async def direct(self, asking: Sequence[Asking]) -> list[Asking]:
+        """Hand over tasks that this batch makes, before they are written; gives who still wants some."""
+        new = self._new_tasks() if asking and self._decided.lanes else []
+        if not new:
+            return list(asking)
+        fold = self._decided
+        inputs = await self._inputs(fold, new, unwritten=True)
+        still: list[Asking] = []
+        for who, session, want in asking:
+            mine = [task for task in new if task.lane in session.lanes and task.id in inputs][:want]
+            if mine:
+                taken = {task.id for task in mine}
+                new = [task for task in new if task.id not in taken]
+                self._direct.update(task.lane for task in mine)
+                self._lend(fold, who, session, mine, inputs)
+            if want > len(mine):
+                still.append((who, session, want - len(mine)))
+        return still
+
+    def _new_tasks(self) -> list[Task]:
+        """What this batch makes READY in dry lanes under no limit, in queue order."""
+        fold, dispatcher = self._decided, self._tools.dispatcher
+        dry = {lane for lane in fold.lanes if not dispatcher.worth_asking((lane,), self._now)}
+        dry -= self._tools.gates.among(list(dry)).keys()
+        if not dry:
+            return []
+        new = [
+            task
+            for task in fold.tasks.values()
+            if task.lane in dry and task.state is TaskState.READY and task.due_at is None and task.id not in fold.loaded
+        ]
+        return sorted(new, key=lambda task: task.order_at)[:OPENS_CLAIM]
+
+    async def claim(self, asking: Sequence[Asking], eager: Container[Waiter]) -> None:
+        """One query per distinct set of lanes that may have something; its tasks go to the askers in order.
+
+        `eager`: who asks even if their lanes seem to be dry.
+        """
+        given: list[tuple[int | Waiter, Session, list[Task]]] = []
         taken: dict[int, Task] = {}
-        for lanes, askers in self._worth_asking(asking).items():
+        for lanes, askers in self._worth_asking(asking, eager).items():
             wanted = sum(want for _, _, want in askers)
             found = await self._admission.claimable(lanes, wanted, taken)
             if len(found) < wanted:
@@ -99,45 +150,49 @@ class Handout:
             for who, session, want in askers:
                 mine = list(islice(left, want))
                 if mine:
-                    given[who] = (session, mine)
+                    given.append((who, session, mine))
                     taken.update({task.id: task for task in mine})
-                    self._given.update(task.lane for task in mine)
-        if given:
-            return await self._lease(given)
-        await self._admission.leased([])
-        return {}
+        await self._admission.leased(await self._lease(given) if given else [])
 
-    def _worth_asking(self, asking: Sequence[Asking]) -> dict[tuple[int, ...], list[Asking]]:
-        """Askers by their lanes. Commands whose lanes are known to be dry, and got nothing now, are passed over."""
-        offered = self.offered
+    def _worth_asking(self, asking: Sequence[Asking], eager: Container[Waiter]) -> dict[tuple[int, ...], list[Asking]]:
+        """Askers by their lanes, without those whose lanes are known to be dry and got nothing now."""
+        wet = self.lanes
         groups: dict[tuple[int, ...], list[Asking]] = {}
         for who, session, want in asking:
             lanes = session.lanes
-            wet = isinstance(who, Waiter) or any(lane in offered for lane in lanes)
-            if lanes and want > 0 and (wet or self._tools.dispatcher.worth_asking(lanes, self._now)):
+            hopeful = (isinstance(who, Waiter) and who in eager) or any(lane in wet for lane in lanes)
+            if lanes and want > 0 and (hopeful or self._tools.dispatcher.worth_asking(lanes, self._now)):
                 groups.setdefault(lanes, []).append((who, session, min(want, OPENS_CLAIM)))
         return groups
 
-    async def _lease(self, given: Mapping[int | Waiter, tuple[Session, list[Task]]]) -> dict[int | Waiter, Handed]:
+    async def _lease(self, given: Sequence[tuple[int | Waiter, Session, list[Task]]]) -> list[Task]:
         fold = Fold(now=self._now, next_id=_none_made, dice=self._tools.dice.random)
-        tasks = [task for _, mine in given.values() for task in mine]
+        tasks = [task for _, _, mine in given for task in mine]
         await self._show_runs(fold, tasks)
         for task in tasks:
             fold.show_task(task)
         inputs = await self._inputs(fold, tasks)
-        handed: dict[int | Waiter, Handed] = {}
-        claimed: list[Task] = []
-        for who, (session, mine) in given.items():
-            number = session.next_number(self._now)
-            asked = [fold.claim(task, session.id, number) for task in mine if task.id in inputs]
-            leased = [task for task in asked if task is not None]
-            until = self._promises.fresh(session)
-            tasks_given = [self._assignment(fold, task, inputs[task.id], session.base) for task in leased]
-            handed[who] = Handed(number, tasks_given, until)
-            claimed += leased
+        leased: list[Task] = []
+        for who, session, mine in given:
+            leased += self._lend(fold, who, session, [task for task in mine if task.id in inputs], inputs)
+            self._given.update(task.lane for task in mine if task.id not in inputs)
         await self._tx.write(fold)
-        await self._admission.leased(claimed)
-        return {who: found for who, found in handed.items() if found.tasks}
+        return leased
+
+    def _lend(
+        self, fold: Fold, who: int | Waiter, session: Session, tasks: Sequence[Task], inputs: Mapping[int, bytes | None]
+    ) -> list[Task]:
+        """Lease tasks to a session in a fold that is written later; they join what it was handed already."""
+        number = session.next_number(self._now)
+        asked = [fold.claim(task, session.id, number) for task in tasks]
+        self._given.update(task.lane for task in tasks)
+        leased = [task for task in asked if task is not None]
+        if leased:
+            until = self._promises.fresh(session)
+            before = self.handed[who].tasks if who in self.handed else []
+            handed = [self._assignment(fold, task, inputs[task.id], session.base) for task in leased]
+            self.handed[who] = Handed(number, before + handed, until)
+        return leased
 
     async def _show_runs(self, fold: Fold, tasks: Sequence[Task]) -> None:
         """Their runs: those of this batch are known, and locked; the others are only looked at."""
@@ -149,14 +204,23 @@ class Handout:
         for run in await self._tx.runs(others) if others else ():
             fold.show_run(run, (await self._tools.versions.get(self._tx, run.version)).graph)
 
-    async def _inputs(self, fold: Fold, tasks: Sequence[Task]) -> dict[int, bytes | None]:
-        """The inputs of each task that can be bound; None: too large to travel along."""
+    async def _inputs(self, fold: Fold, tasks: Sequence[Task], *, unwritten: bool = False) -> dict[int, bytes | None]:
+        """The inputs of each task that can be bound; None: too large to travel along.
+
+        `unwritten`: the batch is not written yet, and what gathers items must wait for that.
+        """
         sources = Sources(self._tx)
-        wanted = [need for task in tasks for need in task_needs(fold.graph_of(task), task)]
-        if wanted:
-            await sources.load(wanted, limit=TRAVELS)
+        sources.show(self._decided.new_inputs)
+        sources.show_items(self._items)
+        wanted = {task.id: task_needs(fold.graph_of(task), task) for task in tasks}
+        if unwritten:
+            wanted = {id_: needs for id_, needs in wanted.items() if not any(isinstance(need, Below) for need in needs)}
+        if any(wanted.values()):
+            await sources.load((need for needs in wanted.values() for need in needs), limit=TRAVELS)
         found: dict[int, bytes | None] = {}
         for task in tasks:
+            if task.id not in wanted:
+                continue
             try:
                 found[task.id] = task_input(fold.graph_of(task), task, sources)
             except BadPath as error:

@@ -9,7 +9,7 @@ import msgspec
 
 from stoker.core.compiled import Compiled
 from stoker.core.graph import Binding, Ref
-from stoker.core.model import ItemKey, StoredItem, Task
+from stoker.core.model import ItemKey, NewItem, StoredItem, Task
 from stoker.core.protocol import INLINE_INPUT
 from stoker.core.template import Below, Found, Need, Place, needs, render
 from stoker.core.values import NULL, as_object, encode, pick
@@ -44,6 +44,10 @@ class Sources:
         """Inputs of runs that the running transaction is about to make."""
         for run, body in inputs.items():
             self._show_inputs(run, body)
+
+    def show_items(self, items: Iterable[NewItem]) -> None:
+        """Items that the running transaction is about to write, or has just written."""
+        self._items.update({item.key: item.body for item in items if item.blob is None})
 
     def _show_inputs(self, run: int, body: bytes) -> None:
         self._run_inputs[run] = {name: bytes(value) for name, value in _raw_object(body).items()}

@@ -138,17 +138,18 @@ class Transaction:
         await self._load(batch, commands)
         answers = [await self._decide(command, batch) for command in commands]
         await self._settle(fold)
-        await self._tx.write(fold)
         handout = Handout(self._tools, self._tx, self._now, self._promises, fold)
-        handed = await handout.claim(self._asking(commands, answers, handout.offered))
+        asking = await handout.direct(self._asking(commands, answers, handout.offered))
+        await self._tx.write(fold)
+        await handout.claim(asking, {command.waiter for command in commands if command.waiter is not None})
         await self._tx.put_sessions(self._promises.puts)
         return Outcome(
             answers=answers,
-            handed={who: found for who, found in handed.items() if isinstance(who, int)},
-            waiters=[(waiter, handed.get(waiter)) for waiter in self._waiting],
+            handed={who: found for who, found in handout.handed.items() if isinstance(who, int)},
+            waiters=[(waiter, handout.handed.get(waiter)) for waiter in self._waiting],
             fold=fold,
             refused=handout.refused,
-            lanes=handout.offered,
+            lanes=handout.lanes,
             short=handout.short,
             left=handout.left,
             freed=handout.freed,
