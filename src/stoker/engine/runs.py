@@ -46,12 +46,14 @@ class Trigger(Verb):
 
     async def decide(self, tx: Tx, batch: Batch) -> list[RunRef]:
         """Repeated, it takes the same ids: if runs have them, or get them meanwhile, it was committed."""
-        made = [ref.id for ref in self._answers if ref.created] if self.replays else []
+        if not self.replays:
+            self._answers = []
+        made = [ref.id for ref in self._answers if ref.created]
         if made and await tx.runs(made):
             return self._answers
         again = iter(made)
         known = await self._known(tx)
-        self._answers = answers = []
+        answers: list[RunRef] = []
         for version, request, body in self._starts:
             key = request.idempotency_key
             if key is not None and key in known:
@@ -69,6 +71,7 @@ class Trigger(Verb):
                 known[key] = run.id
                 await tx.execute("insert_run_key", self._namespace, key, run.id, request_hash(request))
             answers.append(RunRef(id=run.id))
+        self._answers = answers  # only now: a replay that is undone half way has its ids yet
         return answers
 
     async def _known(self, tx: Tx) -> dict[str, int]:
@@ -123,11 +126,15 @@ class RetryRun(Verb):
 
     def __init__(self, run: int) -> None:
         self.runs = (run,)
+        self._answer: RetryAnswer | None = None
 
     async def decide(self, tx: Tx, batch: Batch) -> RetryAnswer:
+        """Repeated, it may find the run as it left it: running."""
         fold = batch.fold
         run = fold.runs[self.runs[0]]
         if run.state is RunState.RUNNING:
+            if self.replays and self._answer is not None:
+                return self._answer
             raise Conflict(
                 f"run {run.id} is still running.",
                 code="still_running",
@@ -143,7 +150,8 @@ class RetryRun(Verb):
             await tx.execute("delete_tasks", [task.id for task in plan.delete])
         kept = {task.id: await self._bodies(tx, batch, task) for task in plan.withheld}
         fold.reopen(run, plan, lambda task: kept[task.id])
-        return RetryAnswer(retried=plan.again, fired=plan.fired)
+        self._answer = RetryAnswer(retried=plan.again, fired=plan.fired)
+        return self._answer
 
     @staticmethod
     async def _bodies(tx: Tx, batch: Batch, task: Task) -> list[Body]:
