@@ -9,10 +9,11 @@ FROM run WHERE id = ANY(CAST(:ids AS BIGINT[]) || ARRAY(SELECT run FROM task WHE
 ORDER BY id FOR NO KEY UPDATE;
 
 -- name: lock_tasks
--- Whole tasks by id; last: until when the session that has it, or had it, was promised its leases, 0 if it ended.
+-- Whole tasks by id; last: until when the session that has it, or had it, was promised its leases, 0 if it ended, or
+-- if the task was given to it only while we waited for the lock.
 SELECT t.id, t.run, t.node, t.branch, t.generation, t.state, t.attempt, t.failures, t.losses, t.priority, t.lane,
        t.order_at, t.due_at, t.parent, t.element, t.session, t.answer, t.deadline, t.ended, t.withheld, t.code,
-       t.created_at, t.claimed_at, t.settled_at, t.gate, CASE WHEN s.ended_at IS NULL THEN s.until ELSE 0 END
+       t.created_at, t.claimed_at, t.settled_at, t.gate, CASE WHEN s.ended_at IS NULL THEN COALESCE(s.until, 0) ELSE 0 END
 FROM task AS t LEFT JOIN session AS s ON s.id = t.session
 WHERE t.id = ANY(:ids) ORDER BY t.id FOR NO KEY UPDATE OF t;
 
