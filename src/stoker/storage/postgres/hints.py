@@ -47,11 +47,16 @@ class Hints:
         self._keeping = asyncio.create_task(self._keep())
 
     async def say(self, text: str) -> None:
-        """Tell the other servers, if they can be reached just now."""
-        with suppress(*faults.DRIVER):
-            async with self._saying:
-                if self._connection is not None:
-                    await self._connection.execute("SELECT pg_notify($1, $2)", CHANNEL, text)
+        """Tell the other servers, if they can be reached just now. A connection that does not answer is replaced."""
+        async with self._saying:
+            connection = self._connection
+            if connection is None:
+                return
+            try:
+                await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, text)
+            except faults.DRIVER as error:
+                if isinstance(error, TimeoutError):
+                    self._lost(connection)
 
     async def close(self) -> None:
         if self._keeping is not None:
