@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from engine.plant import NS, Hand, Plant, after, completion, elsewhere, node, until
+from stoker.bootstrap.clock import SystemClock
+from stoker.core.duration import SECOND
 from stoker.core.protocol import Held
 from stoker.engine import peers as peering
+from stoker.errors import Unavailable
 
 
 async def test_a_task_made_here_wakes_a_runner_that_waits_there(servers: tuple[Plant, Plant]) -> None:
@@ -260,3 +265,139 @@ async def test_held_leases_of_both_servers_stand_beside_each_other(servers: tupl
     other.read = max(other.read, hand.read)
     await other.exchange(held=[Held(task=each.task, attempt=each.attempt) for each in (first, second)])
     assert {(await here.task(each.task)).state for each in (first, second)} == {"LEASED"}
+
+
+async def test_the_newest_version_is_not_believed_from_before_another_server_came_and_went(
+    servers: tuple[Plant, Plant],
+) -> None:
+    here, there = servers
+    await here.push(node("a"))
+    await there.push(node("a"), node("b"))
+    await there.stop()
+    await until(here.engine.peers.wake.is_set)
+    await here.engine.peers.tick()
+    assert here.engine.peers.alone
+    assert (await here.run(await here.trigger())).version == 2
+    await there.start()
+
+
+async def test_lanes_that_could_not_be_looked_at_are_looked_at_again(servers: tuple[Plant, Plant]) -> None:
+    here, there = servers
+    await here.push(node("a"))
+    hand = there.hand()
+    await hand.claim(0)
+    await there.engine.peers.tick()
+
+    async def mute(_: str) -> None:
+        return None
+
+    here.engine.peers._hints.say = mute  # type: ignore[method-assign,union-attr]
+    await here.push(node("c", kind="many"))
+    real = there.engine.store.read
+
+    async def away(_: Any) -> Any:
+        there.engine.store.read = real  # type: ignore[method-assign]
+        raise Unavailable("the database is away")
+
+    there.engine.store.read = away  # type: ignore[method-assign]
+    there.clock.advance(10)
+    with pytest.raises(Unavailable):
+        await there.engine.peers.tick()
+    there.clock.advance(10)
+    await there.engine.peers.tick()
+    await here.trigger()
+    assert len(await hand.claim()) == 1
+
+
+async def test_a_session_that_another_server_ended_is_forgotten(servers: tuple[Plant, Plant]) -> None:
+    here, there = servers
+    hand = here.hand()
+    await hand.claim(0)
+    here.clock.advance(60)
+    await there.tick()
+    for _ in range(2):
+        here.clock.advance(600)
+        await here.engine.peers.tick()
+    assert here.engine.sessions._known == {}
+
+
+async def test_who_waited_for_the_database_takes_nothing_back_for_one_lease_length(
+    servers: tuple[Plant, Plant],
+) -> None:
+    """Neither could a runner beat at another server."""
+    here, there = servers
+    await here.push(node("a"))
+    await here.trigger()
+    here.clock.advance(30)  # no server is fresh any more
+    hand = here.hand()
+    (task,) = await hand.claim()
+    here.clock.advance(15)
+    real = there.engine.store.peek
+
+    async def late(work: Any) -> Any:
+        there.engine.store.peek = real  # type: ignore[method-assign]
+        here.clock.advance(6)
+        return await real(work)
+
+    there.engine.store.peek = late  # type: ignore[method-assign]
+    await there.tick()
+    assert (await there.task(task.task)).state == "LEASED"
+    here.clock.advance(20)
+    await there.tick()
+    assert (await there.task(task.task)).state == "READY"
+
+
+async def test_a_lane_that_was_told_of_during_a_claim_is_asked_once_more(servers: tuple[Plant, Plant]) -> None:
+    """The claim looked before the task was there, and ends after the hint."""
+    here, there = servers
+    await here.push(node("a"))
+    hand = there.hand()
+    await hand.claim(0)
+    real = there.engine.store.transact
+
+    async def meanwhile(work: Any) -> Any:
+        there.engine.store.transact = real  # type: ignore[method-assign]
+        found = await real(work)
+        await here.trigger()
+        there.engine.peers._heard(msgspec.json.encode(peering.News(0, lanes=dict.fromkeys(hand_lanes(), 1))).decode())
+        return found
+
+    def hand_lanes() -> tuple[int, ...]:
+        (session,) = there.engine.sessions._known.values()
+        return session.lanes
+
+    there.engine.store.transact = meanwhile  # type: ignore[method-assign]
+    here.engine.peers._others = 0  # so that it says nothing itself
+    assert len((await asyncio.wait_for(hand.waiting(), 10)).tasks) == 1
+
+
+class Wrong(SystemClock):
+    """A wall clock that is so many seconds ahead, until it is told the database's."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__()
+        self._offset += seconds * SECOND
+
+
+@pytest.mark.parametrize("seconds", [-3_600, 3_600])
+async def test_a_fresh_server_whose_own_clock_is_wrong_is_patient_for_one_lease_length(
+    database: str, tmp_path: Path, seconds: int
+) -> None:
+    plant = Plant(tmp_path / "data", database=database)
+    plant.clock = Wrong(seconds)  # type: ignore[assignment]
+    await plant.start()
+    await plant.push(node("a"))
+    await plant.trigger()
+    hand = plant.hand()
+    hand.closed = True  # this clock does not stand still while a promise is compared with its row
+    (task,) = await hand.claim()
+    await plant.kill()
+    plant.clock = Wrong(seconds)  # type: ignore[assignment]
+    await plant.start()
+    await plant.sql("UPDATE session SET until = ?", plant.clock.now() - SECOND)
+    await plant.tick()
+    assert (await plant.task(task.task)).state == "LEASED"
+    plant.engine.clock._offset += 20 * SECOND  # type: ignore[attr-defined]
+    await plant.tick()
+    assert (await plant.task(task.task)).state == "READY"
+    await plant.stop()

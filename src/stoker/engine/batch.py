@@ -48,6 +48,7 @@ class Batches:
         self._queue: deque[tuple[Verb, asyncio.Future[Answered]]] = deque()
         self._running: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[None]] = set()
+        self._meanwhile: dict[int, int] = {}  # lanes that were told of while a transaction was under way
         self.refused_at: Micros = 0  # when the store was last unavailable
 
     async def submit(self, command: Verb) -> Answered:
@@ -65,7 +66,15 @@ class Batches:
         task.add_done_callback(self._background.discard)
 
     def serve(self, lanes: Mapping[int, int]) -> None:
-        """So many tasks may be had in these lanes: ask for those who wait there."""
+        """So many tasks may be had in these lanes: ask for those who wait there.
+
+        A claim that is under way may have looked too early, so that its lanes are served once more when it is over.
+        """
+        if self._running is not None and not self._running.done():
+            self._meanwhile.update(lanes)
+        self._serve(lanes)
+
+    def _serve(self, lanes: Mapping[int, int]) -> None:
         self._dispatcher.wet(lanes)
         for waiter in self._dispatcher.pick(lanes):
             self.start(Ask(waiter))
@@ -86,6 +95,8 @@ class Batches:
             batch = [(command, future) for command, future in self._next() if not future.cancelled()]
             if batch:
                 await self._run(batch)
+            lanes, self._meanwhile = self._meanwhile, {}
+            self._serve(lanes)
 
     def _next(self) -> list[tuple[Verb, asyncio.Future[Answered]]]:
         """What goes into one transaction: all that waits, up to a verb that is to be alone in it."""

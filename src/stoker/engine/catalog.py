@@ -47,6 +47,7 @@ class Catalog:
         self._peers = peers
         self._clock = clock
         self._latest: dict[tuple[int, str], int] = {}
+        self._meetings = 0  # with other servers, up to which that is true
         self._numbered: dict[tuple[int, str, int], int] = {}
 
     async def push(self, namespace: str, request: PushRequest) -> GraphView:
@@ -158,6 +159,7 @@ class Catalog:
         number = await self._namespaces.existing(namespace)
         if version is None and not self._peers.alone:
             return await self._newest(namespace, number, name)
+        self._doubt()
         id_ = self._latest.get((number, name)) if version is None else self._numbered.get((number, name, version))
         known = self._versions.known(id_) if id_ is not None else None
         if known is not None:
@@ -178,6 +180,12 @@ class Catalog:
             return self._versions.known(newest) or found
         self._numbered[number, name, version] = found.id
         return found
+
+    def _doubt(self) -> None:
+        """Forget which versions are the newest if another server was there since: it may have pushed some."""
+        if self._meetings != self._peers.meetings:
+            self._meetings = self._peers.meetings
+            self._latest.clear()
 
     async def _newest(self, namespace: str, number: int, name: str) -> Version:
         rows = await self._store.peek(lambda reader: reader.rows("latest_version", number, name))

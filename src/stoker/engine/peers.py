@@ -79,9 +79,10 @@ class Peers:
         self._gates = gates
         self._name = name
         self._id = 0
-        self._started = clock.now()
+        self.started = clock.now()  # by the clock that is shared
+        self.meetings = 0  # how often somebody may have been there: what was remembered before may be old
         self._others = 0  # alive, besides us
-        self._lane: int | None = None  # the newest that was seen
+        self._lanes = 0  # how many sessions have been compared with
         self._beat_at: Micros = 0
         self._news: News = News(0)
         self._telling: asyncio.Task[None] | None = None
@@ -112,9 +113,11 @@ class Peers:
             await self._telling
         for task in list(self._working):
             task.cancel()
-        await single.transact(self._store, self._leave)
-        await self._say(News(self._id, here=True))
-        await self._hints.close()
+        try:
+            await single.transact(self._store, self._leave)
+            await self._say(News(self._id, here=True))
+        finally:
+            await self._hints.close()
 
     # --- who is there ---
 
@@ -136,7 +139,7 @@ class Peers:
         rows = await self._store.read(lambda reader: reader.rows("servers"))
         alive = [(seen, ahead) for _, _, _, seen, ahead in rows if there + ahead - seen < GONE]
         self._clock.join(there, max(alive)[1] if alive else 0)
-        self._started = self._clock.now()
+        self.started = self._clock.now()
 
     async def _beat(self) -> None:
         ahead = 0
@@ -145,16 +148,19 @@ class Peers:
             ahead = self._clock.ahead
         now = self._clock.now()
 
-        async def beat(tx: Tx) -> tuple[int, int | None]:
-            await tx.execute("beat_server", self._id, self._name, self._started, now, ahead)
-            ((others, lane),) = await tx.execute("others", now - GONE, self._id)
-            return others, lane
+        async def beat(tx: Tx) -> tuple[int, int]:
+            await tx.execute("beat_server", self._id, self._name, self.started, now, ahead)
+            ((others, lanes),) = await tx.execute("others", now - GONE, self._id)
+            return others, lanes
 
-        self._others, lane = await single.transact(self._store, beat)
+        before = self._others
+        self._others, lanes = await single.transact(self._store, beat)
+        self.meetings += bool(before or self._others)
         self._beat_at = now + BEAT
-        if lane != self._lane:  # somebody pushed a graph, and was perhaps not heard
-            self._lane = lane
+        self._sessions.tidy()
+        if lanes != self._lanes:  # somebody pushed a graph, and was perhaps not heard
             await self._sessions.lanes_changed()
+            self._lanes = lanes
 
     async def _leave(self, tx: Tx) -> None:
         await tx.execute("remove_servers", self._id, self._clock.now() - 100 * GONE)
@@ -226,6 +232,7 @@ class Peers:
     def _heard(self, text: str | None) -> None:
         """From the side connection: None when something may have been missed."""
         if text is None:
+            self.meetings += 1
             self._start(self._refresh())
             return
         try:
@@ -243,6 +250,7 @@ class Peers:
         if news.graphs:
             self._start(self._sessions.lanes_changed())
         if news.here:
+            self.meetings += 1
             self._beat_at = 0
             self.wake.set()
 

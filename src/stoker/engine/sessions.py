@@ -21,6 +21,7 @@ from stoker.errors import Forbidden, Invalid
 
 BETWEEN_CLAIMS: Micros = 1_000_000  # a runner whose claim was answered so short a time ago is about to claim again
 FRESH: Micros = LEASE * 3 // 4  # a lease is written anew when less than this is left of it
+FORGOTTEN: Micros = 600_000_000  # how long after its end a session is remembered
 BEATEN: Micros = LEASE * 9 // 10  # the same for a beat, so that many in a row write once
 
 
@@ -148,6 +149,7 @@ class Sessions:
         self._gates = gates
         self._moved = moved
         self._known: dict[bytes, Session] = {}
+        self._unheard: set[Session] = set()  # of late
         self._lanes: list[Lane] | None = None
         self._epoch = 0
 
@@ -183,6 +185,18 @@ class Sessions:
 
     def forget(self, session: Session) -> None:
         self._known.pop(session.secret, None)
+
+    def tidy(self) -> None:
+        """Forget sessions of which nothing was heard from one call of this to the next: another server ended them."""
+        before = self._clock.now() - FORGOTTEN
+        unheard = {
+            session
+            for session in self._known.values()
+            if not session.streams and max(session.until, session.answered_at) < before
+        }
+        for session in unheard & self._unheard:
+            self.forget(session)
+        self._unheard = unheard
 
     async def find(self, secret: str) -> Session | None:
         """The session of a secret, if it ever introduced itself."""

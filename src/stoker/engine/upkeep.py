@@ -28,6 +28,7 @@ SHARED_SLEEP: Micros = 10 * SECOND  # what another server has begun to promise i
 SHORTEST_SLEEP: Micros = 10_000
 CONNECTED_FOR: Micros = 60 * SECOND  # how long the row of a connected runner without leases is good for
 PRESENT: Micros = CONNECTED_FOR // 2
+SLOW: Micros = 2 * SECOND  # a look that takes longer has waited for a database that was away
 
 
 class Lose(Verb):
@@ -179,7 +180,6 @@ class Upkeep:
         self._gates = gates
         self._clock = clock
         self._alarm = alarm
-        self._started = clock.now()
         self._failed_at: Micros = 0
         self._present_at: Micros | None = None
 
@@ -187,7 +187,7 @@ class Upkeep:
         """One look, and a pass over whatever is due; gives the time until the next look is worth it."""
         self._alarm.planned = NEVER  # what becomes due from here on counts for the sleep after this pass
         try:
-            ahead = await self._store.peek(_ahead)
+            ahead = await self._look()
             if await self._pass(ahead):
                 return 0
         except Unavailable as error:
@@ -197,6 +197,14 @@ class Upkeep:
         self._alarm.plan(self._next(ahead))
         longest = SHARED_SLEEP if self._store.shared else LONGEST_SLEEP
         return max(SHORTEST_SLEEP, min(self._alarm.planned - self._clock.now(), longest))
+
+    async def _look(self) -> Ahead:
+        """See what is due. If the database was away meanwhile, nobody could beat, at other servers neither."""
+        asked = self._clock.now()
+        ahead = await self._store.peek(_ahead)
+        if (now := self._clock.now()) - asked > SLOW:
+            self._failed_at = now
+        return ahead
 
     async def _pass(self, ahead: Ahead) -> bool:
         """Do what is due; whether there may be more of it."""
@@ -219,7 +227,7 @@ class Upkeep:
         if ahead.stopping is not None:
             times.append(ahead.stopping + GRACE if now < ahead.stopping + GRACE else now + SECOND)
         if ahead.session is not None:
-            patient = max(self._started, self._away) + LEASE
+            patient = max(self._peers.started, self._away) + LEASE
             # sessions that may not be reaped yet are looked at once a second
             times.append(max(ahead.session, min(patient, now + SECOND)) if now < patient else ahead.session)
         return min(times)
@@ -245,7 +253,7 @@ class Upkeep:
         now = self._clock.now()
         if now < self._away + LEASE:
             return False
-        known = self._sessions.heard() if now < self._started + LEASE else None
+        known = self._sessions.heard() if now < self._peers.started + LEASE else None
 
         async def find(reader: Reader) -> tuple[list[int], list[Lease]]:
             expired = await reader.ids("expired_sessions", now, SLICE)
@@ -263,7 +271,7 @@ class Upkeep:
 
     @property
     def _away(self) -> Micros:
-        """When somebody was last told that the database cannot be reached."""
+        """When the database was last found away: somebody was told, or it was waited for."""
         return max(self._failed_at, self._batches.refused_at)
 
     async def due(self) -> bool:
