@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from engine.plant import Plant, completion, node, run_input
+from engine.plant import Plant, after, completion, node, run_input
+from stoker.core.graph import Ref
+from stoker.core.model import PAYLOAD_INLINE
 
 
 async def test_a_waiter_that_was_armed_first_gets_the_task_in_the_transaction_that_makes_it(plant: Plant) -> None:
@@ -235,3 +237,16 @@ async def test_the_tasks_of_a_stopping_run_do_not_keep_a_waiter_from_the_next_on
     answer = await asyncio.wait_for(waiting, 5)
     assert [task.run for task in answer.tasks] == [run]
     assert (await plant.run(stopping)).state == "CANCELLED"
+
+
+async def test_a_large_item_of_the_same_batch_binds_whoever_gets_the_tasks_behind_it(plant: Plant) -> None:
+    """It lies in the artifact store; its row is not written yet when tasks are handed over directly."""
+    binding = {"x": Ref(node="a")}
+    await plant.push(node("a"), node("b", after("a"), bind=binding), node("c", after("a"), bind=binding))
+    run = await plant.trigger()
+    hand = plant.hand()
+    (task,) = await hand.claim(5)  # now the lane is known to be dry
+    answer = await hand.exchange(completion(task, "x" * (PAYLOAD_INLINE + 1)), want=1)
+    await plant.settled()
+    assert [given.input_url != "" for given in answer.tasks] == [True]
+    assert sorted(await plant.states(run)) == ["LEASED", "READY", "SUCCEEDED"]

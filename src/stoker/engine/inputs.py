@@ -46,8 +46,12 @@ class Sources:
             self._show_inputs(run, body)
 
     def show_items(self, items: Iterable[NewItem]) -> None:
-        """Items that the running transaction is about to write, or has just written."""
-        self._items.update({item.key: item.body for item in items if item.blob is None})
+        """Items that the running transaction is about to write, or has just written; large ones are known as such."""
+        for item in items:
+            if item.blob is None:
+                self._items[item.key] = item.body
+            else:
+                self._large.add(item.key)
 
     def _show_inputs(self, run: int, body: bytes) -> None:
         self._run_inputs[run] = {name: bytes(value) for name, value in _raw_object(body).items()}
@@ -55,7 +59,8 @@ class Sources:
     async def load(self, wanted: Iterable[Need], *, limit: int | None) -> None:
         """Read what is not known yet. What is above `limit` bytes stays unread and is known as large."""
         new = set(wanted)
-        await self._load_items([need for need in new if isinstance(need, ItemKey) and need not in self._items])
+        known = self._items.keys() | self._large
+        await self._load_items([need for need in new if isinstance(need, ItemKey) and need not in known])
         for need in new:
             if isinstance(need, Below) and need not in self._below:
                 await self._load_below(need, limit)
