@@ -466,3 +466,10 @@ async def test_what_is_not_there_is_not_found(plant: Plant, number: int) -> None
     ):
         with pytest.raises(NotFound):
             await call
+
+
+async def test_a_name_that_no_database_keeps_is_the_name_of_nothing(plant: Plant) -> None:
+    await plant.push(node("a"))
+    with pytest.raises(NotFound):
+        await plant.trigger("sample\0")
+    assert (await plant.engine.views.runs(NS, state=None, graph="sample\0", limit=5, after=None)).items == []

@@ -17,6 +17,7 @@ SQL = queries.postgres()
 _SETS = frozenset(name for name, sql in SQL.items() if "unnest(" in sql)
 _NUMBER = re.compile(r"\$(\d+)")
 _LARGEST = 2**63 - 1
+_NUL = "\0"  # which PostgreSQL takes in no text
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
@@ -33,6 +34,8 @@ class PostgresReader(Questions):
 
     async def all(self, name: str, *parameters: Any) -> list[Any]:
         self.statements += 1
+        if any(type(value) is str and _NUL in value for value in parameters):
+            parameters = tuple(_without_nul(value) for value in parameters)
         try:
             return await self.connection.fetch(SQL[name], *parameters)
         except asyncpg.DataError:  # a number that no row can have
@@ -102,6 +105,11 @@ def _together(names: tuple[tuple[str, bool], ...]) -> str:
 
 def _columns(bound: Sequence[Row]) -> list[tuple[Any, ...]]:
     return list(zip(*bound, strict=True))
+
+
+def _without_nul(value: Any) -> Any:
+    """The same question, of a name that no row has either."""
+    return value.replace(_NUL, "\1") if type(value) is str else value
 
 
 def _bounded(value: Any) -> Any:
