@@ -172,9 +172,9 @@ def _database_url(value: Any) -> str:
         raise ValueError("the SQLite file always lies in the data folder; Leave it out, and name the folder by `data`.")
     if scheme not in ("postgresql", "postgres") or not rest:
         what = f"a URL with {scheme!r}" if rest and scheme.isalnum() else "that"
-        raise ValueError(f"{what} is none of a PostgreSQL database; {_LIKE}")
+        raise ValueError(f"{what} is no address of a PostgreSQL database; {_LIKE}")
     if not _readable(value):
-        raise ValueError(f"it cannot be taken apart; {_LIKE} {_ESCAPE}")
+        raise ValueError(f"its parts cannot be told apart; {_LIKE} {_ESCAPE}")
     pooled = dict(parse_qsl(urlsplit(value).query, keep_blank_values=True)).get("pgbouncer", "false")
     if pooled.lower() not in ("true", "false"):
         raise ValueError(f"pgbouncer={pooled} is neither true nor false; Write `?pgbouncer=true`, or leave it out.")

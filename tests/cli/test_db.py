@@ -66,6 +66,9 @@ def test_on_postgresql_it_is_asked_there_and_its_password_is_not_shown(
     url = guarded.tcp_url(guarded.create())
     assert "none yet" in stoker("db", "status", "--database-url", url).out
     with started("server", "start", "--port", "0", "--database-url", url) as server:
+        named = server.until("database:")
+        assert f"database: postgresql://127.0.0.1:{guarded.port}/{name_of(url)}, artifacts in {folder}" in named
+        assert PASSWORD not in named
         server.until("next")
         answer = stoker("db", "status", "--database-url", url)
         assert answer.code == 0
@@ -76,6 +79,9 @@ def test_on_postgresql_it_is_asked_there_and_its_password_is_not_shown(
         assert (found["product"], found["schema"], len(found["servers"])) == ("PostgreSQL", NEWEST, 1)
         assert found["version"][0].isdigit()
     assert stoker("db", "status", "--database-url", url, "-o", "json").json["servers"] == []
+    listed = stoker("runs", "list", "--database-url", url)
+    assert f"no runs in the database postgresql://127.0.0.1:{guarded.port}/{name_of(url)} (no server" in listed.err
+    assert PASSWORD not in listed.err
 
 
 def test_another_schema_is_said_with_what_to_do(stoker: Stoker, folder: Path) -> None:

@@ -33,8 +33,9 @@ def other(folder: Path, found: str | None, known: str) -> Conflict:
         f"this is not the artifact folder of the database: the folder {has}, the database knows {known}.",
         code="other_artifacts",
         place=str(folder),
-        remedy="Name the folder that the other servers on this database use, with --artifacts or STOKER_ARTIFACTS. "
-        f"If this is that folder and its file `{_ID}` was lost, write {known} into it.",
+        remedy="Name the folder that was used with this database before, with --artifacts or STOKER_ARTIFACTS; "
+        "unless one was named, it is `artifacts` in the data folder of the first server. To have it elsewhere, copy "
+        f"that folder as a whole. If this is that folder and its file `{_ID}` was lost, write {known} into it.",
     )
 
 

@@ -247,7 +247,7 @@ def _server(settings: Settings) -> Iterator[Check]:
         yield Check(
             name="server",
             status="warn",
-            found="none is configured or alive; commands work on the data folder themselves",
+            found=f"none is configured or alive here; commands work on the {_store(settings)} themselves",
             remedy="Start one with `stoker server start`, or set STOKER_URL.",
         )
         return
@@ -260,6 +260,10 @@ def _server(settings: Settings) -> Iterator[Check]:
         return
     with client:
         yield from _reached(client, server)
+
+
+def _store(settings: Settings) -> str:
+    return "data folder" if settings.database_url is None else "database"
 
 
 def _reached(client: Client, server: reach.Server) -> Iterator[Check]:

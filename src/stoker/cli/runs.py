@@ -11,6 +11,7 @@ from stoker.cli.ending import failed
 from stoker.cli.failure import lines
 from stoker.cli.options import HERE, Where
 from stoker.cli.reach import Reached, listed, reached
+from stoker.storage.postgres import address
 
 if TYPE_CHECKING:
     from stoker.core.views import LogView, RunView
@@ -230,5 +231,8 @@ def _which(state: str | None, graph: str | None) -> str:
 
 def _in(here: Reached) -> str:
     if here.embedded is not None:
-        return f"in the data folder {terminal.home(here.settings.data)} (no server is configured or alive)"
+        url = here.settings.database_url
+        folder = f"data folder {terminal.home(here.settings.data)}"
+        there = folder if url is None else f"database {address.parse(url).shown}"
+        return f"in the {there} (no server is configured or alive here)"
     return f"on {here.client.api.wire.url}"

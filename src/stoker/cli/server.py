@@ -71,11 +71,10 @@ def start(
         "path_prefix": path_prefix,
     }
     settings = load(flags, config=config)
-    if settings.database_url is not None:
-        address.parse(settings.database_url)
+    database = address.parse(settings.database_url).shown if settings.database_url is not None else None
     environment = {name: value for name, value in os.environ.items() if not name.startswith("STOKER_")}
     environment |= as_environment(replace(settings, url=None))
-    return _become([json.dumps({"insecure": insecure})], environment)
+    return _become([json.dumps({"insecure": insecure, "database": database})], environment)
 
 
 def _become(arguments: list[str], environment: dict[str, str]) -> int:

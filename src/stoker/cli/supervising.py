@@ -19,9 +19,11 @@ FACTORY = "stoker.bootstrap.serving:serving"
 
 def main(argv: Sequence[str]) -> int:
     settings = handed_on()
-    insecure = bool(json.loads(argv[0])["insecure"])
+    told = json.loads(argv[0])
+    insecure = bool(told["insecure"])
+    announce = _Announcer(settings, insecure=insecure, database=told["database"])
     try:
-        code = supervise(plan(settings, insecure=insecure), announce=_Announcer(settings, insecure=insecure))
+        code = supervise(plan(settings, insecure=insecure), announce=announce)
     except StokerError as error:
         _show(error)
         return 1
@@ -42,11 +44,15 @@ def plan(settings: Settings, *, insecure: bool) -> Plan:
 
 
 class _Announcer:
-    """Prints what the supervisor says; after its first line, how to go on."""
+    """Prints what the supervisor says; after its first line, what it serves and how to go on.
 
-    def __init__(self, settings: Settings, *, insecure: bool) -> None:
+    `database`: of PostgreSQL, as people may see it; None: SQLite in the data folder.
+    """
+
+    def __init__(self, settings: Settings, *, insecure: bool, database: str | None) -> None:
         self._settings = settings
         self._insecure = insecure
+        self._database = database
         self._ready = False
 
     def __call__(self, line: str) -> None:
@@ -63,7 +69,14 @@ class _Announcer:
         else:
             token = f"  token: in {self._settings.data / 'token'}, readable by you alone"
         data = "" if self._settings.data.name == ".stoker" else f" --data {self._settings.data}"
-        return [token, f"  next, in another terminal: stoker runner start FILE{data}"]
+        return [*self._shared(), token, f"  next, in another terminal: stoker runner start FILE{data}"]
+
+    def _shared(self) -> list[str]:
+        """What does not lie in the data folder that the first line names."""
+        if self._database is None:
+            return []
+        artifacts = self._settings.artifacts or self._settings.data / "artifacts"
+        return [f"  database: {self._database}, artifacts in {artifacts}"]
 
 
 def _show(error: StokerError) -> None:
