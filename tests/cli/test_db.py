@@ -74,7 +74,7 @@ def test_on_postgresql_it_is_asked_there_and_its_password_is_not_shown(
         assert answer.code == 0
         assert PASSWORD not in answer.out + answer.err
         assert f"127.0.0.1:{guarded.port}/{name_of(url)}" in answer.out
-        assert "1 alive: " in answer.out
+        assert f"1 alive: {socket.gethostname()}-" in answer.out  # and its process id: several may be on one machine
         found = stoker("db", "status", "--database-url", url, "-o", "json").json
         assert (found["product"], found["schema"], len(found["servers"])) == ("PostgreSQL", NEWEST, 1)
         assert found["version"][0].isdigit()
@@ -223,6 +223,8 @@ def test_the_password_of_the_target_is_not_shown(stoker: Stoker, installation: P
     answer = stoker("db", "move", "--to", url)
     assert answer.code == 0
     assert f"STOKER_DATABASE_URL={url.replace(PASSWORD, '***')}" in answer.out
+    assert "copied run: 1\n" in answer.err
+    assert "copied token" not in answer.err  # what is empty is in the table alone
     assert PASSWORD not in answer.out + answer.err
 
 

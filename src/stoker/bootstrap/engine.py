@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -91,7 +92,7 @@ class StokerEngine:
             self.sessions,
             self.events,
             self.gates,
-            socket.gethostname(),
+            f"{socket.gethostname()}-{os.getpid()}",
         )
         self.catalog = Catalog(self.store, self._namespaces, versions, self.sessions, self.peers, self.clock)
         self.views = Views(self.store, self._namespaces, versions, self.sessions, self.clock)

@@ -93,7 +93,8 @@ def move(*, to: str, options: Store = STORE) -> int:
 
 
 def _told(one: Moved) -> None:
-    terminal.note(f"{one.table}: {one.rows} rows are there")
+    if one.rows:
+        terminal.note(f"copied {one.table}: {one.rows}")
 
 
 # --- which, and how ---
