@@ -344,10 +344,10 @@ class Hand:
                 self.held.pop((stop.task, stop.attempt), None)
         if isinstance(answer, ReportAnswer) and answer.unknown_session:
             return
-        self.promised = self.plant.clock.now() + round(answer.lease_s * SECOND)
+        promised = self.promised = self.plant.clock.now() + round(answer.lease_s * SECOND)
         if self.held and answer.lease_s and not self.closed:
             until = await self.until()
-            assert until >= self.promised, f"promised {answer.lease_s} s; the row ends {self.promised - until} earlier"
+            assert until >= promised, f"promised {answer.lease_s} s; the row ends {promised - until} earlier"
 
     async def until(self) -> Micros:
         """When the row says that the leases of this session end."""
