@@ -20,10 +20,9 @@ from typing import NamedTuple
 
 import nodes
 import processes  # noqa: F401  puts the tests on the path
+
 from e2e.estate import Estate
 from e2e.site import Site, patiently
-
-import stoker
 
 GAP_S = 12
 BACKLOG = 4_000
