@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,26 @@ def test_waiting_for_a_run_ends_with_its_exit_code(stoker: Stoker, ran: tuple[in
     assert stoker("runs", "get", str(good), "--wait").code == 0
     assert stoker("runs", "get", str(bad), "--wait").code == 1
     assert stoker("runs", "get", str(bad)).code == 0
+
+
+def test_the_result_of_a_run_is_printed_whenever_it_is_asked_for(stoker: Stoker, ran: tuple[int, int]) -> None:
+    good, bad = ran
+    shown = stoker("runs", "result", str(good))
+    assert shown.code == 0
+    assert json.loads(shown.out) == stoker("runs", "result", str(good), "--wait", "-o", "json").json["result"]
+    failed = stoker("runs", "result", str(bad))
+    assert (failed.code, failed.out) == (1, "")
+    assert "ZeroDivisionError" in failed.err
+
+
+def test_a_run_that_goes_on_has_no_result_yet(stoker: Stoker, pipeline: Path, server: Embedded) -> None:
+    from stoker.cli.load import load
+
+    with server.client() as client:
+        waiting = client.trigger(load(pipeline).graphs["shares"], x=4)
+    answer = stoker("runs", "result", str(waiting.id))
+    assert answer.code == 5
+    assert f"stoker runs result {waiting.id} --wait" in answer.err
 
 
 def test_logs_are_shown_with_their_task(stoker: Stoker, ran: tuple[int, int]) -> None:

@@ -70,7 +70,7 @@ def _still(view: RunView) -> RunError:
     return RunError(
         f"run {view.id} of {view.graph!r} is still RUNNING",
         code="still_running",
-        remedy=f"Wait on: `stoker runs get {view.id} --wait`. What it waits for: `stoker explain {view.id}`.",
+        remedy=f"Wait on: `stoker runs result {view.id} --wait`. What it waits for: `stoker explain {view.id}`.",
     )
 
 

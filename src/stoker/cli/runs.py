@@ -1,4 +1,4 @@
-"""`stoker runs`: list, show, logs, cancel, retry."""
+"""`stoker runs`: list, show, result, logs, cancel, retry."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 
 from stoker.cli import exits, numbers, terminal
-from stoker.cli.ending import failed
+from stoker.cli.ending import end, failed
 from stoker.cli.failure import lines
 from stoker.cli.options import HERE, Where
 from stoker.cli.reach import Reached, listed, reached
@@ -16,7 +16,7 @@ from stoker.storage.postgres import address
 if TYPE_CHECKING:
     from stoker.core.views import LogView, RunView
 
-app = App(name="runs", help="Runs: list, show, logs, cancel, retry.", version_flags=[], help_epilogue="")
+app = App(name="runs", help="Runs: list, show, result, logs, cancel, retry.", version_flags=[], help_epilogue="")
 
 FOLLOW_S = 0.5
 LOGS = 1000
@@ -96,6 +96,32 @@ def get(
     else:
         _show(view)
     return exits.OF_STATE[view.state] if wait else exits.OK
+
+
+@app.command
+def result(
+    id: str,  # noqa: A002
+    /,
+    *,
+    wait: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+    where: Where = HERE,
+) -> int:
+    """Print the result of a run as JSON, or why there is none; the exit codes are those of `stoker run`.
+
+    Parameters
+    ----------
+    id: str
+        The run, such as 12.
+    wait: bool
+        Wait for its end.
+    """
+    from stoker.cli import run as running
+
+    number = numbers.id_of(id)
+    with reached(where) as here:
+        wait_s = None if wait else 0.0
+        view = running.wait(here, number, wait_s, running.LONG_S)
+        return end(here.client, view, where)
 
 
 @app.command
