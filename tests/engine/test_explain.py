@@ -175,7 +175,7 @@ async def test_what_a_run_waits_for_and_what_it_did_not_reach(plant: Plant) -> N
     )
     hand = plant.hand()
     await hand.complete(*await hand.claim(1), [1, 2, 3])
-    assert says(await of_run(plant, run), "3 READY task(s) of 'b'", "the join 'c' waits for 3 of 4 before it")
+    assert says(await of_run(plant, run), "3 READY task(s) of 'b'", "the join 'c' waits for 3 task(s) before it")
     one, two, three = await hand.claim(3)
     await hand.report(failure(one), Prune(task=two.task, attempt=1, reason="dull"), completion(three))
     await hand.complete(*await hand.claim(1))

@@ -62,7 +62,7 @@ class Explaining:
         for node, count in await reader.rows("spread_counts", run.id):
             because.append(f"{count} more task(s) of {graph.nodes[node].name!r} are being made, slice by slice")
         waiting = [
-            f"the join {graph.nodes[key.join].name!r} waits for {row.open} of {row.members} before it"
+            f"the join {graph.nodes[key.join].name!r} waits for {row.open} task(s) before it"
             for key, row in (await reader.run_join_rows(run.id))[:FEW]
             if row.state == 1
         ]
