@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,9 @@ class Sequence(Chaos):
         self.plant = plant
         for hand in self.hands:
             hand.plant = plant
+
+    async def _together(self, *calls: Coroutine[Any, Any, Any]) -> list[Any]:
+        return [await call for call in calls]
 
     async def round(self) -> None:
         for _ in range(self.dice.choice((1, 1, 2, 3))):

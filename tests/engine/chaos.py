@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+from collections.abc import Coroutine
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -81,9 +82,12 @@ class Chaos:
         for number in range(self.dice.randint(1, 2)):
             inputs = {"xs": encoded([{"n": 1, "parts": [1, 2]}])}
             request = TriggerRequest(graph="random", inputs=inputs, idempotency_key=f"key{number}")
-            refs = await asyncio.gather(*(self.plant.engine.runs.trigger(NS, [request]) for _ in range(2)))
+            refs = await self._together(*(self.plant.engine.runs.trigger(NS, [request]) for _ in range(2)))
             assert refs[0][0].id == refs[1][0].id
             self.runs.append(refs[0][0].id)
+
+    async def _together(self, *calls: Coroutine[Any, Any, Any]) -> list[Any]:
+        return await asyncio.gather(*calls)
 
     # --- one round: some calls at once, and perhaps a server that goes away meanwhile ---
 
