@@ -7,6 +7,7 @@ database afterwards, second by second: the rate in the seconds before the blow a
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -24,7 +25,7 @@ import processes  # noqa: F401  puts the tests on the path
 from e2e.estate import Estate
 from e2e.site import Site, patiently
 
-GAP_S = 12
+GAP_S = int(os.environ.get("BENCH_GAP", "12"))
 BACKLOG = 4_000
 RUNNER = ("runner", "start", str(Path(__file__).parent / "nodes.py"), "--batch-size", "128", "--workers", "2")
 
