@@ -10,7 +10,7 @@ from engine.plant import Hand, Plant, node
 from stoker.core.duration import SECOND
 from stoker.core.protocol import ClaimAnswer
 
-HANDED = 4  # statements of a trigger whose task is handed to a waiter: it is never looked for, nor written twice
+HANDED = 2  # statements of a trigger whose task is handed to a waiter: the run, and the task, which is never looked for
 
 
 async def waiting(plant: Plant, runners: int) -> list[asyncio.Task[ClaimAnswer]]:
