@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from engine.plant import Hand, Plant, node
+from engine.plant import Hand, Plant, node, until
 from stoker.core.duration import SECOND
 from stoker.core.protocol import ClaimAnswer
 
@@ -14,11 +14,14 @@ HANDED = 2  # statements of a trigger whose task is handed to a waiter: the run,
 
 
 async def waiting(plant: Plant, runners: int) -> list[asyncio.Task[ClaimAnswer]]:
-    """So many runners with an open claim each."""
+    """So many runners with an open claim each, which have looked in vain."""
     hands = [plant.hand(f"hand{number}") for number in range(runners)]
     streams = [hand.waiting() for hand in hands]
     for hand in hands:
         await hand.armed()
+    dispatcher = plant.engine.dispatcher
+    await until(lambda: bool(dispatcher.waited_for()) and set(dispatcher.waited_for()) <= dispatcher._dry.keys())
+    await plant.settled()
     return streams
 
 
