@@ -100,12 +100,16 @@ def blows_of(estate: Estate, runners: list[subprocess.Popen[bytes]]) -> list[tup
         runners[number].kill()
         runners[number] = site.start(*RUNNER)
 
+    nothing: tuple[str, Callable[[], object]] = ("nothing, for comparison", lambda: None)
     return [
+        nothing,
+        nothing,
         ("a serving process, killed", here.kill_child),
         ("a whole server, killed and started anew", lambda: estate.kill(there)),
         ("a runner, killed and started anew", lambda: killed_runner(0, here)),
         ("PostgreSQL, restarted", lambda: estate.cluster.restart("fast")),
         ("PostgreSQL, killed and started anew", lambda: (estate.cluster.kill(), estate.cluster.start())),
+        nothing,
     ]
 
 
