@@ -72,7 +72,7 @@ async def test_a_lease_that_ends_here_wakes_who_waits_there(servers: Servers) ->
     stream = other.waiting()
     await other.armed()
     await hand.complete(held)
-    assert (await asyncio.wait_for(stream, 4)).tasks
+    assert (await asyncio.wait_for(stream, 30)).tasks
 
 
 async def test_a_loss_that_a_server_without_runners_finds_wakes_who_waits_elsewhere(
@@ -92,7 +92,7 @@ async def test_a_loss_that_a_server_without_runners_finds_wakes_who_waits_elsewh
     for _ in range(2):
         here.clock.advance(20.5)
         await there.tick()
-    assert (await asyncio.wait_for(stream, 4)).tasks
+    assert (await asyncio.wait_for(stream, 30)).tasks
 
 
 async def test_a_limit_that_another_server_has_locked_is_looked_at_again(servers: Servers) -> None:
@@ -108,7 +108,7 @@ async def test_a_limit_that_another_server_has_locked_is_looked_at_again(servers
         await here.pass_time(0.02)  # it is still locked: another look is planned
         assert not stream.done()
     await here.pass_time(0.02)
-    assert (await asyncio.wait_for(stream, 4)).tasks
+    assert (await asyncio.wait_for(stream, 30)).tasks
 
 
 async def test_a_limit_that_is_raised_there_wakes_who_waits_here(servers: Servers) -> None:
@@ -121,7 +121,7 @@ async def test_a_limit_that_is_raised_there_wakes_who_waits_here(servers: Server
     stream = hand.waiting(2)
     await hand.armed()
     await there.push(limited("b", most=3), name="other")
-    assert len((await asyncio.wait_for(stream, 4)).tasks) == 2
+    assert len((await asyncio.wait_for(stream, 30)).tasks) == 2
 
 
 async def test_a_rate_is_one_for_all_servers(servers: Servers) -> None:
