@@ -232,10 +232,14 @@ async def test_children_that_are_always_killed_end_the_server_at_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor, "DELAYS_S", (0.0, 0.0))
-    plan = {"factory": "api.served_by_child:factory", "arguments": (str(tmp_path), "die"), "port": 0}
+    plan = supervisor.Plan(
+        factory="api.served_by_child:factory",
+        arguments=(str(tmp_path), "die"),
+        environment={"PYTHONPATH": str(TESTS)},
+        port=0,
+    )
     said: list[str] = []
-    environment = {"PYTHONPATH": str(TESTS)}
-    code = await asyncio.to_thread(_supervised_here, supervisor.Plan(**plan, environment=environment), said)  # type: ignore[arg-type]
+    code = await asyncio.to_thread(_supervised_here, plan, said)
     assert code == 1
     assert len(said) == len((tmp_path / "pids").read_text().split()) == 3
 

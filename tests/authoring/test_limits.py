@@ -23,7 +23,7 @@ class Press(stoker.Node, limit=stoker.Limit("press", rate="2/h")):
 
 
 @stoker.graph
-def survey(question: str):  # type: ignore[no-untyped-def]
+def survey(question: str):
     Press()
     return [ask(question), ask.options(name="seat", limit=stoker.Limit("seats", most=1))(question)]
 
@@ -59,6 +59,6 @@ def test_a_limit_that_makes_no_sense_says_so_where_it_is_written(
 def test_an_option_that_is_no_limit_is_refused() -> None:
     for wrong in ("service", 5):
         with pytest.raises(TypeError, match=r"limit=stoker\.Limit"):
-            stoker.node(limit=wrong)(lambda: 1)  # type: ignore[call-overload]
+            stoker.node(limit=wrong)(lambda: 1)  # type: ignore[call-overload]  # what it refuses
         with pytest.raises(TypeError, match=r"limit=stoker\.Limit"):
-            ask.options(limit=wrong)  # type: ignore[arg-type]
+            ask.options(limit=wrong)  # type: ignore[arg-type]  # as above

@@ -95,12 +95,17 @@ def _together(names: tuple[tuple[str, bool], ...]) -> str:
     """Statements as parts of one that counts the rows of those that are guarded. All see the same snapshot."""
     parts, first = [], 0
     for number, (name, guarded) in enumerate(names):
-        sql = _NUMBER.sub(lambda found, first=first: f"${int(found[1]) + first}", SQL[name])  # type: ignore[misc]
-        first += len({*_NUMBER.findall(SQL[name])})
+        sql = _shifted(SQL[name], first)
+        first += len({*_NUMBER.findall(sql)})
         parts.append(f"w{number} AS ({sql}{' RETURNING 1' if guarded else ''})")
     guards = [number for number, (_, guarded) in enumerate(names) if guarded]
     counts = [f"(SELECT COUNT(*) FROM w{number})" for number in guards]  # noqa: S608  a number of ours
     return f"WITH {', '.join(parts)} SELECT {', '.join(counts) or '1'}"
+
+
+def _shifted(sql: str, by: int) -> str:
+    """A statement whose parameters come behind so many others."""
+    return _NUMBER.sub(lambda found: f"${int(found[1]) + by}", sql)
 
 
 def _columns(bound: Sequence[Row]) -> list[tuple[Any, ...]]:
