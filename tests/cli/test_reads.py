@@ -156,3 +156,10 @@ def test_a_namespace_that_is_misspelt_is_an_error(stoker: Stoker) -> None:
     answer = stoker("runs", "list", "--namespace", "nope")
     assert answer.code == 1
     assert "there is no namespace 'nope'" in answer.err
+
+
+def test_a_run_is_shown_with_the_tags_it_was_given(stoker: Stoker, pipeline: Path) -> None:
+    given = ["--tag", "team=blue", "--tag", "stage=2"]
+    assert stoker("run", f"{pipeline}:shares", "-i", "x=3", *given).code == 0
+    assert stoker("runs", "get", "1", "-o", "json").json["tags"] == {"stage": "2", "team": "blue"}
+    assert "stage=2 team=blue" in stoker("runs", "get", "1").out

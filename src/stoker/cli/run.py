@@ -33,6 +33,7 @@ def run(
     input: Annotated[list[str] | None, Parameter(name=("--input", "-i"), negative=())] = None,  # noqa: A002  its flag
     watch: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     timeout: str | None = None,
+    tag: Annotated[list[str] | None, Parameter(negative=())] = None,
     where: Where = HERE,
 ) -> int:
     """Run a graph of a file and print its result as JSON.
@@ -53,8 +54,11 @@ def run(
         Show the nodes of the run while it goes on.
     timeout: str | None
         How long to wait for the end, such as 90s or 5m. The run itself goes on.
+    tag: list[str] | None
+        A tag, name=value, by which `stoker runs list tag.name=value` finds the run.
     """
     wait_s = numbers.seconds(timeout, "--timeout")
+    tags = numbers.pairs(tag or [], "--tag")
     graph, loaded = load.graph_of(target)
     values = inputs.parse(input or [], load.checked(graph).graph.inputs)
     with ExitStack() as stack:
@@ -63,7 +67,7 @@ def run(
             stack.enter_context(_runner(here, [*loaded.nodes, graph]))
         name = here.client.push(graph).name
         unserved = [] if here.embedded is not None else _unserved(here, graph)
-        handle = here.client.trigger_many(name, [values])[0]
+        handle = here.client.trigger_many(name, [values], tags)[0]
         try:
             _tell(here, handle.id, graph, unserved)
             view = _watched(here, handle.id, wait_s) if watch else wait(here, handle.id, wait_s, LONG_S)

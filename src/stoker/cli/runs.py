@@ -219,6 +219,7 @@ def _show(view: RunView) -> None:
         ("took", _took(view)),
     ]
     pairs += [("idempotency key", view.idempotency_key)] if view.idempotency_key else []
+    pairs += [("tags", tags_of(view))] if view.tags else []
     pairs += [("priority", str(view.priority))] if view.priority != 5 else []
     terminal.fields(pairs)
     if view.nodes:
@@ -241,6 +242,10 @@ def _write(chunk: list[LogView], where: Where, follow: bool) -> None:
         head = f"{one.branch}/{one.node}" if one.branch else one.node
         for line in one.text.rstrip("\n").split("\n"):
             terminal.say(f"{head} | {line}")
+
+
+def tags_of(view: RunView) -> str:
+    return " ".join(f"{name}={value}" for name, value in view.tags.items())
 
 
 def _state(view: RunView) -> str:

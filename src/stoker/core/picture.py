@@ -6,7 +6,7 @@ A picture only remembers and counts. What follows from what: `unlock`, `settle` 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -67,6 +67,7 @@ class Picture:
         self.changed_rows: set[JoinKey] = set()
         self.new_runs: set[int] = set()
         self.new_inputs: dict[int, bytes] = {}
+        self.new_tags: dict[int, Mapping[str, str]] = {}
         self.items: list[NewItem] = []
         self.history: list[Ended] = []
         self.counts: dict[tuple[int, int], list[int]] = {}

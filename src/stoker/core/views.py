@@ -41,13 +41,17 @@ class GraphView(_View, frozen=True):
 
 
 class TriggerRequest(_View, frozen=True, forbid_unknown_fields=True):
-    """Start a run. `version` None: the newest. The same `idempotency_key` gives the same run again."""
+    """Start a run. `version` None: the newest. The same `idempotency_key` gives the same run again.
+
+    `tags`: names and values to find the run by, at most 32.
+    """
 
     graph: str
     inputs: dict[str, msgspec.Raw] = {}
     version: int | None = None
     idempotency_key: str | None = None
     priority: int = 5
+    tags: dict[str, str] = {}
 
 
 class TriggerBatch(_View, frozen=True, forbid_unknown_fields=True):
@@ -103,6 +107,7 @@ class RunView(_View, frozen=True):
     created_at: datetime
     ended_at: datetime | None = None
     idempotency_key: str | None = None
+    tags: dict[str, str] = {}
     tasks: int = 0
     nodes: list[NodeCounts] = []
     causes: list[Cause] = []

@@ -14,6 +14,8 @@ from stoker.core.names import fault
 from stoker.core.picture import Body
 from stoker.core.reopen import reopen
 from stoker.core.states import RunState
+from stoker.core.tags import RULE as TAGS
+from stoker.core.tags import wrong as wrong_tags
 from stoker.core.template import Place
 from stoker.core.values import NULL, BadPath
 from stoker.core.views import RetryAnswer, RunRef, RunView, TriggerRequest
@@ -67,6 +69,8 @@ class Trigger(Verb):
                 created_at=batch.fold.now,
             )
             batch.fold.trigger(run, version.graph, body)
+            if request.tags:
+                batch.fold.new_tags[run.id] = request.tags
             if key is not None:
                 known[key] = run.id
                 await tx.execute("insert_run_key", self._namespace, key, run.id, request_hash(request))
@@ -89,7 +93,7 @@ class Trigger(Verb):
             if asked.setdefault(key, mine) != mine:
                 by = f"run {known[key]}" if key in known else "another run of this call"
                 raise Conflict(
-                    f"the idempotency key {key!r} was used by {by} with another graph or other inputs.",
+                    f"the idempotency key {key!r} was used by {by} with another graph, other inputs or other tags.",
                     code="idempotency_mismatch",
                     place="idempotency_key",
                     remedy="Use a new key for a new run.",
@@ -99,7 +103,9 @@ class Trigger(Verb):
 
 def request_hash(request: TriggerRequest) -> bytes:
     body = {name: bytes(value).decode() for name, value in sorted(request.inputs.items())}
-    return sha256(msgspec.json.encode([request.graph, request.version, body])).digest()
+    asked: list[object] = [request.graph, request.version, body]
+    asked += [sorted(request.tags.items())] if request.tags else []  # without tags, as before there were any
+    return sha256(msgspec.json.encode(asked)).digest()
 
 
 class Cancel(Verb):
@@ -208,6 +214,8 @@ class Runs:
             )
         if request.idempotency_key is not None and (wrong := fault(request.idempotency_key)):
             raise Invalid(wrong, code="bad_name", place="idempotency_key")
+        if request.tags and (found := wrong_tags(request.tags)):
+            raise Invalid(found[0], code="bad_tag", place=found[1], remedy=TAGS)
         body = version.input_body(request.inputs)
         if len(body) > PAYLOAD_INLINE:
             raise TooLarge(

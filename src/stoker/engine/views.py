@@ -56,7 +56,8 @@ class Views:
         async def find(reader: Reader) -> RunView:
             found, version = await self._run(reader, namespace, number, run)
             keys = await reader.rows("run_key_of", run)
-            view = _run_view(namespace, found, version.graph.spec.name, version.number)
+            tags = (await _tags(reader, [run])).get(run, {})
+            view = _run_view(namespace, found, version.graph.spec.name, version.number, tags)
             causes = await reader.rows("run_causes", run, MOST_CAUSES) if found.failed else []
             return msgspec.structs.replace(
                 view,
@@ -81,8 +82,9 @@ class Views:
             ids = list({run.version for run in found})
             names = {id_: (name, version) for id_, name, version in await reader.rows("version_names", ids)}
             last = found[limit - 1] if len(found) > limit else None
+            tags = await _tags(reader, [run.id for run in found])
             return Page(
-                items=[_run_view(namespace, run, *names[run.version]) for run in found[:limit]],
+                items=[_run_view(namespace, run, *names[run.version], tags.get(run.id, {})) for run in found[:limit]],
                 after=_key(last.created_at, last.id) if last else None,
             )
 
@@ -217,7 +219,14 @@ class Views:
         raise NotFound(f"the namespace {namespace!r} has no task {task}.", code="no_task", place=f"tasks/{task}")
 
 
-def _run_view(namespace: str, run: Run, graph: str, version: int) -> RunView:
+async def _tags(reader: Reader, runs: list[int]) -> dict[int, dict[str, str]]:
+    found: dict[int, dict[str, str]] = {}
+    for run, name, value in await reader.rows("run_tags", runs):
+        found.setdefault(run, {})[name] = value
+    return found
+
+
+def _run_view(namespace: str, run: Run, graph: str, version: int, tags: dict[str, str]) -> RunView:
     return RunView(
         id=run.id,
         namespace=namespace,
@@ -228,6 +237,7 @@ def _run_view(namespace: str, run: Run, graph: str, version: int) -> RunView:
         priority=run.priority,
         created_at=when(run.created_at),
         ended_at=_maybe(run.ended_at),
+        tags=tags,
         tasks=run.tasks,
     )
 

@@ -63,18 +63,22 @@ class Client:
         idempotency_key: str | None = None,
         priority: int = 5,
         version: int | None = None,
+        tags: Mapping[str, str] | None = None,
         **inputs: Any,
     ) -> RunHandle:
         """Start a run of a graph (an object, pushed first, or the name of one). Files in inputs are uploaded.
 
-        The same `idempotency_key` gives the same run again. `version` None: the newest.
+        The same `idempotency_key` gives the same run again. `version` None: the newest. By its `tags` the run is found
+        again, such as `{"team": "blue"}`.
         """
         name = self._name_of(graph)
-        return self.call(self._trigger(name, inputs, idempotency_key, priority, version))
+        return self.call(self._trigger(name, inputs, idempotency_key, priority, version, tags or {}))
 
-    def trigger_many(self, graph: Any, inputs: Sequence[Mapping[str, Any]]) -> list[RunHandle]:
-        """Start a run for each of the inputs, in one transaction."""
-        return self.call(self._trigger_many(self._name_of(graph), inputs))
+    def trigger_many(
+        self, graph: Any, inputs: Sequence[Mapping[str, Any]], tags: Mapping[str, str] | None = None
+    ) -> list[RunHandle]:
+        """Start a run for each of the inputs, in one transaction. All have the same `tags`."""
+        return self.call(self._trigger_many(self._name_of(graph), inputs, tags or {}))
 
     def run(self, run: int) -> RunHandle:
         """Return the handle of a run, without asking the server."""
@@ -117,7 +121,13 @@ class Client:
         return self._pushed[id(graph)][1]
 
     async def _trigger(
-        self, graph: str, inputs: Mapping[str, Any], key: str | None, priority: int, version: int | None
+        self,
+        graph: str,
+        inputs: Mapping[str, Any],
+        key: str | None,
+        priority: int,
+        version: int | None,
+        tags: Mapping[str, str],
     ) -> RunHandle:
         request = TriggerRequest(
             graph=graph,
@@ -125,11 +135,14 @@ class Client:
             version=version,
             idempotency_key=key,
             priority=priority,
+            tags=dict(tags),
         )
         return self._handle(await self.api.trigger(request))
 
-    async def _trigger_many(self, graph: str, inputs: Sequence[Mapping[str, Any]]) -> list[RunHandle]:
-        requests = [TriggerRequest(graph=graph, inputs=await self._encoded(one)) for one in inputs]
+    async def _trigger_many(
+        self, graph: str, inputs: Sequence[Mapping[str, Any]], tags: Mapping[str, str]
+    ) -> list[RunHandle]:
+        requests = [TriggerRequest(graph=graph, inputs=await self._encoded(one), tags=dict(tags)) for one in inputs]
         return [self._handle(ref) for ref in await self.api.trigger_batch(requests)]
 
     async def _encoded(self, inputs: Mapping[str, Any]) -> dict[str, msgspec.Raw]:

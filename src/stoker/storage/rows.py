@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stoker.core.gate import Gate, Rate
@@ -92,6 +92,14 @@ def of_new_run(value: Run) -> Row:
         value.id, value.namespace, value.version, int(value.state), value.stopping, value.priority,
         value.last_order_at, value.open, value.tasks, value.failed, value.created_at, value.ended_at, value.cancel_at,
     )  # fmt: skip
+
+
+def of_tags(tags: Mapping[int, Mapping[str, str]], runs: Mapping[int, Run]) -> list[Row]:
+    return [
+        (run_, name, value, runs[run_].namespace, runs[run_].created_at)
+        for run_, given in tags.items()
+        for name, value in given.items()
+    ]
 
 
 def of_changed_run(value: Run) -> Row:

@@ -169,6 +169,7 @@ def _runs(fold: Fold) -> list[Write]:
     return [
         Write("insert_run", [rows.of_new_run(run) for run in new]),
         Write("insert_run_input", list(fold.new_inputs.items())),
+        Write("insert_run_tag", rows.of_tags(fold.new_tags, fold.runs)),
         Write("update_run", [rows.of_changed_run(run) for run in changed], guarded=True),
     ]
 
