@@ -246,7 +246,7 @@ class Player:
         return found
 
     def _width(self) -> int:
-        return self.dice.choice((0, 1, 2, 2, 3)) if len(self.memory.tasks) < MANY else self.dice.randint(0, 1)
+        return self.dice.choice((0, 1, 2, 2, 2, 3, 3, 7)) if len(self.memory.tasks) < MANY else self.dice.randint(0, 1)
 
 
 def _picture(fold: Fold) -> object:

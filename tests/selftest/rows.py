@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from stoker.core.branch import ROOT, step
 from stoker.core.compile import compile_graph
 from stoker.core.graph import Each, Edge, GraphSpec, Join, KindSpec, NodeSpec, ObjectOf, Ref
-from stoker.core.model import ItemKey, JoinKey, JoinRow, JoinState, Run, Task
+from stoker.core.model import Ended, ItemKey, JoinKey, JoinRow, JoinState, Run, Task
 from stoker.core.states import RunState, TaskState
-from stoker.selftest.evidence import Bytes, Evidence
+from stoker.selftest.evidence import Bytes, Evidence, Span
 
 RUN = 7
 KINDS = {"one": KindSpec(name="one")}
@@ -62,6 +64,12 @@ def stored(size: int = 3, sha256: str = DIGEST, found_size: int | None = 3, foun
     return Bytes(size=size, sha256=sha256, found_size=found_size, found_sha256=found)
 
 
+def ended(id_: int, outcome: str, attempt: int = 1, **more: Any) -> Ended:
+    """What is kept of an attempt that a session was at."""
+    times = {"started_at": 10, "ended_at": 20}
+    return Ended(task=id_, run=RUN, attempt=attempt, outcome=outcome, code="", message="", session=1, **times | more)
+
+
 def good() -> Evidence:
     """Everything is right."""
     return Evidence(
@@ -83,6 +91,6 @@ def good() -> Evidence:
             key(D): body(id="5/1/0", file={"$artifact": 9}, sha256=DIGEST),
         },
         counts={B: (2, 2, 0, 0, 0, 0)},
-        executions={number: frozenset({1}) for number in range(1, 6)},
+        executions={number: {1: Span(1, 2)} for number in range(1, 6)},
         artifacts={9: stored()},
     )

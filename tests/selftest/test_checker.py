@@ -4,24 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 import msgspec
 import pytest
 
-from selftest.rows import FIRST, JOIN, RUN, SECOND, A, B, C, D, body, good, key, stored, task
+from selftest.rows import FIRST, JOIN, RUN, SECOND, A, B, C, D, body, ended, good, key, stored, task
 from stoker.core.branch import ROOT, step
-from stoker.core.model import JoinKey, JoinRow, JoinState, Spread, Task
+from stoker.core.compile import compile_graph
+from stoker.core.graph import KindSpec, Retry
+from stoker.core.model import Ended, ItemKey, JoinKey, JoinRow, JoinState, Spread, Task
+from stoker.core.retry import policy
 from stoker.core.spread import packed
 from stoker.core.states import RunState, TaskState
+from stoker.selftest import history
 from stoker.selftest.checker import RULES, run_wrongs, wrongs
-from stoker.selftest.evidence import Evidence
+from stoker.selftest.draw import plain_graph
+from stoker.selftest.evaluate import evaluate
+from stoker.selftest.evidence import Evidence, Span
+from stoker.selftest.look import Rule
+from stoker.selftest.plain import PLAIN, PLAINS
+
+PLAIN_KINDS = {PLAIN: KindSpec(name=PLAIN), PLAINS: KindSpec(name=PLAINS, items="many")}
 
 Break = Callable[[Evidence], Evidence]
 
 
 def rules_of(evidence: Evidence) -> set[str]:
     return {wrong.rule for wrong in wrongs(evidence)}
+
+
+def named(rule: Rule) -> str:
+    return rule.__name__.strip("_").replace("_", " ")
 
 
 def in_run(**changes: Any) -> Break:
@@ -92,16 +107,16 @@ BROKEN: list[tuple[str, str, Break]] = [
     ("one result per task", "an item of nobody", in_bodies(at=key(B, step(5)), to=b"{}")),
     ("a result is of the accepted attempt", "a late result", in_bodies(at=key(D), to=body(id="5/2/0"))),
     ("a result is of the accepted attempt", "another's result", in_bodies(at=key(D), to=body(id="4/1/0"))),
-    ("what succeeded was run", "nobody ran it", with_(executions={n: frozenset({1}) for n in range(1, 5)})),
+    ("what succeeded was run", "nobody ran it", with_(executions={n: {1: Span(1)} for n in range(1, 5)})),
     (
         "what succeeded was run",
         "another attempt ran",
-        lambda of: replace(of, executions={**of.executions, 5: frozenset({2})}),
+        lambda of: replace(of, executions={**of.executions, 5: {2: Span(1)}}),
     ),
     (
         "what succeeded was run",
         "a task that is gone",
-        lambda of: replace(of, executions={**of.executions, 99: frozenset({1})}),
+        lambda of: replace(of, executions={**of.executions, 99: {1: Span(1)}}),
     ),
     (
         "every item has its children",
@@ -134,6 +149,116 @@ BROKEN: list[tuple[str, str, Break]] = [
 ]
 
 
+PLAIN_GRAPH = compile_graph(plain_graph(Random(4), "plain"), PLAIN_KINDS)
+
+
+def evaluated() -> Evidence:
+    """A graph of plain steps with the items that it gives."""
+    names = PLAIN_GRAPH.names
+    found = evaluate(PLAIN_GRAPH.spec, {"seed": ""})
+    bodies = {
+        ItemKey(RUN, names[node], b"".join(map(step, way)), number): msgspec.json.encode(item)
+        for node, ways in found.items()
+        for way, items in ways.items()
+        for number, item in enumerate(items)
+    }
+    return replace(good(), graph=PLAIN_GRAPH, tasks=[], rows={}, executions={}, bodies=bodies, inputs=b'{"seed":""}')
+
+
+def test_items_are_compared_with_those_of_a_plain_evaluation() -> None:
+    rule = "items are those of plain evaluation"
+    right = evaluated()
+    assert len(right.bodies) > 5
+    assert rule not in rules_of(right)
+    first, *rest = right.bodies
+    for bodies in ({**right.bodies, first: b"7"}, {one: right.bodies[one] for one in rest}):
+        assert rule in rules_of(replace(right, bodies=bodies))
+    failed = msgspec.structs.replace(right.run, state=RunState.FAILED)
+    assert rule not in rules_of(replace(right, run=failed, bodies={})), "it holds for runs that SUCCEEDED"
+
+
+# --- history ---
+
+CLAIMED: dict[str, Any] = {"claimed_at": 30, "settled_at": 40}
+TRIED: dict[str, Any] = {"failures": 1, "attempt": 2} | CLAIMED
+
+
+def on_record(id_: int, *rows: Ended, **changes: Any) -> Evidence:
+    """A task that has been changed so, with what is kept of its attempts."""
+    of = in_task(id_, **changes)(good())
+    attempts = {number: Span(1) for number in range(1, 3)}
+    return replace(of, history={id_: list(rows)}, executions={**of.executions, id_: attempts})
+
+
+def with_spec(of: Evidence, node: int, **changes: Any) -> Evidence:
+    nodes = [msgspec.structs.replace(one, **changes) if one.index == node else one for one in of.graph.nodes]
+    return replace(of, graph=msgspec.structs.replace(of.graph, nodes=tuple(nodes)))
+
+
+LATE = {"started_at": 25, "ended_at": 29}
+FAILED: dict[str, Any] = {"state": TaskState.FAILED} | CLAIMED
+ON_RECORD: list[tuple[str, str, Evidence]] = [
+    ("attempts end once", "two ends", on_record(1, ended(1, "failed"), ended(1, "pruned"), **TRIED)),
+    ("attempts end once", "one too late", on_record(1, ended(1, "failed", 3), **TRIED)),
+    ("failures and losses are on record", "no row", on_record(1, **TRIED)),
+    ("failures and losses are on record", "nobody counted", on_record(1, ended(1, "timeout"), attempt=2, **CLAIMED)),
+    ("failures and losses are on record", "a loss of nobody", on_record(1, losses=1, attempt=2, **CLAIMED)),
+    ("the last attempt ended as its task did", "a failure SUCCEEDED", on_record(1, ended(1, "failed", 2), **TRIED)),
+    ("the last attempt ended as its task did", "nothing failed", on_record(1, **FAILED)),
+    (
+        "nothing fails before its retries are spent",
+        "a time-out is tried again",
+        with_spec(
+            on_record(1, ended(1, "timeout"), failures=1, **FAILED), A, retry=policy(Retry(attempts=2)), timeout=5
+        ),
+    ),
+    (
+        "nothing fails before its retries are spent",
+        "a loss is none",
+        on_record(1, ended(1, "lost"), losses=1, **FAILED),
+    ),
+    ("an attempt has the time that it may take", "none", on_record(1, ended(1, "timeout"), **TRIED)),
+    (
+        "an attempt has the time that it may take",
+        "too short",
+        with_spec(on_record(1, ended(1, "timeout"), **TRIED), A, timeout=11),
+    ),
+    (
+        "a retry waits as long as it should",
+        "too soon",
+        with_spec(on_record(1, ended(1, "failed"), **TRIED), A, retry=policy(Retry(base=1))),
+    ),
+    (
+        "a retry waits as long as it should",
+        "the second too soon",
+        with_spec(
+            on_record(1, ended(1, "failed"), ended(1, "timeout", 2, **LATE), failures=2, attempt=3, **CLAIMED),
+            A,
+            retry=policy(Retry(base=0.000004, strategy="linear")),
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("rule", "evidence"), [(rule, of) for rule, _, of in ON_RECORD], ids=[o[1] for o in ON_RECORD])
+def test_history_that_is_not_what_the_tasks_say_is_told(rule: str, evidence: Evidence) -> None:
+    assert rule in rules_of(evidence)
+
+
+def test_every_rule_of_history_has_been_broken_here() -> None:
+    assert {rule for rule, _, _ in ON_RECORD} == {named(rule) for rule in history.RULES}
+
+
+def test_history_that_is_as_it_should_be_breaks_no_rule() -> None:
+    rules = {named(rule) for rule in history.RULES}
+    patient = policy(Retry(base=0.000010))
+    retried = with_spec(on_record(1, ended(1, "failed"), **TRIED), A, retry=patient)
+    revived = on_record(1, ended(1, "lost"), **CLAIMED)
+    spent = with_spec(on_record(1, ended(1, "timeout"), failures=1, **FAILED), A, timeout=10)
+    assert not rules & (rules_of(retried) | rules_of(revived) | rules_of(spent))
+    assert not rules & rules_of(replace(on_record(1, ended(1, "failed"), attempt=2, **CLAIMED), retried=True))
+
+
 def test_nothing_is_wrong_with_rows_that_are_right() -> None:
     assert wrongs(good()) == []
 
@@ -146,12 +271,13 @@ def test_a_broken_rule_is_told(rule: str, change: Break) -> None:
 
 
 def test_every_rule_has_been_broken_here() -> None:
-    assert {rule for rule, _, _ in BROKEN} == {rule.__name__.strip("_").replace("_", " ") for rule in RULES}
+    elsewhere = {named(rule) for rule in history.RULES} | {"items are those of plain evaluation"}
+    assert {rule for rule, _, _ in BROKEN} | elsewhere == {named(rule) for rule in RULES}
 
 
 def test_an_accepted_late_attempt_is_seen_by_its_item_alone() -> None:
     evidence = in_task(5, attempt=2)(good())
-    evidence = replace(evidence, executions={**evidence.executions, 5: frozenset({1, 2})})
+    evidence = replace(evidence, executions={**evidence.executions, 5: {1: Span(1), 2: Span(1)}})
     assert rules_of(evidence) == {"a result is of the accepted attempt"}
 
 
@@ -181,6 +307,7 @@ def test_a_tolerated_failure_fails_no_run() -> None:
     evidence = replace(
         evidence,
         graph=msgspec.structs.replace(evidence.graph, nodes=nodes),
+        history={3: [ended(3, "failed")]},
         counts={B: (2, 1, 1, 0, 0, 0)},
         rows={JoinKey(RUN, C, ROOT): JoinRow(members=2, arrived=1, state=JoinState.FIRED)},
         bodies={

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stoker.selftest.nemesis import Nemesis
+from stoker.selftest.nemesis import WEIGHTS, Nemesis
 
 
 class Noted:
@@ -23,10 +23,30 @@ class Noted:
         self.told.append((number, whole))
 
 
+class Cable:
+    """A network that only notes what is done to it."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def cut(self) -> None:
+        self.told.append("cut")
+
+    def hold(self) -> None:
+        self.told.append("hold")
+
+    def slow(self, seconds: float) -> None:
+        self.told.append("slow")
+
+    def heal(self) -> None:
+        self.told.append("heal")
+
+
 def site() -> Any:
     runners = [SimpleNamespace(process=Noted()) for _ in range(3)]
     servers = [SimpleNamespace(process=Noted(), child=lambda: None) for _ in range(2)]
-    return SimpleNamespace(runners=runners, servers=servers)
+    wires = [Cable() for _ in range(2)]
+    return SimpleNamespace(runners=runners, servers=servers, wires=lambda: wires)
 
 
 def blows(seed: int, count: int = 60, *, spared: bool = False) -> list[str]:
@@ -37,7 +57,7 @@ def blows(seed: int, count: int = 60, *, spared: bool = False) -> list[str]:
 def test_a_seed_draws_the_same_blows_again() -> None:
     assert blows(1) == blows(1)
     assert blows(1) != blows(2)
-    assert len(set(blows(1, 300))) == 9
+    assert set(blows(1, 400)) == set(WEIGHTS)
 
 
 def test_a_blow_reaches_the_process_that_it_is_for() -> None:
@@ -56,7 +76,7 @@ def test_servers_that_are_spared_are_not_struck_and_one_runner_is_left_at_work(s
     here = site()
     nemesis = Nemesis(here, Random(seed), {"more": lambda: pytest.fail("what servers stand on is spared too")})
     found = [nemesis.strike(60, spared=True) for _ in range(100)]
-    assert set(found) <= {"runner killed", "runner stopped", "runner ended", ""}
+    assert set(found) <= {"runner killed", "runner stopped", "runner ended", "network cut", "network held", ""}
     assert all(one.process.told == [] for one in here.servers)
     assert sum((signal.SIGSTOP, True) in one.process.told for one in here.runners) <= 2
     assert sum(nemesis.strikes.values()) == sum(name != "" for name in found)
@@ -75,6 +95,8 @@ def test_nothing_stays_stopped_longer_than_there_is_time() -> None:
     for _ in range(50):
         nemesis.strike(0)
     nemesis._continue(float("inf"))
+    assert any(wire.told for wire in here.wires())
+    assert all(not wire.told or wire.told[-1] in ("heal", "cut") for wire in here.wires())
     for one in (*here.runners, *here.servers):
         told = [number for number, _ in one.process.told if number in (signal.SIGSTOP, signal.SIGCONT)]
         assert told.count(signal.SIGSTOP) == told.count(signal.SIGCONT)

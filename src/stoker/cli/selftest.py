@@ -195,6 +195,8 @@ def _lines(report: Report) -> list[tuple[str, str]]:
         ("servers", str(report.servers)),
         ("runs", f"{sum(report.runs.values())}" + (f": {runs}" if runs else "")),
         ("tasks", f"{report.tasks}, user code ran {report.executions} times"),
+        ("evaluated", f"{report.evaluated} runs, whose items are those of a plain evaluation"),
+        ("limits", ", ".join(f"{key!r}: at most {most} at once" for key, most in report.most.items()) or "none"),
         ("losses", f"{report.losses} leases lost, {report.failures} attempts failed as drawn"),
         ("blows", f"{sum(report.blows.values())}" + (f": {blows}" if blows else "")),
         ("seconds", f"{report.seconds:.0f}"),
@@ -215,6 +217,8 @@ def _report(report: Report) -> dict[str, Any]:
         "executions": report.executions,
         "losses": report.losses,
         "failures": report.failures,
+        "evaluated": report.evaluated,
+        "most": report.most,
         "blows": report.blows,
         "seconds": round(report.seconds, 3),
     }

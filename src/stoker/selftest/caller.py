@@ -77,7 +77,8 @@ class Caller(threading.Thread):
         self._patiently(lambda: self._pushed(graph))
         key = f"{self._seed}/{self.name}/{number}"
         inputs = {SEED: msgspec.Raw(msgspec.json.encode(key))}
-        request = TriggerRequest(graph=name, inputs=inputs, idempotency_key=key)
+        priority = self._dice.choice((0, 5, 5, 9))
+        request = TriggerRequest(graph=name, inputs=inputs, idempotency_key=key, priority=priority)
         found = [self._patiently(lambda: self._triggered(request)) for _ in range(self._dice.choice((1, 1, 1, 2)))]
         self.runs.append(found[0].id)
         if len({ref.id for ref in found}) > 1:

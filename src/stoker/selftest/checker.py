@@ -7,28 +7,28 @@ that has fired a retry by hand changes what it was given: these rules are not as
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
-from stoker.core.branch import cut
-from stoker.core.compiled import CompiledNode, text_of
+from stoker.core.branch import cut, indexes
+from stoker.core.compiled import text_of
 from stoker.core.firing import recount
 from stoker.core.graph import ObjectOf, Ref
-from stoker.core.model import ItemKey, JoinKey, JoinState, Task
-from stoker.core.spread import standing
+from stoker.core.model import JoinKey, JoinState, Task
 from stoker.core.states import LIVE, RunState, TaskState
 from stoker.core.values import BadPath, elements
-from stoker.selftest.evidence import Bytes, Evidence, Wrong
+from stoker.selftest import evaluate, history
+from stoker.selftest.evidence import Bytes, Evidence, Span, Wrong
+from stoker.selftest.look import Look, Rule
 
 SETTLED = (TaskState.SUCCEEDED, TaskState.FAILED, TaskState.PRUNED, TaskState.CANCELLED, TaskState.SKIPPED)
 
 
 def wrongs(evidence: Evidence) -> list[Wrong]:
     """Every rule that does not hold of a run."""
-    look = _Look(evidence)
+    look = Look(evidence)
     return [
         Wrong(rule.__name__.strip("_").replace("_", " "), f"run {evidence.run.id}: {what}")
         for rule in RULES
@@ -45,53 +45,7 @@ def run_wrongs(acknowledged: Iterable[int], found: Iterable[int]) -> list[Wrong]
     ]
 
 
-class _Look:
-    """The evidence, with what several rules need of it."""
-
-    def __init__(self, evidence: Evidence) -> None:
-        self.of = evidence
-        self.run = evidence.run
-        self.graph = evidence.graph
-        self.stopped = evidence.run.stopping or evidence.run.state is RunState.CANCELLED
-
-    @cached_property
-    def tasks(self) -> list[Task]:
-        """Those too that spread rows stand for."""
-        return self.of.tasks + [task for row in self.of.spreads for task in standing(row)]
-
-    @cached_property
-    def items(self) -> dict[tuple[int, bytes], list[ItemKey]]:
-        """The items of each task's place, in order."""
-        found: dict[tuple[int, bytes], list[ItemKey]] = defaultdict(list)
-        for key in sorted(self.of.bodies):
-            found[key.node, key.branch].append(key)
-        return found
-
-    @cached_property
-    def made(self) -> Counter[tuple[int, int | None]]:
-        """How many tasks of a node have a task as their parent."""
-        return Counter((task.node, task.parent) for task in self.tasks)
-
-    def node(self, task: Task) -> CompiledNode:
-        return self.graph.nodes[task.node]
-
-    def name(self, task: Task) -> str:
-        place = text_of(self.graph, task.node, task.branch)
-        return f"task {task.id} ({self.node(task).name}{' at ' + place if place else ''}, {task.state.name})"
-
-    def document(self, key: ItemKey) -> Any:
-        """What an item says; None if its bytes are gone or are no JSON."""
-        body = self.of.bodies[key]
-        try:
-            return None if body is None else msgspec.json.decode(body)
-        except msgspec.DecodeError:
-            return None
-
-
-Rule = Callable[[_Look], Iterator[str]]
-
-
-def _every_run_ends(look: _Look) -> Iterator[str]:
+def _every_run_ends(look: Look) -> Iterator[str]:
     run = look.run
     if run.state is RunState.RUNNING:
         yield f"it is still RUNNING with {run.open} open tasks"
@@ -99,14 +53,14 @@ def _every_run_ends(look: _Look) -> Iterator[str]:
         yield f"it is {run.state.name} and has no end"
 
 
-def _a_run_ends_as_its_tasks_did(look: _Look) -> Iterator[str]:
+def _a_run_ends_as_its_tasks_did(look: Look) -> Iterator[str]:
     bad = any(task.state is TaskState.FAILED and not look.node(task).spec.tolerated for task in look.tasks)
     wanted = RunState.CANCELLED if look.run.cancel_at is not None else RunState.FAILED if bad else RunState.SUCCEEDED
     if look.run.state not in (wanted, RunState.RUNNING):
         yield f"it is {look.run.state.name}, and its tasks say {wanted.name}"
 
 
-def _no_task_is_left(look: _Look) -> Iterator[str]:
+def _no_task_is_left(look: Look) -> Iterator[str]:
     for task in look.of.tasks:
         if task.state is TaskState.LEASED:
             yield f"{look.name(task)} is still leased, attempt {task.attempt} to session {task.session}"
@@ -114,20 +68,20 @@ def _no_task_is_left(look: _Look) -> Iterator[str]:
             yield f"{look.name(task)} was never run; attempt {task.attempt} was its last"
 
 
-def _no_fan_out_is_left(look: _Look) -> Iterator[str]:
+def _no_fan_out_is_left(look: Look) -> Iterator[str]:
     for row in look.of.spreads:
         if row.state is TaskState.READY or not look.stopped:
             yield f"the spread row {row.id} still stands for {row.tasks} tasks of {look.graph.nodes[row.node].name}"
 
 
-def _one_task_per_place(look: _Look) -> Iterator[str]:
+def _one_task_per_place(look: Look) -> Iterator[str]:
     places = Counter((task.node, task.branch, task.generation) for task in look.tasks)
     for (node, branch, _), count in places.items():
         if count > 1:
             yield f"{count} tasks stand at {look.graph.nodes[node].name} {text_of(look.graph, node, branch)}"
 
 
-def _run_counters_equal_the_tasks(look: _Look) -> Iterator[str]:
+def _run_counters_equal_the_tasks(look: Look) -> Iterator[str]:
     states = Counter(task.state for task in look.tasks)
     bad = (TaskState.FAILED, TaskState.CANCELLED)
     failed = sum(task.state in bad and not look.node(task).spec.tolerated for task in look.tasks)
@@ -137,7 +91,7 @@ def _run_counters_equal_the_tasks(look: _Look) -> Iterator[str]:
             yield f"it counts {name}={told}, and there are {count}"
 
 
-def _node_counters_equal_the_tasks(look: _Look) -> Iterator[str]:
+def _node_counters_equal_the_tasks(look: Look) -> Iterator[str]:
     by_node: dict[int, Counter[TaskState]] = defaultdict(Counter)
     for task in look.tasks:
         by_node[task.node][task.state] += 1
@@ -149,7 +103,7 @@ def _node_counters_equal_the_tasks(look: _Look) -> Iterator[str]:
             yield f"{node.name} counts {told}, and there are {counted}"
 
 
-def _join_rows_equal_their_recount(look: _Look) -> Iterator[str]:
+def _join_rows_equal_their_recount(look: Look) -> Iterator[str]:
     if look.stopped:
         return
     try:
@@ -163,7 +117,7 @@ def _join_rows_equal_their_recount(look: _Look) -> Iterator[str]:
             yield f"{look.graph.nodes[key.join].name} at {place!r} has {look.of.rows[key]}, and there are {row}"
 
 
-def _every_join_is_decided(look: _Look) -> Iterator[str]:
+def _every_join_is_decided(look: Look) -> Iterator[str]:
     if look.stopped:
         return
     for key, row in look.of.rows.items():
@@ -171,7 +125,7 @@ def _every_join_is_decided(look: _Look) -> Iterator[str]:
             yield f"{look.graph.nodes[key.join].name} at {text_of(look.graph, key.join, key.branch)!r} is open"
 
 
-def _one_result_per_task(look: _Look) -> Iterator[str]:
+def _one_result_per_task(look: Look) -> Iterator[str]:
     """A task that SUCCEEDED has its items, from 0 without a gap; no other has any."""
     places = {(task.node, task.branch): task for task in look.of.tasks}
     for place in look.items.keys() - places.keys():
@@ -185,18 +139,18 @@ def _one_result_per_task(look: _Look) -> Iterator[str]:
             yield f"{look.name(task)} has the items {numbers}"
 
 
-def _a_result_is_of_the_accepted_attempt(look: _Look) -> Iterator[str]:
+def _a_result_is_of_the_accepted_attempt(look: Look) -> Iterator[str]:
     for task in look.of.tasks:
         for key in look.items.get((task.node, task.branch), []):
             found = look.document(key)
-            mine = None if look.node(task).inline or not isinstance(found, dict) else found.get("id")
+            mine = found.get("id") if isinstance(found, dict) and look.tells(task) else None
             if mine is not None and mine != f"{task.id}/{task.attempt}/{key.item}":
                 yield f"{look.name(task)}, attempt {task.attempt}, item {key.item} is {mine!r}"
 
 
-def _what_succeeded_was_run(look: _Look) -> Iterator[str]:
+def _what_succeeded_was_run(look: Look) -> Iterator[str]:
     for task in look.of.tasks:
-        seen = look.of.executions.get(task.id, frozenset())
+        seen: Mapping[int, Span] = look.of.executions.get(task.id, {})
         if task.state is TaskState.SUCCEEDED and not look.node(task).inline and task.attempt not in seen:
             yield f"{look.name(task)} by attempt {task.attempt}, and user code saw {sorted(seen) or 'none'}"
         if any(attempt > task.attempt for attempt in seen):
@@ -205,7 +159,7 @@ def _what_succeeded_was_run(look: _Look) -> Iterator[str]:
         yield f"user code saw the task {unknown}, and there is no such task"
 
 
-def _every_item_has_its_children(look: _Look) -> Iterator[str]:
+def _every_item_has_its_children(look: Look) -> Iterator[str]:
     """What lies behind a task that SUCCEEDED was made, once per item or element; and its joins were opened."""
     if look.stopped:
         return
@@ -224,7 +178,7 @@ def _every_item_has_its_children(look: _Look) -> Iterator[str]:
                 yield f"{look.name(task)} {'did not open' if done else 'opened'} {look.graph.nodes[join].name}"
 
 
-def _wanted(look: _Look, task: Task, expand: tuple[str | int, ...] | None) -> int | None:
+def _wanted(look: Look, task: Task, expand: tuple[str | int, ...] | None) -> int | None:
     """How many children the items of a task give; None: they cannot be read."""
     keys = look.items.get((task.node, task.branch), [])
     if expand is None:
@@ -235,7 +189,7 @@ def _wanted(look: _Look, task: Task, expand: tuple[str | int, ...] | None) -> in
         return None
 
 
-def _joins_are_given_their_members(look: _Look) -> Iterator[str]:
+def _joins_are_given_their_members(look: Look) -> Iterator[str]:
     """The list that a join gathered names the items of its members, in the order of their places."""
     if look.of.retried or look.stopped:
         return
@@ -243,7 +197,7 @@ def _joins_are_given_their_members(look: _Look) -> Iterator[str]:
         node = look.node(task)
         given_by = node.spec.bind.get("given")
         binding = given_by.fields.get("gathered") if isinstance(given_by, ObjectOf) else None
-        if not node.is_join or task.state is not TaskState.SUCCEEDED or not isinstance(binding, Ref):
+        if not (node.is_join and look.tells(task) and task.state is TaskState.SUCCEEDED and isinstance(binding, Ref)):
             continue
         keys = look.items.get((task.node, task.branch), [])
         given = [found.get("of") for key in keys if isinstance(found := look.document(key), dict)]
@@ -252,14 +206,14 @@ def _joins_are_given_their_members(look: _Look) -> Iterator[str]:
             yield f"{look.name(task)} was given {given}, and its members settled with {truth}"
 
 
-def _below(look: _Look, source: int, prefix: bytes) -> list[Any]:
+def _below(look: Look, source: int, prefix: bytes) -> list[Any]:
     """The names of the items of a node below a branch."""
     keys = [key for place, keys in look.items.items() if place[0] == source for key in keys]
     documents = [look.document(key) for key in sorted(keys) if key.branch.startswith(prefix)]
     return [document.get("id") if isinstance(document, dict) else None for document in documents]
 
 
-def _large_bytes_are_there(look: _Look) -> Iterator[str]:
+def _large_bytes_are_there(look: Look) -> Iterator[str]:
     for key, body in look.of.bodies.items():
         if body is None and key not in look.of.blobs:
             yield f"item {key.item} of {look.graph.nodes[key.node].name} has no bytes"
@@ -281,7 +235,7 @@ def _fault(of: Bytes) -> str:
     return "" if of.size == of.found_size else f"has {of.found_size} bytes on the disk, not {of.size}"
 
 
-def _files_are_those_that_user_code_wrote(look: _Look) -> Iterator[str]:
+def _files_are_those_that_user_code_wrote(look: Look) -> Iterator[str]:
     for key in look.of.bodies:
         found = look.document(key)
         match found:
@@ -291,6 +245,26 @@ def _files_are_those_that_user_code_wrote(look: _Look) -> Iterator[str]:
                     yield f"the artifact {number} is {there.sha256}, and user code wrote {digest}"
             case _:
                 pass
+
+
+def _items_are_those_of_plain_evaluation(look: Look) -> Iterator[str]:
+    """Where what a graph gives is a function of it: evaluated anew, by other means."""
+    if look.run.state is not RunState.SUCCEEDED or not evaluate.is_plain(look.graph.spec):
+        return
+    names = [node.name for node in look.graph.nodes]
+    found = {(names[key.node], tuple(indexes(key.branch)), key.item): look.document(key) for key in look.of.bodies}
+    wanted = {
+        (node, way, number): item
+        for node, ways in evaluate.evaluate(look.graph.spec, msgspec.json.decode(look.of.inputs)).items()
+        for way, items in ways.items()
+        for number, item in enumerate(items)
+    }
+    for place in sorted(found.keys() | wanted.keys()):
+        if found.get(place, _NONE) != wanted.get(place, _NONE):
+            yield f"the item {place} is {found.get(place, _NONE)}, and should be {wanted.get(place, _NONE)}"
+
+
+_NONE = "nothing"
 
 
 RULES: tuple[Rule, ...] = (
@@ -310,4 +284,6 @@ RULES: tuple[Rule, ...] = (
     _joins_are_given_their_members,
     _large_bytes_are_there,
     _files_are_those_that_user_code_wrote,
+    _items_are_those_of_plain_evaluation,
+    *history.RULES,
 )

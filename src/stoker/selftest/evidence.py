@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from stoker.core.compiled import Compiled
-from stoker.core.model import ItemKey, JoinKey, JoinRow, Run, Spread, Task
+from stoker.core.model import Ended, ItemKey, JoinKey, JoinRow, Run, Spread, Task
+
+
+class Span(NamedTuple):
+    """When user code was at work, in microseconds of this machine's clock. `ended`: None if it never said so."""
+
+    begun: int
+    ended: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +35,9 @@ class Evidence:
     """One run after everything has stopped.
 
     `bodies`: the items; None where the bytes are gone. `counts`: by node: created, SUCCEEDED, FAILED, PRUNED,
-    CANCELLED, SKIPPED. `executions`: the attempts that user code saw, by task. `blobs`: large items. `artifacts`: those
-    that items name; None: there is no such row. `retried`: by hand, at some time.
+    CANCELLED, SKIPPED. `executions`: the attempts that user code saw, by task. `history`: what is kept of attempts, by
+    task. `inputs`: of the run. `blobs`: large items. `artifacts`: those that items name; None: there is no such row.
+    `retried`: by hand, at some time. `one_clock`: all times are of one server's clock.
     """
 
     run: Run
@@ -38,10 +47,13 @@ class Evidence:
     rows: Mapping[JoinKey, JoinRow] = field(default_factory=dict)
     bodies: Mapping[ItemKey, bytes | None] = field(default_factory=dict)
     counts: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
-    executions: Mapping[int, frozenset[int]] = field(default_factory=dict)
+    executions: Mapping[int, Mapping[int, Span]] = field(default_factory=dict)
+    history: Mapping[int, list[Ended]] = field(default_factory=dict)
+    inputs: bytes = b"{}"
     blobs: Mapping[ItemKey, Bytes] = field(default_factory=dict)
     artifacts: Mapping[int, Bytes | None] = field(default_factory=dict)
     retried: bool = False
+    one_clock: bool = True
 
 
 @dataclass(frozen=True, slots=True)

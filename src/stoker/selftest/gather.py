@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,32 +18,38 @@ import msgspec
 from stoker.bootstrap.opening import opened
 from stoker.bootstrap.place import Place
 from stoker.core.compiled import Compiled
-from stoker.core.model import Run, StoredItem
+from stoker.core.model import Ended, Run, StoredItem, Task
 from stoker.engine.ports import Reader, Store
 from stoker.engine.versions import Versions
-from stoker.selftest.evidence import Bytes, Evidence
+from stoker.selftest.evidence import Bytes, Evidence, Span
 
 LAST = 2**62
 PAGE = 200
 
-Executions = Mapping[int, Mapping[int, frozenset[int]]]
+Executions = Mapping[int, Mapping[int, Mapping[int, Span]]]
 
 
-async def evidence(place: Place, traces: Path, retried: frozenset[int]) -> AsyncIterator[Evidence]:
+async def evidence(
+    place: Place, traces: Path, retried: frozenset[int] = frozenset(), *, servers: int = 1
+) -> AsyncIterator[Evidence]:
     """Every run in the database, newest first."""
     executions, versions = executed(traces), Versions()
     async with opened(place) as store:
         async for run in _runs(store):
-            yield await store.read(_Gathering(place, versions, executions.get(run.id, {}), run, run.id in retried).look)
+            gathering = _Gathering(place, versions, executions.get(run.id, {}), run)
+            found = await store.read(gathering.look)
+            yield replace(found, retried=run.id in retried, one_clock=servers == 1)
 
 
 def executed(traces: Path) -> Executions:
-    """What user code left behind: by run and task, the attempts."""
-    found: dict[int, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
+    """What user code left behind: by run, task and attempt, when it was at work."""
+    found: dict[int, dict[int, dict[int, Span]]] = defaultdict(lambda: defaultdict(dict))
     for line in traces.read_text().splitlines() if traces.exists() else []:
-        run, task, attempt = map(int, line.split())
-        found[run][task].add(attempt)
-    return {run: {task: frozenset(seen) for task, seen in tasks.items()} for run, tasks in found.items()}
+        what, *numbers = line.split()
+        run, task, attempt, at = map(int, numbers)
+        seen = found[run][task]
+        seen[attempt] = Span(at) if what == "begun" else seen[attempt]._replace(ended=at)
+    return found
 
 
 async def _runs(store: Store) -> AsyncIterator[Run]:
@@ -60,36 +67,54 @@ async def _page(reader: Reader, namespace: int, before: tuple[int, int]) -> list
 
 
 class _Gathering:
-    def __init__(
-        self, place: Place, versions: Versions, seen: Mapping[int, frozenset[int]], run: Run, retried: bool
-    ) -> None:
+    def __init__(self, place: Place, versions: Versions, seen: Mapping[int, Mapping[int, Span]], run: Run) -> None:
         self._place = place
         self._versions = versions
         self._seen = seen
         self._run = run
-        self._retried = retried
 
     async def look(self, reader: Reader) -> Evidence:
         graph = (await self._versions.get(reader, self._run.version)).graph
         items = await self._items(reader, graph)
         bodies = {item.key: self._body(item) for item in items}
+        tasks = await reader.task_rows("run_tasks", self._run.id)
         named = {number for body in bodies.values() if body is not None for number in handles(body)}
         return Evidence(
             run=self._run,
             graph=graph,
-            tasks=await reader.task_rows("run_tasks", self._run.id),
+            tasks=tasks,
             spreads=await reader.run_spreads(self._run.id),
             rows=dict(await reader.run_join_rows(self._run.id)),
             bodies=bodies,
             counts={row[0]: tuple(row[1:]) for row in await reader.rows("node_counts", self._run.id)},
             executions=self._seen,
+            history=await self._history(reader, tasks),
+            inputs=(await reader.run_inputs([self._run.id])).get(self._run.id, b"{}"),
             blobs={item.key: self._bytes(item.size, item.blob, item.blob) for item in items if item.blob},
             artifacts={number: await self._artifact(reader, number) for number in named},
-            retried=self._retried,
         )
 
     async def _items(self, reader: Reader, graph: Compiled) -> list[StoredItem]:
         return [item for node in graph.nodes for item in await reader.items_below(self._run.id, node.index, b"")]
+
+    async def _history(self, reader: Reader, tasks: list[Task]) -> Mapping[int, list[Ended]]:
+        found: dict[int, list[Ended]] = defaultdict(list)
+        for row in await reader.rows("attempts_of", [task.id for task in tasks]):
+            task, attempt, outcome, code, message, session, started_at, ended_at = row
+            found[task].append(
+                Ended(
+                    task=task,
+                    run=self._run.id,
+                    attempt=attempt,
+                    outcome=outcome,
+                    code=code,
+                    message=message,
+                    session=session,
+                    started_at=started_at,
+                    ended_at=ended_at,
+                )
+            )
+        return found
 
     def _body(self, item: StoredItem) -> bytes | None:
         if item.blob is None:

@@ -15,9 +15,11 @@ from stoker.errors import Unavailable
 from stoker.runner.client import Client
 from stoker.selftest import checker, gather
 from stoker.selftest.caller import Caller
+from stoker.selftest.evaluate import is_plain
 from stoker.selftest.evidence import Evidence, Wrong
 from stoker.selftest.nemesis import Blow, Nemesis
 from stoker.selftest.site import Site, until
+from stoker.selftest.slots import Slots
 
 RUNNERS = 3
 STALL_S = 90.0  # without any task settling; a lease and every delay that is drawn are shorter by far
@@ -28,7 +30,10 @@ Told = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What was done, and what is wrong. `losses`: leases that ended without a report. `executions`: of user code."""
+    """What was done, and what is wrong. `losses`: leases that ended without a report. `executions`: of user code.
+
+    `evaluated`: runs whose items were computed anew. `most`: by limit, how many were seen at work at once.
+    """
 
     seed: int
     seconds: float
@@ -38,6 +43,8 @@ class Report:
     executions: int = 0
     losses: int = 0
     failures: int = 0
+    evaluated: int = 0
+    most: Mapping[str, int] = field(default_factory=dict)
     blows: Mapping[str, int] = field(default_factory=dict)
     wrongs: list[Wrong] = field(default_factory=list)
 
@@ -73,7 +80,7 @@ def grind(
         found = _calmed(site, callers)
     runs = [run for caller in callers for run in caller.runs]
     retried = frozenset(run for caller in callers for run in caller.retried)
-    tally = asyncio.run(_checked(site, runs, retried))
+    tally = asyncio.run(_checked(site, runs, retried, servers))
     return tally.report(seed, time.monotonic() - begun, servers, nemesis.strikes, found)
 
 
@@ -151,7 +158,8 @@ class _Tally:
     def __init__(self) -> None:
         self.runs: Counter[str] = Counter()
         self.found: list[int] = []
-        self.tasks = self.executions = self.losses = self.failures = 0
+        self.tasks = self.executions = self.losses = self.failures = self.evaluated = 0
+        self.slots = Slots()
         self.wrongs: list[Wrong] = []
 
     def add(self, of: Evidence) -> None:
@@ -161,6 +169,8 @@ class _Tally:
         self.executions += sum(len(seen) for seen in of.executions.values())
         self.losses += sum(task.losses for task in of.tasks)
         self.failures += sum(task.failures for task in of.tasks)
+        self.evaluated += of.run.state is RunState.SUCCEEDED and is_plain(of.graph.spec)
+        self.slots.add(of)
         self.wrongs += checker.wrongs(of)
 
     def report(self, seed: int, seconds: float, servers: int, blows: Mapping[str, int], wrongs: list[Wrong]) -> Report:
@@ -173,15 +183,17 @@ class _Tally:
             executions=self.executions,
             losses=self.losses,
             failures=self.failures,
+            evaluated=self.evaluated,
+            most=dict(sorted(self.slots.most.items())),
             blows=dict(sorted(blows.items())),
             wrongs=wrongs + self.wrongs,
         )
 
 
-async def _checked(site: Site, runs: list[int], retried: frozenset[int]) -> _Tally:
+async def _checked(site: Site, runs: list[int], retried: frozenset[int], servers: int) -> _Tally:
     """Look at every run in the database, offline."""
     tally = _Tally()
-    async for of in gather.evidence(site.place, site.traces, retried):
+    async for of in gather.evidence(site.place, site.traces, retried, servers=servers):
         tally.add(of)
-    tally.wrongs += checker.run_wrongs(runs, tally.found)
+    tally.wrongs += checker.run_wrongs(runs, tally.found) + tally.slots.wrongs()
     return tally

@@ -1,4 +1,5 @@
-"""Blows at the selftest's own processes, drawn from a seed: killed, stopped and continued, restarted, ended.
+"""Blows at the selftest's own processes, drawn from a seed: killed (many at once, too), stopped and continued,
+restarted, ended; and at the networks between runners and servers: cut, held up, slowed down.
 
 A server that has just started ends no lease for 20 s. So that leases are lost all the same, and late reports come, a
 long rage spares the servers (and what they stand on) for most of every round, and stops runners longer than a lease.
@@ -14,6 +15,7 @@ from random import Random
 
 from stoker.selftest.process import Process, send_to
 from stoker.selftest.site import Server, Site
+from stoker.selftest.wire import Wire
 
 Blow = Callable[[], None]
 
@@ -23,7 +25,7 @@ ROUND_S = 55.0
 SPARED_AFTER_S = 13.0  # of a round: from then on the servers are spared
 SPARED_PAUSES_S = ((0.3, 3.0, 22.5, 26.0), (20, 20, 30, 30))
 SPARED_BETWEEN_S = (1.0, 4.0)
-_WEIGHTS = {
+WEIGHTS = {
     "runner killed": 6,
     "runner stopped": 4,
     "runner ended": 2,
@@ -33,8 +35,13 @@ _WEIGHTS = {
     "server stopped": 3,
     "server restarted": 2,
     "server ended": 1,
+    "network cut": 3,
+    "network held": 2,
+    "network slow": 2,
+    "burst": 2,
 }
-_AT_RUNNERS = {"runner killed": 2, "runner stopped": 5, "runner ended": 1}
+_AT_RUNNERS = {"runner killed": 2, "runner stopped": 5, "runner ended": 1, "network cut": 2, "network held": 1}
+SLOW_S = (0.02, 0.3)
 
 
 class Nemesis:
@@ -45,6 +52,7 @@ class Nemesis:
         self._dice = dice
         self._more = dict(more or {})
         self._stopped: list[tuple[float, Process]] = []
+        self._broken: list[tuple[float, Wire]] = []
         self.strikes: Counter[str] = Counter()
 
     def rage(self, seconds: float, told: Callable[[str], None]) -> None:
@@ -61,6 +69,7 @@ class Nemesis:
                 next_blow = time.monotonic() + self._dice.uniform(*(SPARED_BETWEEN_S if spared else BETWEEN_S))
             time.sleep(0.05)
         self._stopped.clear()
+        self._broken.clear()
         self._site.resume()
 
     def strike(self, left: float, *, spared: bool = False) -> str:
@@ -68,7 +77,7 @@ class Nemesis:
 
         `left`: what is stopped goes on within so many seconds. `spared`: the servers.
         """
-        weights = _AT_RUNNERS if spared else _WEIGHTS | dict.fromkeys(self._more, 3)
+        weights = _AT_RUNNERS if spared else WEIGHTS | dict.fromkeys(self._more, 3)
         name = self._dice.choices(list(weights), list(weights.values()))[0]
         free = [one for one in self._site.runners if not spared or not self._is_stopped(one.process)]
         runner, server = self._dice.choice(free or self._site.runners), self._dice.choice(self._site.servers)
@@ -92,6 +101,14 @@ class Nemesis:
                 server.process.send(signal.SIGHUP)
             case "server ended":
                 server.process.send(signal.SIGTERM)
+            case "network cut":
+                self._dice.choice(self._site.wires()).cut()
+            case "network held":
+                self._break(lambda wire: wire.hold(), pause)
+            case "network slow":
+                self._break(lambda wire: wire.slow(self._dice.uniform(*SLOW_S)), pause)
+            case "burst":
+                self._burst()
             case other if other in self._more:
                 self._more[other]()
             case _:
@@ -103,6 +120,17 @@ class Nemesis:
         child = server.child()
         if child is not None:
             send_to(child, server.process.head, signal.SIGKILL)
+
+    def _burst(self) -> None:
+        """All runners but one, and a server."""
+        for runner in self._dice.sample(self._site.runners, len(self._site.runners) - 1):
+            runner.process.send(signal.SIGKILL)
+        self._kill_child(self._dice.choice(self._site.servers))
+
+    def _break(self, how: Callable[[Wire], None], pause: float) -> None:
+        wire = self._dice.choice(self._site.wires())
+        how(wire)
+        self._broken.append((time.monotonic() + pause, wire))
 
     def _stop(self, process: Process, pause: float) -> None:
         process.send(signal.SIGSTOP, whole=True)
@@ -116,3 +144,7 @@ class Nemesis:
             if at <= now:
                 process.send(signal.SIGCONT, whole=True)
         self._stopped = [(at, process) for at, process in self._stopped if at > now]
+        for at, wire in self._broken:
+            if at <= now:
+                wire.heal()
+        self._broken = [(at, wire) for at, wire in self._broken if at > now]

@@ -87,4 +87,4 @@ def _told(done: Done, told: Callable[[Done], None]) -> Done:
 
 
 async def _looked(site: Site) -> list[Wrong]:
-    return [wrong async for of in gather.evidence(site.place, site.traces, frozenset()) for wrong in checker.wrongs(of)]
+    return [wrong async for of in gather.evidence(site.place, site.traces) for wrong in checker.wrongs(of)]

@@ -20,6 +20,7 @@ from stoker.errors import StokerError, Unavailable
 from stoker.runner.client import Client
 from stoker.selftest import work
 from stoker.selftest.process import Process
+from stoker.selftest.wire import Wire
 
 T = TypeVar("T")
 
@@ -29,13 +30,14 @@ TRACEBACK = "Traceback (most recent call last)"
 
 
 class Server:
-    """One server with a data folder of its own. `first`: what it is started with; afterwards it keeps its port."""
+    """One server with a data folder of its own; it keeps the port that it gets. `wire`: how runners reach it."""
 
     def __init__(self, site: Site, name: str) -> None:
         self._site = site
         self.name = name
         self.data = site.folder / name
         self.url = ""
+        self.wire: Wire | None = None
         self.process = self._started("0")
 
     def await_ready(self) -> None:
@@ -46,6 +48,13 @@ class Server:
                 raise _not_started(self.name, self.process.log)
             time.sleep(LOOK_S)
         self.url = found
+        self.wire = Wire(found)
+
+    def cut_off(self) -> None:
+        """Nobody reaches it through its wire any more."""
+        if self.wire is not None:
+            self.wire.close()
+            self.wire = None
 
     def child(self) -> int | None:
         """The serving process behind the supervisor, where it can be known."""
@@ -70,7 +79,8 @@ class Runner:
     def __init__(self, site: Site, name: str, server: Server, batch_size: int) -> None:
         self._site = site
         self.name = name
-        self._server = server
+        assert server.wire is not None
+        self._url = server.wire.url
         self._batch_size = str(batch_size)
         self.process = self._started()
 
@@ -79,7 +89,7 @@ class Runner:
 
     def _started(self) -> Process:
         options = ("--name", self.name, "--batch-size", self._batch_size, "--grace", "3s")
-        where = ("--url", self._server.url)
+        where = ("--url", self._url)
         return self._site.start(self.name, "runner", "start", str(work.__file__), *options, *where)
 
 
@@ -126,6 +136,9 @@ class Site:
         environment |= self._database if arguments[0] == "server" else {}
         return Process(arguments, environment, self.folder, self.logs / f"{name}.log")
 
+    def wires(self) -> list[Wire]:
+        return [server.wire for server in self.servers if server.wire is not None]
+
     def connected(self) -> int:
         """How many runners the first server knows."""
         with self.client(self.servers[0]) as client:
@@ -141,16 +154,18 @@ class Site:
         return [one.name for one in dead]
 
     def resume(self) -> None:
-        """Whatever was stopped goes on."""
+        """Whatever was stopped goes on, networks too."""
         for process in self._processes():
             process.send(signal.SIGCONT, whole=True)
+        for wire in self.wires():
+            wire.heal()
 
     def shut(self) -> list[str]:
         """Ask everything to end, runners first; gives what did not, and what outlived the one that had started it."""
         self.resume()
         unwilling = [one.name for one in self._all() if not one.process.end(signal.SIGTERM)]
         outlived = [process.log.name for process in self.leaving if not process.end(signal.SIGTERM)]
-        self.servers, self.runners, self.leaving = [], [], []
+        self._forget()
         told = [f"{name} did not end when it was told to" for name in unwilling]
         return told + [f"a process that wrote {name} outlived the one that had started it" for name in outlived]
 
@@ -161,6 +176,11 @@ class Site:
     def close(self) -> None:
         for process in self._processes():
             process.end()
+        self._forget()
+
+    def _forget(self) -> None:
+        for server in self.servers:
+            server.cut_off()
         self.servers, self.runners, self.leaving = [], [], []
 
     def _all(self) -> list[Server | Runner]:

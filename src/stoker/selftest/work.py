@@ -1,6 +1,7 @@
 """The code that the selftest's runners run: small graphs of every sort, and steps that do anything for random graphs.
 
-Each call of user code leaves a line in the file that $SELFTEST_TRACE names, before anything else happens.
+Each call of user code leaves a line in the file that $SELFTEST_TRACE names, before anything else happens; steps of
+random graphs leave another one when they are done. Lines carry the time by the clock that all processes here share.
 """
 
 from __future__ import annotations
@@ -8,24 +9,42 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import stoker
+from stoker.selftest import plain as pure
 
 TRACE = "SELFTEST_TRACE"
 
 
 def leave_trace() -> stoker.Task:
-    """One short line, appended whole; gives the task."""
+    """Tell that user code begins; gives the task."""
     task = stoker.current_task()
+    _trace("begun", task)
+    return task
+
+
+@contextmanager
+def at_work() -> Iterator[stoker.Task]:
+    """Tell when user code begins, and when it ends in whatever way."""
+    task = leave_trace()
+    try:
+        yield task
+    finally:
+        _trace("ended", task)
+
+
+def _trace(what: str, task: stoker.Task) -> None:
+    """One short line, appended whole."""
     handle = os.open(os.environ[TRACE], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
-        os.write(handle, f"{task.run} {task.id} {task.attempt}\n".encode())
+        os.write(handle, f"{what} {task.run} {task.id} {task.attempt} {time.monotonic_ns() // 1_000}\n".encode())
     finally:
         os.close(handle)
-    return task
 
 
 # --- a graph of every sort ---
@@ -125,36 +144,37 @@ def apart(seed: str, given: Given) -> dict[str, Any]:
 
 @stoker.node
 def steps(seed: str, given: Given) -> stoker.Items[dict[str, Any]]:
-    task, dice = _begun(seed)
-    width = dice.choice((0, 1, 2, 3) if task.branch.count("[") < 2 else (0, 1))
-    return stoker.Items([_item(dice, task, number, given) for number in range(width)])
+    with at_work() as task:
+        dice = _begun(task, seed)
+        width = dice.choice((0, 1, 2, 3) if task.branch.count("[") < 2 else (0, 1))
+        return stoker.Items([_item(dice, task, number, given) for number in range(width)])
 
 
-@stoker.node
-def wide() -> dict[str, Any]:
-    """So many elements that a server makes their tasks bit by bit."""
-    name = _id(leave_trace(), 0)
-    return _output(name, WIDTH, {})
+@stoker.node(name=pure.PLAIN)
+def plain(name: str, widths: list[int], seed: str, given: Any) -> dict[str, Any]:
+    """A step that makes the same of the same inputs in the end, however often it fails before."""
+    with at_work() as task:
+        _stumbled(task, seed)
+        return pure.item(name, widths, given)
 
 
-@stoker.node
-def narrow(given: Given) -> dict[str, Any]:
-    """A step that always works, at once."""
-    return _output(_id(leave_trace(), 0), 0, given)
+@stoker.node(name=pure.PLAINS)
+def plains(name: str, widths: list[int], seed: str, given: Any) -> stoker.Items[dict[str, Any]]:
+    with at_work() as task:
+        _stumbled(task, seed)
+        return stoker.Items(pure.items(name, widths, given))
 
 
-WIDTH = 1_100  # more than a server makes at once
-STEPS = (step, apart, steps, wide, narrow)
+STEPS = (step, apart, steps, plain, plains)
 
 
 def _done(seed: str, given: Given) -> dict[str, Any]:
-    task, dice = _begun(seed)
-    return _item(dice, task, 0, given)
+    with at_work() as task:
+        return _item(_begun(task, seed), task, 0, given)
 
 
-def _begun(seed: str) -> tuple[stoker.Task, Random]:
-    """Leave the trace, take some time, and perhaps end some other way than well."""
-    task = leave_trace()
+def _begun(task: stoker.Task, seed: str) -> Random:
+    """Take some time, and perhaps end some other way than well."""
     dice = Random(f"{seed}/{task.id}/{task.attempt}")  # noqa: S311 - draws what happens, protects nothing
     time.sleep(_pause(f"{seed}/{task.id}"))
     match dice.choices(("well", "error", "for good", "prune", "requeue"), (880, 60, 15, 25, 20))[0]:
@@ -166,7 +186,19 @@ def _begun(seed: str) -> tuple[stoker.Task, Random]:
             raise stoker.Prune("drawn: nothing to do")
         case "requeue":
             raise stoker.Requeue(after="200ms")
-    return task, dice
+    return dice
+
+
+def _stumbled(task: stoker.Task, seed: str) -> None:
+    """Take a little time now and then, and fail or step back in some attempts."""
+    dice = Random(f"{seed}/{task.id}/{task.attempt}")  # noqa: S311 - as above
+    if dice.random() < 0.05:
+        time.sleep(dice.choice((0.01, 0.05, 0.5)))
+    match dice.choices(("well", "error", "requeue"), (960, 25, 15))[0]:
+        case "error":
+            raise RuntimeError("drawn: an error, not the last attempt")
+        case "requeue":
+            raise stoker.Requeue(after="100ms")
 
 
 def _pause(seed: str) -> float:
@@ -178,7 +210,7 @@ def _item(dice: Random, task: stoker.Task, number: int, given: Given) -> dict[st
     """An item that says whose it is, with parts to fan out over, and what it was given; perhaps large, or a file."""
     depth = task.branch.count("[")
     width = dice.choice(((0, 1, 2, 3, 6), (0, 1, 2, 3), (0, 1, 2))[depth] if depth < 3 else (0, 0, 1))
-    found = _output(_id(task, number), width, given)
+    found = _output(f"{task.id}/{task.attempt}/{number}", width, given)
     match dice.choices(("plain", "file", "large", "larger"), (930, 45, 20, 5))[0]:
         case "file":
             found |= _file(dice, task, number)
@@ -187,10 +219,6 @@ def _item(dice: Random, task: stoker.Task, number: int, given: Given) -> dict[st
         case "larger":
             found["pad"] = "x" * 1_200_000
     return found
-
-
-def _id(task: stoker.Task, number: int) -> str:
-    return f"{task.id}/{task.attempt}/{number}"
 
 
 def _output(name: str, width: int, given: Given) -> dict[str, Any]:

@@ -61,6 +61,11 @@ ORDER BY t.settled_at, t.id LIMIT :limit;
 SELECT attempt, outcome, code, message, type, traceback, session, started_at, ended_at FROM attempt
 WHERE task = :task ORDER BY id;
 
+-- name: attempts_of
+-- What is kept of the attempts of these tasks, oldest first.
+SELECT task, attempt, outcome, code, message, session, started_at, ended_at FROM attempt
+WHERE task = ANY(:tasks) ORDER BY id;
+
 -- name: last_attempt
 SELECT attempt, outcome, code, message, type, traceback, session, started_at, ended_at FROM attempt
 WHERE task = :task ORDER BY id DESC LIMIT 1;
