@@ -118,8 +118,8 @@ def as_if_shared(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the engine read from SQLite, too, what it would know by itself where it is alone: until when leases last."""
     real = SqliteTx.lock
 
-    async def lock(self: SqliteTx, runs: Any, tasks: Any) -> Locked:
-        locked = await real(self, runs, tasks)
+    async def lock(self: SqliteTx, *wanted: Any) -> Locked:
+        locked = await real(self, *wanted)
         sessions = {task.session for task in locked.tasks if task.session is not None}
         return locked._replace(promised=await self.session_ends(sessions))
 

@@ -75,7 +75,7 @@ def _responses(route: Route, schemas: Schemas) -> dict[str, Any]:
     content = _content(route.response, schemas)
     responses: dict[str, Any] = {}
     for status in (route.status, *route.also):
-        carried = content if status < 300 else {}
+        carried = content if status < 300 and status != 204 else {}
         responses[str(status)] = {"description": _REASONS[status], **carried}
     return responses | {"default": {"$ref": "#/components/responses/Problem"}}
 

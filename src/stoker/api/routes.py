@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stoker.api.native import artifacts, events, graphs, kinds, runners, runs, service, tasks, tokens
+from stoker.api.native import artifacts, events, graphs, kinds, live, runners, runs, service, tasks, tokens
 from stoker.api.route import Route
 
 ROUTES: tuple[Route, ...] = (
@@ -11,6 +11,7 @@ ROUTES: tuple[Route, ...] = (
     *kinds.ROUTES,
     *graphs.ROUTES,
     *runs.ROUTES,
+    *live.ROUTES,
     *tasks.ROUTES,
     *runners.ROUTES,
     *artifacts.ROUTES,

@@ -24,6 +24,7 @@ from stoker.engine.events import Hub
 from stoker.engine.gates import Gates
 from stoker.engine.ids import Ids
 from stoker.engine.leases import Leases
+from stoker.engine.live import Live
 from stoker.engine.namespaces import Namespaces
 from stoker.engine.peers import Peers
 from stoker.engine.ports import Clock, Dice
@@ -109,6 +110,7 @@ class StokerEngine:
             self.peers,
             self.alarm,
         )
+        self.live = Live(self.store, self._namespaces, versions, self.batches, self.blobs)
         self.leases = Leases(
             self.store,
             self._namespaces,

@@ -11,10 +11,11 @@ from graphlib import CycleError, TopologicalSorter
 
 import msgspec
 
-from stoker.core import gate
+from stoker.core import compile_live, gate
 from stoker.core.compiled import TRIGGER, Compiled, CompiledNode, Kid, Step, binding_refs
 from stoker.core.duration import micros
 from stoker.core.graph import (
+    INPUT_KIND,
     ITEM_KIND,
     Binding,
     Each,
@@ -25,6 +26,7 @@ from stoker.core.graph import (
     KindSpec,
     Limit,
     NodeSpec,
+    OnChange,
     Ref,
     RunInput,
 )
@@ -47,7 +49,10 @@ def compile_graph(
 
     `lanes`: the queue of each node, by its name; `gates`: the limit of each that has one.
     """
-    compiler = _Compiler(spec, {**kinds, ITEM_KIND: _ITEM}, lanes or {}, gates or {})
+    if spec.mode == "live":
+        compiler = _Compiler(compile_live.with_inputs(spec), {**kinds, **compile_live.KINDS}, lanes or {}, gates or {})
+    else:
+        compiler = _Compiler(spec, {**kinds, ITEM_KIND: _ITEM}, lanes or {}, gates or {})
     for check in (compiler.check_nodes, compiler.find_spine, compiler.check_joins, compiler.check_bindings):
         check()
         if compiler.problems:
@@ -102,6 +107,7 @@ class _Compiler:
             self._check_node(node)
         for leaf in binding_refs(spec.result) if spec.result else ():
             self._check_leaf("result", leaf)
+        self.problems += compile_live.problems(spec, self.kinds)
 
     def _check_node(self, node: NodeSpec) -> None:
         place = f"node {node.name!r}"
@@ -195,6 +201,8 @@ class _Compiler:
                 return [name]
             case Join(anchor=anchor, of=of):
                 return ([anchor] if anchor is not None else []) + list(of)
+            case OnChange(of=of):
+                return list(of)
         raise AssertionError(node.fire)
 
     # --- pass 2: order and spine ---
@@ -309,7 +317,7 @@ class _Compiler:
             match node.fire:
                 case Each(way=Edge(node=name)):
                     after[self.names[name]].append(index)
-                case Join(of=of):
+                case Join(of=of) | OnChange(of=of):
                     for name in set(of):
                         after[self.names[name]].append(index)
                 case _:
@@ -333,6 +341,8 @@ class _Compiler:
 
     def _check_reach(self, place: str, index: int, leaf: Binding, *, own: bool) -> None:
         match leaf:
+            case Ref() if self.spec.mode == "live":  # checked with its node
+                pass
             case Ref(node=name, many=True):
                 self._check_gather(place, index, self.names[name])
             case Ref(node=name):
@@ -399,10 +409,11 @@ class _Compiler:
             kids=tuple(
                 Kid(index, None, False, self._toward(index))
                 for index, node in enumerate(self.spec.nodes)
-                if node.fire == Each()
+                if not self._edges_in(node) and node.kind != INPUT_KIND
             ),
             opens=tuple(opens.get(TRIGGER, ())),
             row_depth={index: len(self.steps[self.parent[index]]) for index, _ in self.joins()},
+            live=self.spec.mode == "live",
         )
 
     def _toward(self, kid: int) -> tuple[int, ...]:
@@ -411,10 +422,13 @@ class _Compiler:
     def _node(self, index: int, after: list[int], touches: frozenset[int], opens: list[int]) -> CompiledNode:
         spec = self.spec.nodes[index]
         join = spec.fire if isinstance(spec.fire, Join) else None
+        live = self.spec.mode == "live"
         kids, straight = [], []
         for node in after:
             fire = self.spec.nodes[node].fire
-            if isinstance(fire, Each) and fire.way:
+            if isinstance(fire, OnChange):
+                kids.append(Kid(node, None, False, ()))
+            elif isinstance(fire, Each) and fire.way:
                 kids.append(Kid(node, fire.way.expand, self.many(index), self._toward(node)))
             else:
                 straight.append(node)
@@ -422,7 +436,7 @@ class _Compiler:
             index=index,
             spec=spec,
             kind=self.kinds[spec.kind],
-            inline=spec.kind == ITEM_KIND,
+            inline=spec.kind in (ITEM_KIND, INPUT_KIND),
             parent=self.parent[index],
             is_join=join is not None,
             steps=self.steps[index],
@@ -431,12 +445,16 @@ class _Compiler:
             opens=tuple(opens),
             feeds=tuple(sorted(self.feeds[index])),
             touches=tuple(sorted(touches)),
-            of=tuple(self.names[name] for name in join.of) if join else (),
+            of=tuple(self.names[name] for name in dict.fromkeys(spec.fire.of))
+            if not isinstance(spec.fire, Each)
+            else (),
             all_done=join is not None and join.policy == "all_done",
-            must_have=self._must_have(index),
+            must_have=self._must_have(index) if not live else compile_live.must_have(spec, self.names),
             plain=self._plain(index, join),
             retry=policy(spec.retry),
             timeout=None if spec.timeout is None else micros(spec.timeout),
+            live=live,
+            counted=live or bool(self.steps[index]),
             lane=self.lanes.get(spec.name, 0),
             gate=self.gates.get(spec.name),
         )

@@ -34,10 +34,12 @@ class Kid(NamedTuple):
 class CompiledNode(msgspec.Struct, frozen=True, kw_only=True):
     """`parent`: the node whose tasks stand right above (the way in, or a join's anchor); TRIGGER at the top.
 
-    `feeds`: joins that a task here is a member of. `touches`: every join row that its settling may reach.
+    `counted`: it can have several tasks. `feeds`: joins that a task here is a member of. `touches`: every join row that
+    its settling may reach.
     `opens`: joins anchored here. `straight`: joins with an edge from here. `of`: the straight parents of a join.
     `must_have`: members whose single item a join cannot do without. `plain`: every straight parent stands once, and
-    where all of them SUCCEEDED, so did the `must_have`.
+    where all of them SUCCEEDED, so did the `must_have`. `live`: it belongs to a live graph: `of` are the nodes it comes
+    after, `must_have` those of them that it cannot do without.
     """
 
     index: int
@@ -58,6 +60,8 @@ class CompiledNode(msgspec.Struct, frozen=True, kw_only=True):
     plain: bool
     retry: RetryPolicy
     timeout: Micros | None
+    live: bool = False
+    counted: bool = False
     lane: int = 0
     gate: int | None = None
 
@@ -80,6 +84,7 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
     opens: tuple[int, ...]
     row_depth: dict[int, int]
     warnings: tuple[str, ...] = ()
+    live: bool = False
 
     def place(self, name: str) -> CompiledNode:
         return self.nodes[self.names[name]]

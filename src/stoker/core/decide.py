@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from stoker.core import retry
-from stoker.core.compiled import Compiled
+from stoker.core.compiled import Compiled, CompiledNode
 from stoker.core.duration import Micros
 from stoker.core.model import (
     GRACE,
@@ -26,14 +26,15 @@ from stoker.core.model import (
 )
 from stoker.core.picture import Body
 from stoker.core.protocol import STAGES, ErrorInfo, Receipt, Stage
-from stoker.core.reopen import Plan
+from stoker.core.reopen import RETRIED, Plan
 from stoker.core.settle import Settling
 from stoker.core.spread import places_of
 from stoker.core.states import RunState, TaskState, Verb, check_run_move
-from stoker.core.values import BadPath
+from stoker.core.values import BadPath, fields
 
 ACCEPTED = Receipt(status="accepted")
 STALE = Receipt(status="stale", message="this attempt is no longer current; nothing was changed")
+ONLY_LIVE = "only tasks of live runs give outputs before they complete"
 _replace = msgspec.structs.replace
 
 
@@ -43,10 +44,13 @@ class Fold(Settling):
     def trigger(self, run: Run, graph: Compiled, inputs: bytes = b"") -> None:
         """Start a run: open the joins of the trigger and make the first tasks. `inputs`: one JSON object, or empty."""
         self.show_run(run, graph)
-        if inputs:
-            self.new_inputs[run.id] = inputs
         self.new_runs.add(run.id)
         self.changed_runs.add(run.id)
+        if graph.live:
+            self._begin(run, graph, fields(inputs))
+            return
+        if inputs:
+            self.new_inputs[run.id] = inputs
         self._open_joins(run, graph, graph.opens, b"")
         for kid in graph.kids:
             self._fire(run, graph, kid, None, b"", [])
@@ -78,6 +82,8 @@ class Fold(Settling):
         if task is None:
             return receipt
         node = self.node_of(task)
+        if node.live:
+            return self._complete_live(task, node, bodies)
         if wrong := self._wrong_items(node, len(bodies)):
             return self.invalid(task, wrong)
         try:
@@ -97,6 +103,31 @@ class Fold(Settling):
         )
         if not run.stopping:
             self._unlock(task, node, families)
+        return ACCEPTED
+
+    def _complete_live(self, task: Task, node: CompiledNode, bodies: Sequence[Body]) -> Receipt:
+        """Settle a task of a live run: the newest output of its attempt becomes the current one, if it gave any."""
+        if bodies[1:] and (wrong := self._wrong_items(node, len(bodies))):
+            return self.invalid(task, wrong)
+        row = self.live[task.run][task.node]
+        for body in bodies:
+            self._give_by(row, task.id, task.attempt, body, "")
+        task = self._settle(_replace(task, withheld=self.runs[task.run].stopping), TaskState.SUCCEEDED, Verb.COMPLETE)
+        self._passed(task, node, row.given if row.giver == task.attempt else None)
+        return ACCEPTED
+
+    def item(self, task_id: int, attempt: int, session: int, number: int, name: str, body: Body) -> Receipt:
+        """An output of an attempt of a live run that is still being run; a repeat of its number changes nothing."""
+        task, receipt = self._held(task_id, attempt, session, Verb.NONE)
+        if task is None:
+            return receipt
+        if not self.node_of(task).live:
+            return Receipt(status="refused", message=ONLY_LIVE)
+        if not self.hold(task, attempt, session):
+            return STALE
+        row = self._changing(self.runs[task.run], self.node_of(task))
+        if row.giver != attempt or number > row.given_by:
+            self._give_by(row, task_id, attempt, body, name, number)
         return ACCEPTED
 
     def invalid(self, task: Task, message: str, *, code: str = "invalid_output") -> Receipt:
@@ -242,17 +273,14 @@ class Fold(Settling):
         run.tasks -= len(plan.delete)
         for task in plan.delete:
             self._count(run, task, TaskState.SKIPPED, -1)
-            if self.graphs[run.version].nodes[task.node].steps:
+            if self.graphs[run.version].nodes[task.node].counted:
                 self._counter(run.id, task.node)[0] -= 1
         for key, row in plan.rows.items():
             self.rows[key] = row
             self._touch(key)
         for task in plan.retry:
             self.show_task(task)
-            self._count(run, task, task.state, -1)
-            run.failed -= not self.node_of(task).spec.tolerated
-            run.open += 1
-            self._ready(_replace(task, failures=0, losses=0, code="", settled_at=None), Verb.NONE, self.now)
+            self._retried(task)
         for spread in plan.spreads:
             self.show_spread(spread)
             self._turn(spread, TaskState.READY, -1)
@@ -261,6 +289,30 @@ class Fold(Settling):
             node, bodies = self.node_of(task), items(task)
             families = [(kid, self._family(kid, bodies)) for kid in node.kids]
             self._unlock(self._put(_replace(task, withheld=False)), node, families)
+
+    def resume(self, run: Run) -> int:
+        """A cancelled live run goes on; gives how many tasks are READY again. The newest of each node are shown."""
+        check_run_move(run.state, RunState.RUNNING)
+        run.state, run.stopping, run.ended_at, run.cancel_at = RunState.RUNNING, False, None, None
+        self.changed_runs.add(run.id)
+        again = 0
+        for row in self.live[run.id].values():
+            task = self.tasks[row.task] if row.task is not None else None
+            if task is not None and task.state in RETRIED:
+                self._retried(task)
+                again += 1
+            elif task is not None and task.withheld:
+                self._put(_replace(task, withheld=False))
+        for node in self.graphs[run.version].nodes:
+            self._catch_up(run, node)
+        return again
+
+    def _retried(self, task: Task) -> None:
+        run = self.runs[task.run]
+        self._count(run, task, task.state, -1)
+        run.failed -= not self.node_of(task).spec.tolerated
+        run.open += 1
+        self._ready(_replace(task, failures=0, losses=0, code="", settled_at=None), Verb.NONE, self.now)
 
     def _held(self, task_id: int, attempt: int, session: int, verb: Verb) -> tuple[Task | None, Receipt]:
         """The task, if this session's attempt is the current one (a lost one is revived); else what to answer."""
@@ -273,6 +325,8 @@ class Fold(Settling):
             return task, ACCEPTED
         if task.state is TaskState.READY and task.ended is Verb.LOSE and not self.runs[task.run].stopping:
             return self._revived(task), ACCEPTED
+        if verb is not Verb.NONE and self.graph_of(task).live:
+            self._restate(task, self.node_of(task))
         return None, ACCEPTED if verb is not Verb.NONE and task.ended is verb else STALE
 
     def _revived(self, task: Task) -> Task:
@@ -317,5 +371,7 @@ class Fold(Settling):
                 deadline=None,
             )
         )
+        if self.graph_of(task).live:
+            self._offered_again(task, self.node_of(task))
         if not delayed:
             self._offer(task.lane, 1)

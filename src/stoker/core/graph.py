@@ -16,6 +16,9 @@ Duration = str | float  # "2s", "5m", or seconds
 ITEM_KIND = "stoker.item"
 """The inline kind whose task settles with the element that made it."""
 
+INPUT_KIND = "stoker.input"
+"""The inline kind of an input of a live graph: it has no task, and settles with what is published."""
+
 
 class _Spec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     pass
@@ -94,6 +97,16 @@ class Join(_Spec, frozen=True, tag="join", tag_field="type"):
     policy: Literal["all_success", "all_done"] = "all_success"
 
 
+class OnChange(_Spec, frozen=True, tag="on_change", tag_field="type"):
+    """In a live graph: a task when the current output of one of these nodes changes, or one settles for the first time.
+
+    All must have settled once and one must have an output (`require_all`: each). Empty `of`: one task at the trigger.
+    """
+
+    of: tuple[str, ...] = ()
+    require_all: bool = False
+
+
 class Expand(_Spec, frozen=True):
     """A node's own expand: it fires once and makes one task per element of the list that `over` gives."""
 
@@ -132,7 +145,7 @@ class Limit(_Spec, frozen=True):
 class NodeSpec(_Spec, frozen=True):
     name: str
     kind: str
-    fire: Each | Join = Each()
+    fire: Each | Join | OnChange = Each()
     bind: dict[str, Binding] = {}
     expand: Expand | None = None
     retry: Retry | None = None
@@ -153,8 +166,11 @@ class InputSpec(_Spec, frozen=True):
 
 
 class GraphSpec(_Spec, frozen=True):
+    """`mode` live: nodes fire anew whenever what they come after changes, until the run is cancelled."""
+
     name: str
     nodes: tuple[NodeSpec, ...]
+    mode: Literal["once", "live"] = "once"
     inputs: dict[str, InputSpec] = {}
     result: Binding | None = None
     description: str = ""

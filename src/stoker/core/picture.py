@@ -14,6 +14,7 @@ import msgspec
 from stoker.core.branch import cut
 from stoker.core.compiled import Compiled, CompiledNode
 from stoker.core.duration import Micros
+from stoker.core.live import LiveNode, NodeKey, Output
 from stoker.core.model import (
     Ended,
     JoinKey,
@@ -68,6 +69,9 @@ class Picture:
         self.new_runs: set[int] = set()
         self.new_inputs: dict[int, bytes] = {}
         self.new_tags: dict[int, Mapping[str, str]] = {}
+        self.live: dict[int, dict[int, LiveNode]] = {}  # by run and node: all of each live run
+        self.changed_live: set[NodeKey] = set()
+        self.outputs: list[Output] = []
         self.items: list[NewItem] = []
         self.history: list[Ended] = []
         self.counts: dict[tuple[int, int], list[int]] = {}
@@ -199,7 +203,7 @@ class Picture:
         return found
 
     def _count(self, run: Run, of: Task | Spread, state: TaskState, by: int) -> None:
-        if self.graphs[run.version].nodes[of.node].steps:
+        if self.graphs[run.version].nodes[of.node].counted:
             self._counter(of.run, of.node)[state - TaskState.LEASED] += by
 
 

@@ -188,7 +188,21 @@ class Log(_Wire, frozen=True, tag="log", tag_field="verb"):
     stream: Literal["log", "stdout", "stderr"] = "log"
 
 
-Report = Complete | Fail | Requeue | Prune | Release | Progress | Log
+class Output(_Wire, frozen=True, tag="item", tag_field="verb"):
+    """An output of an attempt of a live run that goes on; it becomes the node's current one when the attempt completes.
+
+    `number` counts the outputs of an attempt from 1, so a repeat is kept once. `name`: what it is, if it has one.
+    """
+
+    task: int
+    attempt: int
+    number: int
+    item: Item
+    name: str = ""
+
+
+Report = Complete | Fail | Requeue | Prune | Release | Progress | Log | Output
+ASIDE = (Progress, Log, Output)  # what is said while an attempt goes on
 
 
 class ReportRequest(_Wire, frozen=True):

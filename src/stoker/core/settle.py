@@ -116,6 +116,8 @@ class Settling(Unlocking):
         """A run ends when nothing of it is READY, LEASED or spreading, and nothing is still to be decided."""
         if run.open or run.state is not RunState.RUNNING or any(want.run == run.id for want in self.wants):
             return
+        if self.graphs[run.version].live and not run.stopping:  # it waits for changes
+            return
         end = RunState.FAILED if run.failed else RunState.SUCCEEDED
         end = RunState.CANCELLED if run.stopping else end
         check_run_move(run.state, end)

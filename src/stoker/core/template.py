@@ -10,19 +10,25 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from stoker.core.branch import cut, index_at
+from stoker.core.compile_live import parent
 from stoker.core.compiled import TRIGGER, Compiled, Step
 from stoker.core.graph import Binding, Element, ListOf, ObjectOf, Ref, RunInput, Value
+from stoker.core.live import Bound
 from stoker.core.model import ItemKey
 from stoker.core.values import NULL, BadPath, as_list, as_object, elements, encode, pick
 
 
 class Place(NamedTuple):
-    """Where a task stands, or (node TRIGGER) the run itself. `element`: the element it carries, if it does."""
+    """Where a task stands, or (node TRIGGER) the run itself. `element`: the element it carries, if it does.
+
+    `bound`: in a live run, by node, the number of the output that is read.
+    """
 
     run: int
     node: int
     branch: bytes
     element: bytes | None = None
+    bound: Bound | None = None
 
 
 class Below(NamedTuple):
@@ -47,6 +53,10 @@ Need = ItemKey | Below | int  # int: the inputs of this run
 def needs(graph: Compiled, place: Place, binding: Binding) -> Iterator[Need]:
     """What a binding is made of, at a place."""
     match binding:
+        case Ref() | RunInput() if place.bound is not None:
+            key = _bound(graph, place, binding)
+            if key is not None:
+                yield key
         case ListOf(items=items):
             for item in items:
                 yield from needs(graph, place, item)
@@ -74,6 +84,9 @@ def render(graph: Compiled, place: Place, binding: Binding, found: Found) -> byt
             return as_list(render(graph, place, item, found) for item in items)
         case ObjectOf(fields=fields):
             return as_object({name: render(graph, place, field, found) for name, field in fields.items()})
+        case Ref(path=path) | RunInput(path=path) if place.bound is not None:
+            output = _bound(graph, place, binding)
+            return NULL if output is None else pick(found.items[output], path)
         case RunInput(name=name, path=path):
             return pick(found.run_inputs.get(place.run, {}).get(name, NULL), path)
         case Ref(path=path):
@@ -87,6 +100,13 @@ def render(graph: Compiled, place: Place, binding: Binding, found: Found) -> byt
         case Element(of=name, path=path):
             return pick(_element(graph, place, name, found), path)
     raise AssertionError(binding)
+
+
+def _bound(graph: Compiled, place: Place, leaf: Ref | RunInput) -> ItemKey | None:
+    """The output that a task of a live run reads; None: there was none when its inputs were bound."""
+    node = graph.names[parent(leaf)]
+    number = (place.bound or {}).get(node)
+    return None if number is None else ItemKey(place.run, node, b"", number)
 
 
 def source(graph: Compiled, place: Place, ref: Ref) -> ItemKey | Below:

@@ -9,6 +9,7 @@ import msgspec
 from stoker.core.branch import step
 from stoker.core.compiled import Compiled, CompiledNode, Kid
 from stoker.core.duration import Micros
+from stoker.core.living import Living
 from stoker.core.model import (
     MAX_TASKS,
     SLICE,
@@ -20,7 +21,7 @@ from stoker.core.model import (
     Spread,
     Task,
 )
-from stoker.core.picture import Body, Picture, Want
+from stoker.core.picture import Body, Want
 from stoker.core.protocol import ErrorInfo
 from stoker.core.spread import Place, carried, packed
 from stoker.core.states import TaskState, Verb
@@ -31,7 +32,7 @@ _replace = msgspec.structs.replace
 Child = tuple[int, int, bytes | None]  # item number, element number, element
 
 
-class Unlocking(Picture):
+class Unlocking(Living):
     """A picture in which tasks are made and joins are counted."""
 
     @staticmethod
@@ -119,7 +120,7 @@ class Unlocking(Picture):
         run.open += len(places)
         run.tasks += len(places)
         self.changed_runs.add(run.id)
-        if node.steps:
+        if node.counted:
             self._counter(run.id, node.index)[0] += len(places)
         for at in range(SLICE, len(places), SLICE):
             self._put_off(run, node, branch, places[at : at + SLICE], parent)
@@ -213,14 +214,16 @@ class Unlocking(Picture):
         self.tasks[task.id] = task
         run.tasks += 1
         self.changed_runs.add(run.id)
-        if node.steps:
+        if node.counted:
             self._counter(run.id, node.index)[0] += 1
         self._count(run, task, state, 1)
         return task
 
     def _leave(self, task: Task, *, failed: bool = False) -> None:
-        """A settled task leaves the joins it is a member of."""
+        """A settled task leaves the joins it is a member of; in a live run it passes on that it has settled."""
         node, run, graph = self.node_of(task), self.runs[task.run], self.graph_of(task)
+        if node.live:
+            self._passed(task, node)
         bad = failed and not node.spec.tolerated
         for join in node.feeds:
             row = self._row(run, graph, join, task.branch)

@@ -49,6 +49,11 @@ def elements(body: bytes, path: Path = ()) -> list[bytes]:
         raise BadPath(f"what is at {show(path)} is not a list") from None
 
 
+def fields(body: bytes) -> dict[str, bytes]:
+    """The fields of a JSON object; none of nothing."""
+    return {name: bytes(value) for name, value in _object.decode(body).items()} if body else {}
+
+
 def as_list(parts: Iterable[bytes]) -> bytes:
     return b"[" + b",".join(parts) + b"]"
 

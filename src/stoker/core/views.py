@@ -8,6 +8,7 @@ from typing import Any, Generic, Literal, TypeVar
 import msgspec
 
 from stoker.core.graph import GraphSpec, KindSpec
+from stoker.core.protocol import ABSENT
 
 TaskStateName = Literal["READY", "LEASED", "SUCCEEDED", "FAILED", "PRUNED", "CANCELLED", "SKIPPED"]
 RunStateName = Literal["RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"]
@@ -95,7 +96,10 @@ class NodeCounts(_View, frozen=True):
 
 
 class RunView(_View, frozen=True):
-    """`nodes` and `causes` are left out of lists. `stopping`: a cancel was requested and is being carried out."""
+    """`nodes`, `causes` and `live` (the nodes of a live run) are left out of lists.
+
+    `stopping`: a cancel was requested and is being carried out.
+    """
 
     id: int
     namespace: str
@@ -111,6 +115,7 @@ class RunView(_View, frozen=True):
     tasks: int = 0
     nodes: list[NodeCounts] = []
     causes: list[Cause] = []
+    live: list[LiveNodeView] = []
 
 
 class TaskView(_View, frozen=True):
@@ -214,6 +219,65 @@ class RetryAnswer(_View, frozen=True):
     fired: list[str] = []
 
 
+class PublishRequest(_View, frozen=True, forbid_unknown_fields=True):
+    """An output of a node from outside. Without `value`: only that it settled, well or (`failed`) not."""
+
+    value: msgspec.Raw = ABSENT
+    name: str = ""
+    status: str = ""
+    failed: bool = False
+
+
+class OutputView(_View, frozen=True):
+    """An output of a node of a live run.
+
+    `number` counts those of the node. `task`, `attempt`: what gave it; without, it was published. `counts`: whether its
+    attempt has completed; others read the newest of those that do (`current`). `value` is left out if it is large:
+    `GET …/outputs/{id}/value` has it.
+    """
+
+    id: int
+    run: int
+    node: str
+    number: int
+    counts: bool
+    current: bool
+    size: int
+    created_at: datetime
+    name: str = ""
+    task: int | None = None
+    attempt: int = 0
+    value: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class FireAnswer(_View, frozen=True):
+    """The task that will run, or runs. `dirty`: that one is being run, and one more firing follows."""
+
+    task: int
+    generation: int
+    state: TaskStateName
+    dirty: bool = False
+
+
+class LiveNodeView(_View, frozen=True):
+    """A node of a live run.
+
+    `generation` counts its firings from 0; -1: none yet. `output`: the current one. `dirty`: what it reads has changed
+    while it is being run, so it fires once more. `waits_for`: why it has not fired.
+    """
+
+    node: str
+    kind: str
+    state: TaskStateName | None = None
+    generation: int = -1
+    task: int | None = None
+    output: int | None = None
+    outputs: int = 0
+    dirty: bool = False
+    status: str = ""
+    waits_for: str = ""
+
+
 class TokenRequest(_View, frozen=True, forbid_unknown_fields=True):
     """Empty `namespaces` and `kinds` mean all; `kinds` limits what scope `run` may claim."""
 
@@ -241,7 +305,7 @@ class TokenView(_View, frozen=True):
 class Hint(_View, frozen=True):
     """Something changed; ask for the facts. Sent as a server-sent event; may be dropped, repeated or merged."""
 
-    kind: Literal["run", "task", "log", "runner"]
+    kind: Literal["run", "task", "output", "log", "runner"]
     run: int = 0
     task: int = 0
     state: str = ""

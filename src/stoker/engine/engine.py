@@ -16,10 +16,13 @@ from stoker.core.views import (
     ArtifactView,
     AttemptView,
     Explanation,
+    FireAnswer,
     GraphView,
     Hint,
     LogView,
+    OutputView,
     Page,
+    PublishRequest,
     PushRequest,
     RetryAnswer,
     RunnerView,
@@ -57,6 +60,18 @@ class Runs(Protocol):
     async def wait(self, namespace: str, run: int, wait_s: float) -> RunView: ...
     async def result(self, namespace: str, run: int, wait_s: float) -> bytes:
         """The JSON of a run's result, once it has ended; Conflict if it has not when the time is up, or failed."""
+        ...
+
+
+class Live(Protocol):
+    async def publish(self, namespace: str, run: int, node: str, request: PublishRequest) -> OutputView | None: ...
+    async def fire(self, namespace: str, run: int, node: str) -> FireAnswer: ...
+    async def outputs(
+        self, namespace: str, run: int, *, node: str | None, current: bool, limit: int, after: str | None
+    ) -> Page[OutputView]: ...
+    async def output(self, namespace: str, output: int) -> OutputView: ...
+    async def value(self, namespace: str, output: int) -> AsyncIterator[bytes]:
+        """The JSON of one output, to be streamed."""
         ...
 
 
@@ -131,6 +146,8 @@ class Engine(Protocol):
     def catalog(self) -> Catalog: ...
     @property
     def runs(self) -> Runs: ...
+    @property
+    def live(self) -> Live: ...
     @property
     def leases(self) -> Leases: ...
     @property

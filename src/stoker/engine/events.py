@@ -97,6 +97,7 @@ class Hub:
         for run_id in fold.ended_runs | fold.new_runs:
             run = fold.runs[run_id]
             hints.append((run.namespace, Hint(kind="run", run=run_id, state=RunState(run.state).name)))
+        hints += [(fold.runs[output.run].namespace, Hint(kind="output", run=output.run)) for output in fold.outputs]
         for _, handed in [*outcome.handed.items(), *outcome.waiters]:
             for assignment in handed.tasks if handed else ():
                 state = TaskState.LEASED.name

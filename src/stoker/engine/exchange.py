@@ -11,11 +11,13 @@ from stoker.core.model import CLOSED_GRACE, LEASE, Task
 from stoker.core.names import text
 from stoker.core.picture import Body
 from stoker.core.protocol import (
+    ASIDE,
     Complete,
     ErrorInfo,
     Fail,
     Held,
     Log,
+    Output,
     Progress,
     Prune,
     Receipt,
@@ -95,6 +97,8 @@ class Exchange(Verb):
         if task is None or fold.runs[task.run].namespace != self._session.namespace:
             return REFUSED
         match report:
+            case Output():
+                return self._output(batch, task, report, entry)
             case Complete():
                 return self._complete(batch, task, report, entry)
             case Fail(error=error):
@@ -119,6 +123,16 @@ class Exchange(Verb):
         error = ErrorInfo(code="invalid_output", message=fault)
         receipt = fold.fail(task.id, report.attempt, session, error, retryable=True)
         return Receipt(status="invalid", message=fault) if receipt.status == "accepted" else receipt
+
+    def _output(self, batch: Batch, task: Task, report: Output, entry: Reported) -> Receipt:
+        """An output of an attempt that goes on; a wrong one is not kept, and the attempt is not failed for it."""
+        version = batch.versions.known(batch.fold.runs[task.run].version)
+        assert version is not None
+        fault = entry.fault or version.output_fault(task.node, [body.json for body in entry.bodies])
+        if fault is not None:
+            return Receipt(status="invalid", message=fault)
+        number, (body,) = report.number, entry.bodies
+        return batch.fold.item(task.id, report.attempt, self._session.id, number, report.name, body)
 
     async def _note(self, tx: Tx, fold: Fold, positions: Sequence[int]) -> dict[int, Receipt]:
         """Progress and logs: kept while the attempt is current, or was this session's last."""
@@ -159,7 +173,7 @@ class Exchange(Verb):
         attempts = {lease.task: lease.attempt for lease in leases}
         for stray in self.strays(leases):
             fold.release(stray, attempts[stray], session)
-        over = {entry.report.task for entry in self._reported if not isinstance(entry.report, Progress | Log)}
+        over = {entry.report.task for entry in self._reported if not isinstance(entry.report, ASIDE)}
         return _stops(fold, [lease for lease in self._held if lease.task not in over], session)
 
     def _extend(self, promises: Promises, now: Micros) -> Micros:

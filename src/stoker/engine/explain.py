@@ -10,6 +10,7 @@ from stoker.core.model import Run, Task
 from stoker.core.protocol import RunnerInfo
 from stoker.core.states import LIVE, RunState, TaskState, Verb
 from stoker.core.views import Explanation
+from stoker.engine import livestate
 from stoker.engine.ports import Clock, Reader
 from stoker.engine.sessions import Sessions, runner_names, satisfies
 
@@ -55,12 +56,14 @@ class Explaining:
             if state == TaskState.LEASED:
                 because.append(f"{count} task(s) of {name!r} are being run")
                 continue
-            for task in await reader.task_rows("task_page", run.id, node - 1, b"", int(TaskState.READY), node, 1):
+            for task in await reader.task_rows("task_page", run.id, node - 1, b"", 0, int(TaskState.READY), node, 1):
                 why = await self._ready(reader, task, run, graph.nodes[node])
                 because.extend(f"{count} READY task(s) of {name!r}: {reason}" for reason in why.because)
                 remedy = remedy or why.remedy
         for node, count in await reader.rows("spread_counts", run.id):
             because.append(f"{count} more task(s) of {graph.nodes[node].name!r} are being made, slice by slice")
+        if graph.live:
+            because += livestate.reasons(await livestate.nodes(reader, run.id, graph))
         waiting = [
             f"the join {graph.nodes[key.join].name!r} waits for {row.open} task(s) before it"
             for key, row in (await reader.run_join_rows(run.id))[:FEW]

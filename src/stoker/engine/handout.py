@@ -15,6 +15,7 @@ import msgspec
 from stoker.core.compiled import text_of
 from stoker.core.decide import Fold
 from stoker.core.duration import SECOND, Micros
+from stoker.core.live import Bound
 from stoker.core.model import Task
 from stoker.core.protocol import ABSENT, Assignment
 from stoker.core.states import TaskState
@@ -212,7 +213,8 @@ class Handout:
         sources = Sources(self._tx)
         sources.show(self._decided.new_inputs)
         sources.show_items(self._items)
-        wanted = {task.id: task_needs(fold.graph_of(task), task) for task in tasks}
+        bound = await self._bound(fold, tasks) if any(graph.live for graph in fold.graphs.values()) else {}
+        wanted = {task.id: task_needs(fold.graph_of(task), task, bound.get(task.id)) for task in tasks}
         if unwritten:
             wanted = {id_: needs for id_, needs in wanted.items() if not any(isinstance(need, Below) for need in needs)}
         if any(wanted.values()):
@@ -222,10 +224,18 @@ class Handout:
             if task.id not in wanted:
                 continue
             try:
-                found[task.id] = task_input(fold.graph_of(task), task, sources)
+                found[task.id] = task_input(fold.graph_of(task), task, sources, bound.get(task.id))
             except BadPath as error:
                 self.refused[task.id] = f"the inputs cannot be bound: {error}"
         return found
+
+    async def _bound(self, fold: Fold, tasks: Sequence[Task]) -> dict[int, Bound]:
+        """What tasks of live runs read. Their rows do not change any more: whoever wants to locks the task first."""
+        alive = [task for task in tasks if fold.graph_of(task).live]
+        rows = {row.key: row for run in self._decided.live.values() for row in run.values()}
+        others = {task.run for task in alive if (task.run, task.node) not in rows}
+        rows.update({row.key: row for row in await self._tx.live_nodes(others)} if others else {})
+        return {task.id: rows[task.run, task.node].reads(task.attempt + 1) for task in alive}
 
     def _assignment(self, fold: Fold, task: Task, body: bytes | None, base: str) -> Assignment:
         graph = fold.graph_of(task)

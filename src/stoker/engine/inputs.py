@@ -9,6 +9,7 @@ import msgspec
 
 from stoker.core.compiled import Compiled
 from stoker.core.graph import Binding, Ref
+from stoker.core.live import Bound
 from stoker.core.model import ItemKey, NewItem, StoredItem, Task
 from stoker.core.protocol import INLINE_INPUT
 from stoker.core.template import Below, Found, Need, Place, needs, render
@@ -97,24 +98,25 @@ class Sources:
         return self._blobs.get(blob)
 
 
-def task_place(task: Task) -> Place:
-    return Place(task.run, task.node, task.branch, task.element)
+def task_place(task: Task, bound: Bound | None = None) -> Place:
+    """`bound`: the outputs that a task of a live run reads."""
+    return Place(task.run, task.node, task.branch, task.element, bound)
 
 
-def task_needs(graph: Compiled, task: Task) -> list[Need]:
+def task_needs(graph: Compiled, task: Task, bound: Bound | None = None) -> list[Need]:
     """Everything that the inputs of a task are made of."""
-    place = task_place(task)
+    place = task_place(task, bound)
     return [need for binding in graph.nodes[task.node].spec.bind.values() for need in needs(graph, place, binding)]
 
 
-def task_input(graph: Compiled, task: Task, sources: Sources) -> bytes | None:
+def task_input(graph: Compiled, task: Task, sources: Sources, bound: Bound | None = None) -> bytes | None:
     """The inputs as one JSON object; None if they are too large to travel with the claim. BadPath: not bindable."""
     bind = graph.nodes[task.node].spec.bind
     if not bind:
         return b"{}"
-    if any(sources.large(need) for need in task_needs(graph, task)):
+    if any(sources.large(need) for need in task_needs(graph, task, bound)):
         return None
-    place = task_place(task)
+    place = task_place(task, bound)
     body = as_object({name: render(graph, place, binding, sources.found) for name, binding in bind.items()})
     return body if len(body) <= INLINE_INPUT else None
 

@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from stoker.core.duration import SECOND, Micros
+from stoker.core.live import Bound
 from stoker.core.model import LEASE, MAX_ITEMS, PAYLOAD_INLINE, Task
+from stoker.core.names import fault
 from stoker.core.picture import Body
 from stoker.core.protocol import (
     ClaimAnswer,
@@ -16,19 +18,19 @@ from stoker.core.protocol import (
     Complete,
     Held,
     Item,
+    Output,
     Report,
     ReportAnswer,
     ReportRequest,
     Stop,
 )
 from stoker.core.states import TaskState
-from stoker.core.template import Place
 from stoker.core.values import BadPath
 from stoker.engine.batch import Batches
 from stoker.engine.dispatch import Dispatcher, Handed, Waiter
 from stoker.engine.exchange import REFUSED, Exchange, Handback, Leave, Reported, Shorten, Told, Unbound
 from stoker.engine.ids import Ids
-from stoker.engine.inputs import Reading, Streaming, fetch
+from stoker.engine.inputs import Reading, Streaming, fetch, task_place
 from stoker.engine.namespaces import Namespaces
 from stoker.engine.ports import Blobs, Clock, Reader, Store
 from stoker.engine.sessions import Session, Sessions
@@ -223,12 +225,22 @@ class Leases:
 
     async def _prepare(self, namespace: int, report: Report) -> Reported:
         """Fetch large outputs, and put away those that are too large for the database, before the transaction."""
+        if isinstance(report, Output):
+            return await self._prepare_output(namespace, report)
         if not isinstance(report, Complete):
             return Reported(report, [])
         if len(report.items) > MAX_ITEMS:
             return Reported(report, [], f"a report has at most {MAX_ITEMS} items, not {len(report.items)}")
         try:
             return Reported(report, [await self._body(namespace, item) for item in report.items])
+        except (Rejected, msgspec.DecodeError) as error:
+            return Reported(report, [], str(error))
+
+    async def _prepare_output(self, namespace: int, report: Output) -> Reported:
+        try:
+            return Reported(
+                report, [await self._body(namespace, report.item)], fault(report.name) if report.name else None
+            )
         except (Rejected, msgspec.DecodeError) as error:
             return Reported(report, [], str(error))
 
@@ -254,7 +266,7 @@ class Leases:
         session = await self._session(namespace, secret)
         task, version = await self._leased(session, task_id, attempt)
         streaming = Streaming(Reading(self._store), self._blobs, version.graph)
-        place = Place(task.run, task.node, task.branch, task.element)
+        place = task_place(task, await self._reads(task) if version.graph.live else None)
         return self._bound(task, streaming.object(place, version.graph.nodes[task.node].spec.bind))
 
     async def _bound(self, task: Task, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -266,6 +278,13 @@ class Leases:
             message = f"the inputs cannot be bound: {error}"
             await self._batches.submit(Unbound(task, message))
             raise Conflict(message, code="binding", place=f"tasks/{task.id}", remedy="Drop the task.") from None
+
+    async def _reads(self, task: Task) -> Bound:
+        """What an attempt of a live run reads, as long as it is that attempt which runs."""
+        row = await self._store.read(lambda reader: reader.live_node_of(task.id, task.attempt, task.session or 0))
+        if row is None:
+            raise _no_lease(task.id, task.attempt)
+        return row.reads(task.attempt)
 
     async def _leased(self, session: Session | None, task_id: int, attempt: int) -> tuple[Task, Version]:
         async def find(reader: Reader) -> tuple[Task, Version] | None:
@@ -281,12 +300,16 @@ class Leases:
             or session is None
             or (found[0].session, found[0].attempt, found[0].state) != (session.id, attempt, TaskState.LEASED)
         ):
-            raise NotFound(
-                f"this session holds no lease of task {task_id}, attempt {attempt}.",
-                code="no_lease",
-                remedy="The lease ended; drop the task.",
-            )
+            raise _no_lease(task_id, attempt)
         return found
+
+
+def _no_lease(task: int, attempt: int) -> NotFound:
+    return NotFound(
+        f"this session holds no lease of task {task}, attempt {attempt}.",
+        code="no_lease",
+        remedy="The lease ended; drop the task.",
+    )
 
 
 async def _chunks(body: bytes) -> AsyncIterator[bytes]:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 from stoker.core.decide import Fold
 from stoker.core.duration import Micros
 from stoker.core.gate import Gate
+from stoker.core.live import LiveNode
 from stoker.core.model import ItemKey, JoinKey, JoinRow, Run, Spread, StoredItem, Task
 
 T = TypeVar("T")
@@ -84,6 +85,14 @@ class Locked(NamedTuple):
     promised: dict[int, Micros]
 
 
+LiveOf = Callable[[Sequence[Run]], Awaitable[Sequence[int]]]
+"""Says of locked runs which are live."""
+
+
+async def none_live(_: Sequence[Run]) -> Sequence[int]:
+    return ()
+
+
 class ProgressRow(NamedTuple):
     task: int
     run: int
@@ -112,6 +121,11 @@ class Reader(Protocol):
     async def run_spreads(self, run: int) -> list[Spread]: ...
     async def runs(self, ids: Iterable[int]) -> list[Run]: ...
     async def run_rows(self, query: str, *parameters: Any) -> list[Run]: ...
+    async def live_nodes(self, runs: Iterable[int]) -> list[LiveNode]: ...
+    async def live_node_of(self, task: int, attempt: int, session: int) -> LiveNode | None:
+        """The node of a live run whose newest task's attempt this session holds right now."""
+        ...
+
     async def join_rows(self, keys: Iterable[JoinKey]) -> list[tuple[JoinKey, JoinRow]]: ...
     async def run_join_rows(self, run: int) -> list[tuple[JoinKey, JoinRow]]: ...
     async def items(self, keys: Iterable[ItemKey]) -> list[StoredItem]: ...
@@ -137,8 +151,11 @@ class Reader(Protocol):
 class Tx(Reader, Protocol):
     """One transaction. `write` puts a whole decision down, guarded; a guard that fails raises `GuardFailed`."""
 
-    async def lock(self, runs: Iterable[int], tasks: Iterable[int]) -> Locked:
-        """These runs and those of the tasks, then the tasks, each in ascending order of id. Only once, and first."""
+    async def lock(self, runs: Iterable[int], tasks: Iterable[int], live: LiveOf = ...) -> Locked:
+        """These runs and those of the tasks, then the tasks, each in ascending order of id. Only once, and first.
+
+        Of the runs that are live, what is READY or LEASED too: claims do not lock runs, and change what a task reads.
+        """
         ...
 
     async def claimable(self, lanes: Sequence[int], limit: int) -> list[Task]:

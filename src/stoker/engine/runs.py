@@ -146,6 +146,11 @@ class RetryRun(Verb):
                 code="still_running",
                 remedy="Wait for its end, or cancel it first.",
             )
+        if fold.graphs[run.version].live:
+            for task in await tx.tasks([row.task for row in fold.live[run.id].values() if row.task is not None]):
+                fold.show_task(task)
+            self._answer = RetryAnswer(retried=fold.resume(run))
+            return self._answer
         tasks = await tx.task_rows("run_tasks", run.id)
         states = {key: row.state for key, row in await tx.run_join_rows(run.id)}
         spreads = await tx.run_spreads(run.id)

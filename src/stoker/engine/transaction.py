@@ -191,13 +191,21 @@ class Transaction:
         runs = {run for command in commands for run in command.runs}
         if not tasks and not runs:
             return
-        locked = await self._tx.lock(sorted(runs), sorted(tasks))
+        locked = await self._tx.lock(sorted(runs), sorted(tasks), partial(self._show_live, fold))
         self._promises.read(locked.promised)
-        await self._show_runs(fold, locked.runs)
         for task in locked.tasks:
             fold.show_task(task)
+        if fold.live:
+            fold.show_live(await self._tx.live_nodes(list(fold.live)))
         await show_slots(self._tx, fold, (task for task in locked.tasks if task.ended is TaskVerb.LOSE))
         await self._load_rows(fold, [*locked.tasks, *await self._load_spreads(fold, commands)])
+
+    async def _show_live(self, fold: Fold, runs: Sequence[Run]) -> Sequence[int]:
+        """Show the runs; gives those that are live, of which more is to be loaded."""
+        await self._show_runs(fold, runs)
+        if any(graph.live for graph in fold.graphs.values()):
+            fold.live.update({run.id: {} for run in runs if fold.graphs[run.version].live})
+        return list(fold.live)
 
     async def _load_spreads(self, fold: Fold, commands: Sequence[Verb]) -> list[Task]:
         """Show the rows that are still there; gives a task for each whose tasks settle as they are made."""

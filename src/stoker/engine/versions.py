@@ -10,7 +10,7 @@ import msgspec
 
 from stoker.core.compile import compile_graph
 from stoker.core.compiled import Compiled
-from stoker.core.graph import GraphSpec, KindSpec, NodeSpec
+from stoker.core.graph import INPUT_KIND, GraphSpec, KindSpec, NodeSpec
 from stoker.core.model import MAX_ITEMS
 from stoker.core.values import MAX_DEPTH, encode, too_deep
 from stoker.engine.ports import Lane, Reader
@@ -68,7 +68,9 @@ class Version:
         self.number = number
         self.graph = graph
         self.inputs = {name: Schema(spec.schema) for name, spec in graph.spec.inputs.items()}
-        self.outputs = [Schema(node.kind.output) for node in graph.nodes]
+        self.outputs = [
+            self.inputs[node.name] if node.kind.name == INPUT_KIND else Schema(node.kind.output) for node in graph.nodes
+        ]
 
     def input_body(self, given: dict[str, msgspec.Raw]) -> bytes:
         """The run's inputs as they are kept: given ones checked, defaults filled in. Invalid lists every fault."""
@@ -82,6 +84,8 @@ class Version:
                 if fault := self.inputs[name].fault(bytes(given[name])):
                     problems.append(Problem(code="invalid_input", place=f"inputs.{name}", message=f"{fault}."))
                 body[name] = given[name]
+            elif spec.required and self.graph.live:
+                continue  # it has its first value when one is published
             elif spec.required:
                 problems.append(Problem(code="missing_input", place=f"inputs.{name}", message="it is required."))
             else:

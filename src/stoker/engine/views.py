@@ -24,16 +24,17 @@ from stoker.core.views import (
     RunView,
     TaskView,
 )
+from stoker.engine import livestate
 from stoker.engine.catalog import when
 from stoker.engine.explain import Explaining
 from stoker.engine.namespaces import Namespaces
+from stoker.engine.paging import cursor, key, limited
 from stoker.engine.ports import Clock, Reader, Row, Store
 from stoker.engine.sessions import Sessions, runner_names
 from stoker.engine.versions import Version, Versions
 from stoker.errors import Invalid, NotFound
 
 MOST_CAUSES = 10
-LARGEST_PAGE = 1_000
 _END_OF_TIME = 2**62
 
 
@@ -64,6 +65,7 @@ class Views:
                 idempotency_key=keys[0][0] if keys else None,
                 nodes=await _counts(reader, found, version.graph),
                 causes=[_cause(version.graph, row) for row in causes],
+                live=await livestate.nodes(reader, run, version.graph) if version.graph.live else [],
             )
 
         return await self._store.read(find)
@@ -73,9 +75,9 @@ class Views:
     ) -> Page[RunView]:
         """Runs, newest first."""
         number = await self._namespaces.existing(namespace)
-        before = _cursor(after, (int, int)) if after else (_END_OF_TIME, _END_OF_TIME)
+        before = cursor(after, (int, int)) if after else (_END_OF_TIME, _END_OF_TIME)
         wanted = None if state is None else int(_state(RunState, state))
-        limit = _limit(limit)
+        limit = limited(limit)
 
         async def find(reader: Reader) -> Page[RunView]:
             found = await reader.run_rows("run_page", number, *before, wanted, graph, limit + 1)
@@ -85,7 +87,7 @@ class Views:
             tags = await _tags(reader, [run.id for run in found])
             return Page(
                 items=[_run_view(namespace, run, *names[run.version], tags.get(run.id, {})) for run in found[:limit]],
-                after=_key(last.created_at, last.id) if last else None,
+                after=key(last.created_at, last.id) if last else None,
             )
 
         return await self._store.read(find)
@@ -96,7 +98,7 @@ class Views:
         """The tasks of a run, by node and branch."""
         number = await self._namespaces.existing(namespace)
         wanted = None if state is None else int(_state(TaskState, state))
-        limit = _limit(limit)
+        limit = limited(limit)
 
         async def find(reader: Reader) -> Page[TaskView]:
             _, version = await self._run(reader, namespace, number, run)
@@ -104,14 +106,14 @@ class Views:
             if node is not None and node not in graph.names:
                 raise NotFound(f"the graph of run {run} has no node {node!r}.", code="no_node", place="node")
             at = None if node is None else graph.names[node]
-            start = _cursor(after, (int, str)) if after else (-1, "")
+            start = cursor(after, (int, str, int)) if after else (-1, "", 0)
             branch = base64.urlsafe_b64decode(start[1])
-            found = await reader.task_rows("task_page", run, start[0], branch, wanted, at, limit + 1)
+            found = await reader.task_rows("task_page", run, start[0], branch, start[2], wanted, at, limit + 1)
             runners = await _runner_names(reader, found[:limit])
             last = found[limit - 1] if len(found) > limit else None
             return Page(
                 items=[_task_view(graph, task, runners) for task in found[:limit]],
-                after=_key(last.node, base64.urlsafe_b64encode(last.branch).decode()) if last else None,
+                after=key(last.node, base64.urlsafe_b64encode(last.branch).decode(), last.generation) if last else None,
             )
 
         return await self._store.read(find)
@@ -165,11 +167,11 @@ class Views:
         async def find(reader: Reader) -> list[LogView]:
             if task is not None:
                 _, _, version = await self._task(reader, namespace, number, task)
-                rows = await reader.rows("task_logs", task, after, _limit(limit))
+                rows = await reader.rows("task_logs", task, after, limited(limit))
             else:
                 assert run is not None
                 _, version = await self._run(reader, namespace, number, run)
-                rows = await reader.rows("run_logs", run, after, _limit(limit))
+                rows = await reader.rows("run_logs", run, after, limited(limit))
             return [_log_view(version.graph, row) for row in rows]
 
         return await self._store.read(find)
@@ -324,7 +326,7 @@ async def _counts(reader: Reader, run: Run, graph: Compiled) -> list[NodeCounts]
     for node, _, *settled in await reader.rows("node_counts", run.id):
         names = ("succeeded", "failed", "pruned", "cancelled", "skipped")
         counts[node] = dict(zip(names, settled, strict=True))
-    single = [node.index for node in graph.nodes if not node.steps]
+    single = [node.index for node in graph.nodes if not node.counted]
     for node, state in await reader.rows("single_tasks", run.id, b"", single):
         counts[node] = {TaskState(state).name.lower(): 1}
     for node, state, count in await reader.rows("live_counts", run.id):
@@ -349,32 +351,8 @@ def _maybe(at: Micros | None) -> Any:
     return None if at is None else when(at)
 
 
-def _limit(limit: int) -> int:
-    if not 1 <= limit <= LARGEST_PAGE:
-        raise Invalid(f"a page has 1 to {LARGEST_PAGE} entries, not {limit}.", code="bad_limit", place="limit")
-    return limit
-
-
 def _state(states: type[Any], name: str) -> Any:
     if name.upper() not in states.__members__:
         known = ", ".join(states.__members__)
         raise Invalid(f"there is no state {name!r}; the states are {known}.", code="bad_state", place="state")
     return states[name.upper()]
-
-
-def _key(*parts: int | str) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode(parts)).decode().rstrip("=")
-
-
-def _cursor(after: str, types: tuple[type, type]) -> tuple[Any, Any]:
-    try:
-        body = base64.urlsafe_b64decode(after + "=" * (-len(after) % 4))
-        first, second = msgspec.json.decode(body, type=tuple[types])  # type: ignore[valid-type]  # built from its argument
-    except (ValueError, msgspec.DecodeError):
-        raise Invalid(
-            "this is not a cursor of this list.",
-            code="bad_cursor",
-            place="after",
-            remedy="Pass on what the last page gave as `after`.",
-        ) from None
-    return first, second

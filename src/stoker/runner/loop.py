@@ -13,7 +13,7 @@ from collections.abc import Coroutine
 from threading import Event, Lock, Thread
 from typing import Any
 
-from stoker.core.protocol import GRACE_S, Assignment, Log, Progress, Release
+from stoker.core.protocol import ASIDE, GRACE_S, Assignment, Release
 from stoker.errors import Forbidden, Invalid, StokerError, TooLarge, Unauthorized, Unavailable
 from stoker.runner import outcome
 from stoker.runner.access import LoopAccess
@@ -176,7 +176,7 @@ class Loop:
         """Take what the workers put: outcomes, and journals that have something to say."""
         reports, journals = self._mailbox.take()
         for report in reports:
-            if isinstance(report, Progress | Log):
+            if isinstance(report, ASIDE):
                 self._session.add(report)
             else:
                 self._forget((report.task, report.attempt))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-from stoker.core.protocol import Complete, Fail, Log, Progress, Report
+from stoker.core.protocol import Complete, Fail, Log, Output, Progress, Report
 
 MOST_REPORTS = 512
 MOST_BYTES = 4 * 1024 * 1024
@@ -61,6 +61,8 @@ def _weight(report: Report) -> int:
     """Estimate the bytes of a report on the wire, from above."""
     if isinstance(report, Complete):
         return 128 + sum(len(memoryview(item.value)) + 32 for item in report.items)
+    if isinstance(report, Output):
+        return 256 + len(memoryview(report.item.value))
     if isinstance(report, Log):
         return 128 + 6 * len(report.text)
     if isinstance(report, Fail):

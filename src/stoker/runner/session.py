@@ -18,6 +18,7 @@ from __future__ import annotations
 import msgspec
 
 from stoker.core.protocol import (
+    ASIDE,
     BEAT_S,
     Assignment,
     ClaimAnswer,
@@ -27,6 +28,7 @@ from stoker.core.protocol import (
     Fail,
     Held,
     Log,
+    Output,
     Progress,
     Receipt,
     Release,
@@ -124,8 +126,8 @@ class Session:
 
     # what the work says
 
-    def add(self, report: Progress | Log) -> None:
-        """Queue a progress or a chunk of log."""
+    def add(self, report: Progress | Log | Output) -> None:
+        """Queue a progress, a chunk of log or an output of an attempt that goes on."""
         self._outbox.add(report)
 
     def end(self, report: Report) -> bool:
@@ -316,9 +318,11 @@ class Session:
 
     def _settle(self, report: Report, receipt: Receipt, effects: Effects) -> None:
         key = (report.task, report.attempt)
-        if isinstance(report, Progress | Log):
+        if isinstance(report, ASIDE):
             if receipt.status == "stale" and self._leases.get(key) is False:
                 effects.stop.append(Stop(task=report.task, attempt=report.attempt, reason="stale"))
+            elif isinstance(report, Output) and receipt.status in ("invalid", "refused"):
+                effects.warnings.append(f"task {key[0]}: an output was {receipt.status}: {receipt.message}")
             return
         self._leases.pop(key, None)
         self._stopped.discard(key)
@@ -339,13 +343,13 @@ class Session:
 
 
 def _outcomes(reports: list[Report]) -> int:
-    return sum(1 for report in reports if not isinstance(report, Progress | Log))
+    return sum(1 for report in reports if not isinstance(report, ASIDE))
 
 
 def _instead(report: Report, message: str) -> Report | None:
     """What to report when the server refuses a report itself: an outcome never just vanishes."""
     match report:
-        case Progress() | Log():
+        case Progress() | Log() | Output():
             return None
         case Complete(task=task, attempt=attempt):
             error = ErrorInfo(

@@ -98,7 +98,7 @@ def _node_counters_equal_the_tasks(look: Look) -> Iterator[str]:
     for node in look.graph.nodes:
         states = by_node[node.index]
         told = tuple(look.of.counts.get(node.index, (0,) * 6))
-        counted = (states.total(), *(states[state] for state in SETTLED)) if node.steps else (0,) * 6
+        counted = (states.total(), *(states[state] for state in SETTLED)) if node.counted else (0,) * 6
         if told != counted:
             yield f"{node.name} counts {told}, and there are {counted}"
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from stoker.core.gate import Gate, Rate
+from stoker.core.live import LiveNode, Output
 from stoker.core.model import ItemKey, JoinKey, JoinRow, NewItem, Run, Spread, StoredItem, Task
 from stoker.core.states import RunState, TaskState, Verb
 
 _STATES = {int(state): state for state in TaskState}
 _VERBS = {int(verb): verb for verb in Verb}
 _RUN_STATES = {int(state): state for state in RunState}
+_bound = msgspec.msgpack.Decoder(dict[int, int])
+_encode = msgspec.msgpack.Encoder().encode
 
 Row = Sequence[Any]
 
@@ -107,6 +112,43 @@ def of_changed_run(value: Run) -> Row:
         int(value.state), value.stopping, value.last_order_at, value.open, value.tasks, value.failed, value.ended_at,
         value.cancel_at, value.id,
     )  # fmt: skip
+
+
+def live_node(row: Row) -> LiveNode:
+    (run_, node, generation, task_, state, status, settled, outputs, current, giver, given_by, given, since, bound,
+     before) = row  # fmt: skip
+    return LiveNode(
+        run=run_,
+        node=node,
+        generation=generation,
+        task=task_,
+        state=state,
+        status=status,
+        settled=bool(settled),
+        outputs=outputs,
+        current=current,
+        giver=giver,
+        given_by=given_by,
+        given=given,
+        since=since,
+        bound=_bound.decode(bound),
+        before=_bound.decode(before),
+    )
+
+
+def of_live_node(value: LiveNode) -> Row:
+    return (
+        value.run, value.node, value.generation, value.task, value.state, value.status, value.settled, value.outputs,
+        value.current, value.giver, value.given_by, value.given, value.since, _encode(value.bound),
+        _encode(value.before),
+    )  # fmt: skip
+
+
+def output(row: Row) -> Output:
+    id_, run_, node, number, task_, attempt, name, created = row
+    return Output(
+        id=id_, run=run_, node=node, number=number, task=task_, attempt=attempt, name=name, created_at=created
+    )
 
 
 def gate(row: Row) -> Gate:

@@ -15,6 +15,7 @@ from stoker.core.branch import END
 from stoker.core.decide import Fold
 from stoker.core.duration import Micros
 from stoker.core.gate import Gate
+from stoker.core.live import LiveNode
 from stoker.core.model import ItemKey, JoinKey, JoinRow, Run, Spread, StoredItem, Task
 from stoker.engine.ports import Admitted, Lease, LogRow, Passed, ProgressRow, Row, SessionPut, SessionRow, VersionRow
 from stoker.storage import rows
@@ -54,6 +55,12 @@ class Questions(ABC):
 
     async def run_rows(self, query: str, *parameters: Any) -> list[Run]:
         return [rows.run(row) for row in await self.all(query, *parameters)]
+
+    async def live_nodes(self, runs: Iterable[int]) -> list[LiveNode]:
+        return [rows.live_node(row) for row in await self.all("live_nodes", list(runs))]
+
+    async def live_node_of(self, task: int, attempt: int, session: int) -> LiveNode | None:
+        return next((rows.live_node(row) for row in await self.all("live_node_of", task, attempt, session)), None)
 
     async def join_rows(self, keys: Iterable[JoinKey]) -> list[tuple[JoinKey, JoinRow]]:
         return [rows.join_row(row) for row in await self.each("join_row", list(keys))]
@@ -145,7 +152,9 @@ class Writes(Questions):
         await self.put("put_gate_start", [(gate.next_at, gate.id) for gate in gates])
 
     async def write(self, fold: Fold) -> None:
-        await self.put_all([*_runs(fold), *_tasks(fold), *_spreads(fold), *_items(fold), *_counters(fold)])
+        await self.put_all(
+            [*_runs(fold), *_tasks(fold), *_spreads(fold), *_live(fold), *_items(fold), *_counters(fold)]
+        )
 
     async def write_items(self, fold: Fold) -> None:
         await self.put_all(_items(fold))
@@ -195,6 +204,16 @@ def _spreads(fold: Fold) -> list[Write]:
         Write("insert_spread", [rows.of_spread(row) for row in new]),
         Write("update_spread", [(int(row.state), row.id, int(was.state)) for row, was in changed], guarded=True),
         Write("delete_spread", [(was.id, int(was.state)) for was in spent], guarded=True),
+    ]
+
+
+def _live(fold: Fold) -> list[Write]:
+    if not fold.changed_live:
+        return []
+    changed = [rows.of_live_node(fold.live[run][node]) for run, node in sorted(fold.changed_live)]
+    return [
+        Write("put_live_node", changed),
+        Write("insert_output", [msgspec.structs.astuple(output) for output in fold.outputs]),
     ]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
-from stoker.engine.ports import GuardFailed, Locked, Row
+from stoker.engine.ports import GuardFailed, LiveOf, Locked, Row, none_live
 from stoker.storage import queries, rows
 from stoker.storage.tx import Questions, Write, Writes
 
@@ -51,9 +51,11 @@ class PostgresReader(Questions):
 class PostgresTx(PostgresReader, Writes):
     """One transaction that writes."""
 
-    async def lock(self, runs: Iterable[int], tasks: Iterable[int]) -> Locked:
+    async def lock(self, runs: Iterable[int], tasks: Iterable[int], live: LiveOf = none_live) -> Locked:
         wanted = list(tasks)
         found = [rows.run(row) for row in await self.all("lock_runs", list(runs), wanted)]
+        if alive := await live(found):
+            wanted = sorted({*wanted, *await self.ids("open_tasks", alive)})
         held = await self.all("lock_tasks", wanted) if wanted else []
         promised = {row["session"]: row[-1] for row in held if row["session"] is not None}
         return Locked(found, [rows.task(tuple(row)[:-1]) for row in held], promised)

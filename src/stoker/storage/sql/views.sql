@@ -15,9 +15,9 @@ SELECT id, run, node, branch, generation, state, attempt, failures, losses, prio
        element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at,
        gate
 FROM task
-WHERE run = :run AND (node, branch) > (:after_node, :after_branch)
+WHERE run = :run AND (node, branch, generation) > (:after_node, :after_branch, :after_generation)
   AND (CAST(:state AS SMALLINT) IS NULL OR state = :state) AND (CAST(:node AS BIGINT) IS NULL OR node = :node)
-ORDER BY node, branch LIMIT :limit;
+ORDER BY node, branch, generation LIMIT :limit;
 
 -- name: run_tasks
 -- Every task of a run.

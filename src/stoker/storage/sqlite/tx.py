@@ -8,7 +8,7 @@ from typing import Any
 import apsw
 import msgspec
 
-from stoker.engine.ports import GuardFailed, Locked, Row
+from stoker.engine.ports import GuardFailed, LiveOf, Locked, Row, none_live
 from stoker.storage import queries
 from stoker.storage.tx import Questions, Writes
 
@@ -40,11 +40,14 @@ class SqliteReader(Questions):
 class SqliteTx(SqliteReader, Writes):
     """One transaction that writes. It is alone, so what it reads is locked."""
 
-    async def lock(self, runs: Iterable[int], tasks: Iterable[int]) -> Locked:
+    async def lock(self, runs: Iterable[int], tasks: Iterable[int], live: LiveOf = none_live) -> Locked:
         wanted = list(tasks)
         found = await self.tasks(wanted) if wanted else []
         ids = sorted({*runs, *(task.run for task in found)})
-        return Locked(await self.runs(ids) if ids else [], found, {})
+        locked = await self.runs(ids) if ids else []
+        if alive := await live(locked):
+            found += await self.tasks(sorted({*await self.ids("open_tasks", alive)} - {*wanted}))
+        return Locked(locked, found, {})
 
     async def put(self, name: str, bound: Sequence[Row]) -> None:
         if bound:
