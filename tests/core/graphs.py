@@ -5,10 +5,10 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from stoker.core.graph import ITEM_KIND, Binding, GraphSpec, InputSpec, KindSpec, Retry, RunInput, Value
+from stoker.core.graph import ITEM_KIND, Binding, Defaults, GraphSpec, InputSpec, KindSpec, Retry, RunInput, Value
 from stoker.selftest.drawing import PARTS, Drawing, Drawn
 
-KINDS = {"one": KindSpec(name="one"), "many": KindSpec(name="many", items="many")}
+KINDS = {"one": KindSpec(name="one"), "many": KindSpec(name="many", items="many", max_attempts=2)}
 
 
 class Draw(Drawing):
@@ -35,12 +35,25 @@ class Draw(Drawing):
         return {
             "retry": retry if self.chance(0.4) else None,
             "timeout": "10s" if self.chance(0.4) else None,
-            "max_losses": self.dice.randint(1, 3),
+            "task_timeout": "40s" if self.chance(0.05) else None,
+            "queue_timeout": "15s" if self.chance(0.05) else None,
+            "max_losses": self.dice.choice((1, 2, 3, None)),
+            "losses_are_failures": self.dice.choice((True, False, *[None] * 6)),
             "tolerated": self.chance(0.2),
         }
 
 
 def random_graph(dice: Random) -> GraphSpec:
     return GraphSpec(
-        name="random", nodes=tuple(Draw(dice).nodes()), inputs={"xs": InputSpec(required=False, default=[])}
+        name="random",
+        nodes=tuple(Draw(dice).nodes()),
+        inputs={"xs": InputSpec(required=False, default=[])},
+        defaults=_defaults(dice),
+        on_failure="stop" if dice.random() < 0.1 else "continue",
     )
+
+
+def _defaults(dice: Random) -> Defaults:
+    if dice.random() < 0.85:
+        return Defaults()
+    return Defaults(retry=Retry(attempts=2, base="1s"), timeout="20s", losses_are_failures=True, max_losses=2)

@@ -28,7 +28,7 @@ def check(memory: Memory) -> None:
         assert run.open == sum(task.state in LIVE for task in own), f"{run} counts its open tasks wrongly"
         assert run.tasks == len(own), f"{run} counts its tasks wrongly"
         assert run.failed == sum(_bad(memory, task) for task in own), f"{run} counts its failures wrongly"
-        if run.stopping or run.state is RunState.CANCELLED:
+        if run.cancel_at is not None:
             continue
         inline = [task for task in own if task.id and memory.graph.nodes[task.node].inline]
         assert not any(task.state in LIVE for task in inline), "nobody runs these"
@@ -83,11 +83,14 @@ def check_end(memory: Memory) -> None:
         assert run.state is not RunState.RUNNING, f"{run} does not end"
         assert all(task.state in SETTLED for task in own)
         assert not run.stopping
-        if run.state is RunState.CANCELLED:
+        spec = [memory.graph.nodes[task.node].spec for task in own]
+        ends = (TaskState.FAILED, TaskState.CANCELLED)
+        bad = any(task.state in ends and not node.tolerated for task, node in zip(own, spec, strict=True))
+        if run.cancel_at is not None:
+            stops = bad and memory.graph.spec.on_failure == "stop"
+            assert run.state is RunState.CANCELLED or (stops and run.state is RunState.FAILED)
             continue
         assert not any(row.run == run.id for row in memory.spreads.values()), "not all of its tasks were made"
-        spec = [memory.graph.nodes[task.node].spec for task in own]
-        bad = any(task.state is TaskState.FAILED and not node.tolerated for task, node in zip(own, spec, strict=True))
         assert run.state is (RunState.FAILED if bad else RunState.SUCCEEDED)
         assert [key for key, row in memory.rows.items() if key.run == run.id and row.state == JoinState.OPEN] == []
         for task in own:

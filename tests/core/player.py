@@ -21,7 +21,7 @@ from stoker.core.decide import Fold
 from stoker.core.model import GRACE, SLICE, Task
 from stoker.core.picture import Body
 from stoker.core.protocol import ErrorInfo, Receipt
-from stoker.core.states import TaskState, Verb
+from stoker.core.states import LIVE, TaskState, Verb
 from stoker.core.values import encode
 
 MANY = 60  # tasks; from here on nothing fans out any more
@@ -68,6 +68,7 @@ class Player:
         self.last: dict[int, tuple[Verb, int, int]] = {}
         self.luck = dice.choice((50, 200, 2_000))  # how often a task completes, of 40 more
         self.cancels = dice.random() < 0.15
+        self.picks = dice.random() < 0.3  # single tasks to cancel
 
     def finish(self) -> None:
         """Batch after batch until nothing is live any more."""
@@ -104,7 +105,9 @@ class Player:
     def _act(self, fold: Fold, task: Task) -> None:
         if self.dice.random() < 0.08:
             self._disturb(fold, task)
-        if fold.runs[task.run].stopping and self.dice.random() < 0.5:
+        if self.picks and self.dice.random() < 0.03:
+            self._cancel(fold, task)
+        elif fold.runs[task.run].stopping and self.dice.random() < 0.5:
             self._sweep(fold, task)
         elif task.state is TaskState.LEASED:
             self._leased(fold, task)
@@ -129,14 +132,31 @@ class Player:
             self.memory.now += GRACE
         fold.sweep(task)
 
+    def _cancel(self, fold: Fold, task: Task) -> None:
+        """One task: what nobody runs is CANCELLED at once; asking again changes nothing."""
+        stopping, before = fold.runs[task.run].stopping, task.state
+        fold.cancel(task)
+        if not stopping and before in LIVE:
+            told = fold.tasks[task.id]
+            assert told.cancel_at is not None
+            assert told.state is (TaskState.CANCELLED if before is TaskState.READY else TaskState.LEASED)
+        now = _picture(fold)
+        fold.cancel(fold.tasks[task.id])
+        assert _picture(fold) == now
+
     def _ready(self, fold: Fold, task: Task) -> None:
-        if task.due_at is not None:
-            fold.due(task)
-        elif task.ended is Verb.LOSE and self.dice.random() < 0.5:
+        over = task.deadline is not None and task.deadline <= fold.now
+        stopping = bool(fold.runs[task.run].stopping)
+        if task.ended is Verb.LOSE and self.dice.random() < 0.5:
             self._late(fold, task)
+        elif over and self.dice.random() < 0.5:
+            fold.expire(task)
+            assert (fold.tasks[task.id].state is TaskState.FAILED) != stopping
+        elif task.due_at is not None:
+            fold.due(task)
         else:
             held = fold.claim(task, self.dice.randint(1, 3), next(self.numbers))
-            assert (held is None) == fold.runs[task.run].stopping
+            assert (held is None) == (stopping or over)
             assert held is None or (held.state is TaskState.LEASED and held.attempt == task.attempt + 1)
 
     def _late(self, fold: Fold, task: Task) -> None:
@@ -147,6 +167,9 @@ class Player:
             assert fold.hold(task, task.attempt, task.session or 0)
             assert fold.tasks[task.id].state is TaskState.LEASED
             assert fold.tasks[task.id].losses == task.losses - 1
+            assert (
+                fold.tasks[task.id].failures == task.failures - self.memory.graph.nodes[task.node].losses_are_failures
+            )
         else:
             self._leased(fold, task)
 

@@ -365,7 +365,7 @@ def test_each_node_gets_its_queue() -> None:
 
 def test_options_are_read_once() -> None:
     (only,) = compiled(node("a", timeout="1m", retry=Retry(base="1s"))).nodes
-    assert (only.timeout, only.retry.base) == (60_000_000, 1_000_000)
+    assert (only.times.attempt, only.retry.base) == (60_000_000, 1_000_000)
 
 
 def _chain(length: int) -> GraphSpec:

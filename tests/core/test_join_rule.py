@@ -44,6 +44,7 @@ def test_the_random_graphs_reach_every_way_to_end() -> None:
     assert {JoinState.FIRED, JoinState.SKIPPED} <= {row.state for row in rows}
     codes = {task.code for task in tasks}
     assert {"failed", "pruned", "input_missing", "binding", "invalid_output", "lost", "timeout"} <= codes
+    assert {"queue_timeout", "task_timeout", "attempts_exhausted", "cancelled", "unconfirmed"} <= codes
     assert max(row.members for row in rows) >= 10
     assert any(row.empty for row in rows)
     assert max(node.depth for memory in memories for node in memory.graph.nodes) >= 4
@@ -53,6 +54,7 @@ def test_the_random_graphs_reach_every_way_to_end() -> None:
         "FAILED",
         "CANCELLED",
     }
+    assert any(run.state.name == "FAILED" and run.cancel_at for memory in memories for run in memory.runs.values())
     assert any(memory.retried for memory in memories)
     spent = [(memory, row) for memory in memories for row in memory.spent]
     nodes = [memory.graph.nodes[row.node] for memory, row in spent]

@@ -13,7 +13,6 @@ import msgspec
 
 from stoker.core import compile_live, gate
 from stoker.core.compiled import TRIGGER, Compiled, CompiledNode, Kid, Step, binding_refs
-from stoker.core.duration import micros
 from stoker.core.graph import (
     INPUT_KIND,
     ITEM_KIND,
@@ -31,7 +30,7 @@ from stoker.core.graph import (
     RunInput,
 )
 from stoker.core.names import fault
-from stoker.core.retry import policy
+from stoker.core.options import faults, options
 from stoker.core.schemas import mismatch
 from stoker.errors import Invalid, Problem
 
@@ -108,6 +107,8 @@ class _Compiler:
         for leaf in binding_refs(spec.result) if spec.result else ():
             self._check_leaf("result", leaf)
         self.problems += compile_live.problems(spec, self.kinds)
+        for wrong in faults(spec.defaults):
+            self.problem("bad_option", "defaults", wrong)
 
     def _check_node(self, node: NodeSpec) -> None:
         place = f"node {node.name!r}"
@@ -124,14 +125,8 @@ class _Compiler:
             )
         if not 0 <= node.priority <= 9:
             self.problem("bad_option", place, f"a priority lies between 0 and 9, not {node.priority}.")
-        if node.max_losses < 1:
-            self.problem("bad_option", place, f"max_losses is at least 1, not {node.max_losses}.")
-        try:
-            policy(node.retry)
-            if node.timeout is not None and not micros(node.timeout):
-                self.problem("bad_option", place, "a timeout is longer than 0.")
-        except ValueError as error:
-            self.problem("bad_option", place, f"{error}.")
+        for wrong in faults(node):
+            self.problem("bad_option", place, wrong)
         if node.limit is not None:
             self._check_limit(node, node.limit)
         for name in self._edges_in(node):
@@ -421,6 +416,7 @@ class _Compiler:
 
     def _node(self, index: int, after: list[int], touches: frozenset[int], opens: list[int]) -> CompiledNode:
         spec = self.spec.nodes[index]
+        given = options(spec, self.spec.defaults)
         join = spec.fire if isinstance(spec.fire, Join) else None
         live = self.spec.mode == "live"
         kids, straight = [], []
@@ -451,8 +447,10 @@ class _Compiler:
             all_done=join is not None and join.policy == "all_done",
             must_have=self._must_have(index) if not live else compile_live.must_have(spec, self.names),
             plain=self._plain(index, join),
-            retry=policy(spec.retry),
-            timeout=None if spec.timeout is None else micros(spec.timeout),
+            retry=given.retry,
+            times=given.times,
+            max_losses=given.max_losses,
+            losses_are_failures=given.losses_are_failures,
             live=live,
             counted=live or bool(self.steps[index]),
             lane=self.lanes.get(spec.name, 0),

@@ -47,6 +47,13 @@ def problems(spec: GraphSpec, kinds: Mapping[str, KindSpec]) -> Iterator[Problem
             message="a live run never ends, so it has no result.",
             remedy="Return nothing; read the outputs of its nodes.",
         )
+    if spec.on_failure == "stop":
+        yield Problem(
+            code="bad_live",
+            place="on_failure",
+            message="a live run ends only by a cancel, not by a failure.",
+            remedy="Leave it out; a node that failed fires again when what it comes after changes.",
+        )
     for index, node in enumerate(spec.nodes):
         if node.kind == INPUT_KIND and node.name in spec.inputs:
             continue

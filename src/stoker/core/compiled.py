@@ -7,9 +7,9 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from stoker.core.branch import indexes
-from stoker.core.duration import Micros
 from stoker.core.graph import Binding, GraphSpec, KindSpec, ListOf, NodeSpec, ObjectOf, Path
 from stoker.core.retry import RetryPolicy
+from stoker.core.times import Times
 
 TRIGGER = -1
 
@@ -59,7 +59,9 @@ class CompiledNode(msgspec.Struct, frozen=True, kw_only=True):
     must_have: tuple[int, ...]
     plain: bool
     retry: RetryPolicy
-    timeout: Micros | None
+    times: Times
+    max_losses: int
+    losses_are_failures: bool
     live: bool = False
     counted: bool = False
     lane: int = 0
@@ -85,6 +87,11 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
     row_depth: dict[int, int]
     warnings: tuple[str, ...] = ()
     live: bool = False
+
+    @property
+    def tolerated(self) -> list[int]:
+        """The nodes whose failures do not fail the run."""
+        return [node.index for node in self.nodes if node.spec.tolerated]
 
     def place(self, name: str) -> CompiledNode:
         return self.nodes[self.names[name]]

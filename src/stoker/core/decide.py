@@ -11,11 +11,10 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from stoker.core import retry
 from stoker.core.compiled import Compiled, CompiledNode
 from stoker.core.duration import Micros
+from stoker.core.ends import Ending
 from stoker.core.model import (
-    GRACE,
     MAX_ITEMS,
     MAX_TASKS,
     ItemKey,
@@ -27,9 +26,8 @@ from stoker.core.model import (
 from stoker.core.picture import Body
 from stoker.core.protocol import STAGES, ErrorInfo, Receipt, Stage
 from stoker.core.reopen import RETRIED, Plan
-from stoker.core.settle import Settling
 from stoker.core.spread import places_of
-from stoker.core.states import RunState, TaskState, Verb, check_run_move
+from stoker.core.states import RunState, Stopping, TaskState, Verb, check_run_move
 from stoker.core.values import BadPath, fields
 
 ACCEPTED = Receipt(status="accepted")
@@ -38,7 +36,7 @@ ONLY_LIVE = "only tasks of live runs give outputs before they complete"
 _replace = msgspec.structs.replace
 
 
-class Fold(Settling):
+class Fold(Ending):
     """One batch, decided."""
 
     def trigger(self, run: Run, graph: Compiled, inputs: bytes = b"") -> None:
@@ -56,11 +54,11 @@ class Fold(Settling):
             self._fire(run, graph, kid, None, b"", [])
 
     def claim(self, task: Task, session: int, answer: int) -> Task | None:
-        """Lease a READY task to a session; None if its run is stopping."""
-        run = self.runs[task.run]
-        if run.stopping or task.state is not TaskState.READY:
+        """Lease a READY task to a session; None if its run is stopping, or its time is over."""
+        if self.runs[task.run].stopping or task.state is not TaskState.READY:
             return None
-        timeout = self.node_of(task).timeout
+        if task.deadline is not None and task.deadline <= self.now:
+            return None
         return self._put(
             _replace(
                 task,
@@ -70,7 +68,7 @@ class Fold(Settling):
                 answer=answer,
                 due_at=None,
                 claimed_at=self.now,
-                deadline=None if timeout is None else self.now + timeout,
+                deadline=self.node_of(task).times.of_attempt(self.now, task.expires_at),
                 ended=Verb.NONE,
                 code="",
             )
@@ -96,7 +94,7 @@ class Fold(Settling):
                 return self.invalid(task, f"it would make {reached} tasks at once; the limit is {MAX_ITEMS}")
         if run.tasks + sum(len(family) for _, family in families) > MAX_TASKS:
             return self.invalid(task, f"the run would have more than {MAX_TASKS} tasks", code="limit")
-        task = self._settle(_replace(task, withheld=run.stopping), TaskState.SUCCEEDED, Verb.COMPLETE)
+        task = self._settle(_replace(task, withheld=bool(run.stopping)), TaskState.SUCCEEDED, Verb.COMPLETE)
         self.items.extend(
             NewItem(key=ItemKey(task.run, task.node, task.branch, number), body=body.json, blob=body.blob)
             for number, body in enumerate(bodies)
@@ -112,7 +110,9 @@ class Fold(Settling):
         row = self.live[task.run][task.node]
         for body in bodies:
             self._give_by(row, task.id, task.attempt, body, "")
-        task = self._settle(_replace(task, withheld=self.runs[task.run].stopping), TaskState.SUCCEEDED, Verb.COMPLETE)
+        task = self._settle(
+            _replace(task, withheld=bool(self.runs[task.run].stopping)), TaskState.SUCCEEDED, Verb.COMPLETE
+        )
         self._passed(task, node, row.given if row.giver == task.attempt else None)
         return ACCEPTED
 
@@ -158,9 +158,9 @@ class Fold(Settling):
 
     def _ended_at(self, task: Task, stage: Stage) -> Task:
         """Keep with the attempt how its code ended; a cancelled task carries it as its code."""
-        stopping = self.runs[task.run].stopping
-        self._remember(task, "cancelled" if stopping else "released", ErrorInfo(code=stage, message=STAGES[stage]))
-        return _replace(task, code=stage) if stopping else task
+        cancelling = self._cancelling(task)
+        self._remember(task, "cancelled" if cancelling else "released", ErrorInfo(code=stage, message=STAGES[stage]))
+        return _replace(task, code=stage) if cancelling else task
 
     def prune(self, task_id: int, attempt: int, session: int, reason: str) -> Receipt:
         """End the task without items."""
@@ -173,28 +173,6 @@ class Fold(Settling):
             self._remember(task, "pruned", ErrorInfo(code="pruned", message=reason))
         self._leave(self._settle(task, TaskState.PRUNED, Verb.PRUNE))
         return receipt
-
-    def lose(self, task: Task) -> None:
-        """The holder's lease ended: READY again, revivable; or FAILED after too many losses."""
-        if task.state is not TaskState.LEASED:
-            return
-        if self._stopped(task, Verb.LOSE):
-            return
-        losses, most = task.losses + 1, self.node_of(task).spec.max_losses
-        message = f"the lease of attempt {task.attempt} ended without a report (loss {losses} of at most {most})"
-        self._remember(task, "lost", ErrorInfo(code="lost", message=message))
-        task = _replace(task, losses=losses)
-        if losses >= most:
-            self._leave(self._settle(_replace(task, code="lost"), TaskState.FAILED, Verb.LOSE), failed=True)
-        else:
-            self._ready(task, Verb.LOSE, self.now)
-
-    def expire(self, task: Task) -> None:
-        """The attempt took longer than its node allows: a failure; the fence moves at once."""
-        if task.state is not TaskState.LEASED or task.deadline is None or task.deadline > self.now:
-            return
-        error = ErrorInfo(code="timeout", message=f"attempt {task.attempt} took longer than its timeout allows")
-        self._fail(task, error, retryable=True, verb=Verb.TIMEOUT)
 
     def hold(self, task: Task, attempt: int, session: int) -> bool:
         """Whether a beat may keep this lease; a lost one that nobody claimed since is revived, if its gate has room."""
@@ -211,34 +189,9 @@ class Fold(Settling):
         """The inputs of a READY task cannot be bound: it FAILED before anyone ran it."""
         if task.state is not TaskState.READY or self._stopped(task, Verb.FAIL):
             return
-        task = _replace(task, attempt=task.attempt + 1, session=None, code="binding", failures=task.failures + 1)
+        task = self._unclaimed(task)
         self._remember(task, "failed", ErrorInfo(code="binding", message=message))
-        self._leave(self._settle(task, TaskState.FAILED, Verb.FAIL), failed=True)
-        self._offer(task.lane, 1)  # whoever was to get it asks for the next one
-
-    def due(self, task: Task) -> None:
-        """A delayed task enters its lane."""
-        if task.state is not TaskState.READY or task.due_at is None or task.due_at > self.now:
-            return
-        self._put(_replace(task, due_at=None, order_at=self._order(self.runs[task.run], task.priority)))
-        self._offer(task.lane, 1)
-
-    def stop(self, run: Run) -> None:
-        """Request a run's cancel; its tasks are swept afterwards."""
-        if run.state is RunState.RUNNING and not run.stopping:
-            run.stopping, run.cancel_at = True, self.now
-            self.changed_runs.add(run.id)
-
-    def sweep(self, task: Task) -> None:
-        """Cancel a task of a stopping run: a READY one at once, a LEASED one when its grace is over."""
-        run = self.runs[task.run]
-        if task.state is TaskState.READY:
-            self._settle(_replace(task, attempt=task.attempt + 1), TaskState.CANCELLED, Verb.CANCEL)
-            self._offer(task.lane, 1)  # it may have kept a waiter from the one behind it
-        elif task.state is TaskState.LEASED and self.now >= (run.cancel_at or 0) + GRACE:
-            error = ErrorInfo(code="unconfirmed", message="the runner did not confirm the cancel within its grace")
-            self._remember(task, "cancelled", error)
-            self._settle(_replace(task, code="unconfirmed"), TaskState.CANCELLED, Verb.CANCEL)
+        self._fail_for_good(_replace(task, failures=task.failures + 1), "binding", Verb.FAIL)
 
     def spread(self, row: Spread) -> None:
         """Make the tasks that a spread row stands for; they have been counted since the row was made."""
@@ -247,7 +200,7 @@ class Fold(Settling):
             return
         self.spent.add(row.id)
         node = self.graphs[run.version].nodes[row.node]
-        self._make(run, node, row.branch, places_of(row), row.parent, row.created_at)
+        self._make(run, node, row.branch, places_of(row), row.parent, row.created_at, row.expires_at)
 
     def sweep_spread(self, row: Spread) -> None:
         """Cancel the tasks that a spread row of a stopping run stands for; the row stays for a retry of the run."""
@@ -268,7 +221,7 @@ class Fold(Settling):
     def reopen(self, run: Run, plan: Plan, items: Callable[[Task], Sequence[Body]]) -> None:
         """Carry out a manual retry of an ended run: `items` gives what a withheld task settled with."""
         check_run_move(run.state, RunState.RUNNING)
-        run.state, run.stopping, run.ended_at, run.cancel_at = RunState.RUNNING, False, None, None
+        run.state, run.stopping, run.ended_at, run.cancel_at = RunState.RUNNING, Stopping.NO, None, None
         self.changed_runs.add(run.id)
         run.tasks -= len(plan.delete)
         for task in plan.delete:
@@ -283,7 +236,8 @@ class Fold(Settling):
             self._retried(task)
         for spread in plan.spreads:
             self.show_spread(spread)
-            self._turn(spread, TaskState.READY, -1)
+            expires_at = self.graphs[run.version].nodes[spread.node].times.expires_at(self.now)
+            self._turn(_replace(spread, expires_at=expires_at), TaskState.READY, -1)
         for task in plan.withheld:
             self.show_task(task)
             node, bodies = self.node_of(task), items(task)
@@ -293,7 +247,7 @@ class Fold(Settling):
     def resume(self, run: Run) -> int:
         """A cancelled live run goes on; gives how many tasks are READY again. The newest of each node are shown."""
         check_run_move(run.state, RunState.RUNNING)
-        run.state, run.stopping, run.ended_at, run.cancel_at = RunState.RUNNING, False, None, None
+        run.state, run.stopping, run.ended_at, run.cancel_at = RunState.RUNNING, Stopping.NO, None, None
         self.changed_runs.add(run.id)
         again = 0
         for row in self.live[run.id].values():
@@ -312,7 +266,7 @@ class Fold(Settling):
         self._count(run, task, task.state, -1)
         run.failed -= not self.node_of(task).spec.tolerated
         run.open += 1
-        self._ready(_replace(task, failures=0, losses=0, code="", settled_at=None), Verb.NONE, self.now)
+        self._ready(self._renewed(task), Verb.NONE, self.now)
 
     def _held(self, task_id: int, attempt: int, session: int, verb: Verb) -> tuple[Task | None, Receipt]:
         """The task, if this session's attempt is the current one (a lost one is revived); else what to answer."""
@@ -328,50 +282,3 @@ class Fold(Settling):
         if verb is not Verb.NONE and self.graph_of(task).live:
             self._restate(task, self.node_of(task))
         return None, ACCEPTED if verb is not Verb.NONE and task.ended is verb else STALE
-
-    def _revived(self, task: Task) -> Task:
-        """The loss taken back; the attempt's timeout still counts from its claim."""
-        timeout = self.node_of(task).timeout
-        deadline = None if timeout is None else (task.claimed_at or self.now) + timeout
-        return _replace(task, state=TaskState.LEASED, losses=task.losses - 1, ended=Verb.NONE, deadline=deadline)
-
-    def _fail(self, task: Task, error: ErrorInfo, *, retryable: bool, verb: Verb = Verb.FAIL) -> None:
-        if self._stopped(task, verb):
-            return
-        node = self.node_of(task)
-        self._remember(task, "timeout" if verb is Verb.TIMEOUT else "failed", error)
-        task = _replace(task, failures=task.failures + 1)
-        pause = retry.delay(node.retry, task.failures, self.dice()) if retryable else None
-        if pause is None:
-            self._leave(self._settle(_replace(task, code=error.code), TaskState.FAILED, verb), failed=True)
-        else:
-            self._ready(task, verb, self.now + pause)
-
-    def _again(self, task: Task, verb: Verb, after: Micros) -> None:
-        if not self._stopped(task, verb):
-            self._ready(task, verb, self.now + after)
-
-    def _stopped(self, task: Task, verb: Verb) -> bool:
-        """Once a cancel was requested, every end but a complete settles the task CANCELLED."""
-        if not self.runs[task.run].stopping:
-            return False
-        self._settle(task, TaskState.CANCELLED, verb)
-        return True
-
-    def _ready(self, task: Task, verb: Verb, at: Micros) -> None:
-        delayed = at > self.now
-        order = self._order(self.runs[task.run], task.priority)
-        self._put(
-            _replace(
-                task,
-                state=TaskState.READY,
-                ended=verb,
-                due_at=at if delayed else None,
-                order_at=order,
-                deadline=None,
-            )
-        )
-        if self.graph_of(task).live:
-            self._offered_again(task, self.node_of(task))
-        if not delayed:
-            self._offer(task.lane, 1)

@@ -6,7 +6,7 @@ decides: `compile.py` turns a `GraphSpec` into a `Compiled` one and reports ever
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -143,6 +143,8 @@ class Limit(_Spec, frozen=True):
 
 
 class NodeSpec(_Spec, frozen=True):
+    """`retry` to `losses_are_failures`: None leaves it to the graph's `defaults`."""
+
     name: str
     kind: str
     fire: Each | Join | OnChange = Each()
@@ -150,7 +152,10 @@ class NodeSpec(_Spec, frozen=True):
     expand: Expand | None = None
     retry: Retry | None = None
     timeout: Duration | None = None
-    max_losses: int = 3
+    task_timeout: Duration | None = None
+    queue_timeout: Duration | None = None
+    max_losses: int | None = None
+    losses_are_failures: bool | None = None
     priority: int = 5
     requires: Requirements = Requirements()
     tolerated: bool = False
@@ -165,6 +170,17 @@ class InputSpec(_Spec, frozen=True):
     default: Any = None
 
 
+class Defaults(_Spec, frozen=True):
+    """What goes for every node of a graph that does not say it itself."""
+
+    retry: Retry | None = None
+    timeout: Duration | None = None
+    task_timeout: Duration | None = None
+    queue_timeout: Duration | None = None
+    max_losses: int | None = None
+    losses_are_failures: bool | None = None
+
+
 class GraphSpec(_Spec, frozen=True):
     """`mode` live: nodes fire anew whenever what they come after changes, until the run is cancelled."""
 
@@ -174,10 +190,15 @@ class GraphSpec(_Spec, frozen=True):
     inputs: dict[str, InputSpec] = {}
     result: Binding | None = None
     description: str = ""
+    defaults: Defaults = Defaults()
+    on_failure: Literal["continue", "stop"] = "continue"
 
 
 class KindSpec(_Spec, frozen=True):
-    """A registered sort of work. `items`: whether a task settles with exactly one item or with several."""
+    """A registered sort of work. `items`: whether a task settles with exactly one item or with several.
+
+    `max_attempts`: what a task may need of them in all; None: as many as it takes.
+    """
 
     name: str
     input: dict[str, Any] = {}
@@ -186,3 +207,4 @@ class KindSpec(_Spec, frozen=True):
     secrets: tuple[str, ...] = ()
     source_hash: str = ""
     description: str = ""
+    max_attempts: Annotated[int, msgspec.Meta(ge=1)] | None = None

@@ -149,7 +149,7 @@ class Living(Picture):
         row.generation += 1
         row.state, row.status, row.giver = TaskState.READY, "", 0
         row.since, row.bound, row.before = 1, current(node, self.live[run.id]), NOTHING
-        priority = self._priority(run, node)
+        priority, expires_at = self._priority(run, node), node.times.expires_at(self.now)
         task = Task(
             id=self.next_id(),
             run=run.id,
@@ -159,8 +159,10 @@ class Living(Picture):
             priority=priority,
             lane=node.lane,
             order_at=self._order(run, priority),
+            deadline=node.times.of_offer(self.now, expires_at),
             created_at=self.now,
             gate=node.gate,
+            expires_at=expires_at,
         )
         row.task = task.id
         self.tasks[task.id] = task

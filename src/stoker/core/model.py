@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from stoker.core.duration import Micros
-from stoker.core.states import RunState, TaskState, Verb
+from stoker.core.states import RunState, Stopping, TaskState, Verb
 
 MAX_TASKS = 1_000_000  # of one run
 MAX_ITEMS = 100_000  # of one report, and elements of one expansion
@@ -21,6 +21,9 @@ CLOSED_GRACE: Micros = 5_000_000  # lease left after a closed claim stream
 
 class Task(msgspec.Struct, frozen=True):
     """One unit of work. `attempt` is the fence; `ended` says what ended the last attempt.
+
+    `deadline`: what is due next of it in its present state (`core/times.py`), `expires_at`: the end of it all.
+    `cancel_at`: when its own cancel was asked for.
 
     The order of the fields is the order of the columns in SQL.
     """
@@ -50,6 +53,8 @@ class Task(msgspec.Struct, frozen=True):
     claimed_at: Micros | None = None
     settled_at: Micros | None = None
     gate: int | None = None
+    expires_at: Micros | None = None
+    cancel_at: Micros | None = None
 
 
 class Spread(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +73,7 @@ class Spread(msgspec.Struct, frozen=True, kw_only=True):
     state: TaskState = TaskState.READY
     created_at: Micros = 0
     places: bytes
+    expires_at: Micros | None = None
 
 
 class Run(msgspec.Struct, kw_only=True):
@@ -80,7 +86,7 @@ class Run(msgspec.Struct, kw_only=True):
     namespace: int
     version: int
     state: RunState = RunState.RUNNING
-    stopping: bool = False
+    stopping: Stopping = Stopping.NO
     priority: int = 5
     last_order_at: Micros = 0
     open: int = 0

@@ -25,7 +25,7 @@ from stoker.core.model import (
     Task,
 )
 from stoker.core.protocol import ErrorInfo
-from stoker.core.states import LIVE, TaskState, Verb, check_move
+from stoker.core.states import LIVE, RunState, Stopping, TaskState, Verb, check_move
 
 SHARE: Micros = 100  # what one task moves its run back in the queue
 AGING: Micros = 10_000_000  # what one step of priority is worth
@@ -81,6 +81,7 @@ class Picture:
         self.freed: dict[int, int] = {}  # by gate: how many fewer leases there are than there were before
         self.changed_runs: set[int] = set()
         self.ended_runs: set[int] = set()
+        self.stopped_runs: set[int] = set()  # since this batch
         self._touched: list[JoinKey] = []
         self._inline: deque[tuple[Task, bytes]] = deque()
 
@@ -153,7 +154,7 @@ class Picture:
         self.changed_runs.add(run.id)
         node = self.node_of(task)
         if state in (TaskState.FAILED, TaskState.CANCELLED) and not node.spec.tolerated:
-            run.failed += 1
+            self._count_failure(run)
         self._count(run, task, state, 1)
         return self._put(
             _replace(
@@ -165,6 +166,17 @@ class Picture:
                 deadline=None,
             )
         )
+
+    def _count_failure(self, run: Run) -> None:
+        run.failed += 1
+        if self.graphs[run.version].spec.on_failure == "stop":
+            self._stop(run, Stopping.FAILURE)
+
+    def _stop(self, run: Run, why: Stopping) -> None:
+        if run.state is RunState.RUNNING and not run.stopping:
+            run.stopping, run.cancel_at = why, self.now
+            self.changed_runs.add(run.id)
+            self.stopped_runs.add(run.id)
 
     def _remember(self, task: Task, outcome: str, error: ErrorInfo) -> None:
         self.history.append(

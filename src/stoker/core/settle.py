@@ -22,7 +22,7 @@ from stoker.core.model import (
 from stoker.core.picture import Want
 from stoker.core.protocol import ErrorInfo
 from stoker.core.spread import Place
-from stoker.core.states import RunState, TaskState, check_run_move
+from stoker.core.states import RunState, Stopping, TaskState, check_run_move
 from stoker.core.unlock import Unlocking
 
 
@@ -94,7 +94,8 @@ class Settling(Unlocking):
         node = graph.nodes[want.node]
         task = self._stillborn(run, node, want.branch, TaskState.FAILED, code, want.parent)
         self._remember(task, "failed", ErrorInfo(code=code, message=message))
-        run.failed += not node.spec.tolerated
+        if not node.spec.tolerated:
+            self._count_failure(run)
         for join in node.feeds:
             row = self._row(run, graph, join, want.branch)
             row.open -= 1
@@ -119,7 +120,7 @@ class Settling(Unlocking):
         if self.graphs[run.version].live and not run.stopping:  # it waits for changes
             return
         end = RunState.FAILED if run.failed else RunState.SUCCEEDED
-        end = RunState.CANCELLED if run.stopping else end
+        end = RunState.CANCELLED if run.stopping is Stopping.CANCEL else end
         check_run_move(run.state, end)
-        run.state, run.stopping, run.ended_at = end, False, self.now
+        run.state, run.stopping, run.ended_at = end, Stopping.NO, self.now
         self.ended_runs.add(run.id)

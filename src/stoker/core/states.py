@@ -32,6 +32,14 @@ class RunState(IntEnum):
     CANCELLED = 4
 
 
+class Stopping(IntEnum):
+    """Why a run is coming to its end before its tasks have: its cancel, or a failure where its graph stops at one."""
+
+    NO = 0
+    CANCEL = 1
+    FAILURE = 2
+
+
 class Verb(IntEnum):
     """What ended the last attempt of a task; kept on the task so that a repeated report is known as one."""
 

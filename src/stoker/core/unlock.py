@@ -124,7 +124,7 @@ class Unlocking(Living):
             self._counter(run.id, node.index)[0] += len(places)
         for at in range(SLICE, len(places), SLICE):
             self._put_off(run, node, branch, places[at : at + SLICE], parent)
-        self._make(run, node, branch, places[:SLICE], parent, self.now)
+        self._make(run, node, branch, places[:SLICE], parent, self.now, node.times.expires_at(self.now))
 
     def _put_off(self, run: Run, node: CompiledNode, branch: bytes, places: list[Place], parent: int | None) -> None:
         row = Spread(
@@ -136,13 +136,22 @@ class Unlocking(Living):
             tasks=len(places),
             created_at=self.now,
             places=packed(places, whole=node.inline),
+            expires_at=node.times.expires_at(self.now),
         )
         self.spreads[row.id] = row
 
     def _make(
-        self, run: Run, node: CompiledNode, branch: bytes, places: list[Place], parent: int | None, created_at: Micros
+        self,
+        run: Run,
+        node: CompiledNode,
+        branch: bytes,
+        places: list[Place],
+        parent: int | None,
+        created_at: Micros,
+        expires_at: Micros | None,
     ) -> None:
         """The tasks at these places, which have been counted already; inline ones settle at once."""
+        deadline = node.times.of_offer(self.now, expires_at)
         made = [
             Task(
                 id=self.next_id(),
@@ -155,8 +164,10 @@ class Unlocking(Living):
                 order_at=self._order(run, self._priority(run, node)),
                 parent=parent,
                 element=carried(element),
+                deadline=deadline,
                 created_at=created_at,
                 gate=node.gate,
+                expires_at=expires_at,
             )
             for place, element in places
         ]

@@ -62,7 +62,7 @@ class Hub:
             self._wake(run)
         if self._listeners:
             self._publish(outcome)
-        if fold.spreading:
+        if fold.spreading or fold.stopped_runs:
             self._alarm.at(0)
         if outcome.deadline is not None:
             self._alarm.at(outcome.deadline)

@@ -193,7 +193,7 @@ def _stops(fold: Fold, held: Sequence[Held], session: int) -> list[Stop]:
         current = task is not None and task.attempt == lease.attempt and task.session == session
         if task is None or not current or task.state is not TaskState.LEASED:
             stops.append(Stop(task=lease.task, attempt=lease.attempt, reason="stale", grace_s=0.0))
-        elif fold.runs[task.run].stopping:
+        elif fold.runs[task.run].stopping or task.cancel_at is not None:
             stops.append(Stop(task=lease.task, attempt=lease.attempt, reason="cancelled"))
     return stops
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from stoker.core.compiled import Compiled, CompiledNode
 from stoker.core.duration import SECOND, Micros
-from stoker.core.model import Run, Task
+from stoker.core.model import GRACE, Run, Task
 from stoker.core.protocol import RunnerInfo
-from stoker.core.states import LIVE, RunState, TaskState, Verb
+from stoker.core.states import LIVE, RunState, Stopping, TaskState, Verb
 from stoker.core.views import Explanation
 from stoker.engine import livestate
 from stoker.engine.ports import Clock, Reader
@@ -30,16 +30,14 @@ class Explaining:
         state = RunState(run.state).name
         match run.state:
             case RunState.RUNNING if run.stopping:
-                because = [f"a cancel was requested; {run.open} task(s) are still to stop"]
+                because = await self._causes(reader, run, graph) if run.stopping is Stopping.FAILURE else []
+                why = "its graph stops at the first failure" if because else "a cancel was requested"
+                because.append(f"{why}; {run.open} task(s) are still to stop")
                 return Explanation(subject=subject, state=f"{state} (stopping)", because=because)
             case RunState.RUNNING:
                 return await self._running(reader, run, graph, subject)
             case RunState.FAILED:
-                rows = await reader.rows("run_causes", run.id, FEW)
-                because = [
-                    f"task {task} ({graph.nodes[node].name}) FAILED: {kept or code}: {message or ''}"
-                    for task, node, _, _, code, kept, message, _, _ in rows
-                ]
+                because = await self._causes(reader, run, graph)
                 remedy = f"Mend the cause, then `stoker runs retry {run.id}`."
                 return Explanation(subject=subject, state=state, because=because, remedy=remedy)
             case RunState.CANCELLED:
@@ -47,6 +45,14 @@ class Explaining:
                 return Explanation(subject=subject, state=state, because=["it was cancelled"], remedy=remedy)
             case _:
                 return Explanation(subject=subject, state=state, because=await self._unreached(reader, run, graph))
+
+    @staticmethod
+    async def _causes(reader: Reader, run: Run, graph: Compiled) -> list[str]:
+        rows = await reader.rows("run_causes", run.id, graph.tolerated, FEW)
+        return [
+            f"task {task} ({graph.nodes[node].name}) {TaskState(state).name}: {kept or code}: {message or ''}"
+            for task, node, _, _, code, kept, message, _, _, state in rows
+        ]
 
     async def _running(self, reader: Reader, run: Run, graph: Compiled, subject: str) -> Explanation:
         because: list[str] = []
@@ -85,7 +91,8 @@ class Explaining:
         node = graph.nodes[task.node]
         subject = f"task {task.id} ({node.name}) of run {run.id}"
         if run.stopping and task.state in LIVE:
-            because = ["its run is being cancelled"]
+            failure = run.stopping is Stopping.FAILURE
+            because = ["its run stops, since a task of it failed" if failure else "its run is being cancelled"]
             return Explanation(subject=subject, state=task.state.name, because=because)
         match task.state:
             case TaskState.READY:
@@ -94,6 +101,9 @@ class Explaining:
                 return Explanation(subject=subject, state="READY", because=because, remedy=why.remedy)
             case TaskState.LEASED:
                 because = [f"attempt {task.attempt} is being run {await self._by(reader, task)}"]
+                if task.cancel_at is not None:
+                    left = _in(task.cancel_at + GRACE - self._clock.now())
+                    because.append(f"its cancel was asked for; if its runner says nothing it is CANCELLED {left}")
             case TaskState.SKIPPED:
                 because = [_SKIPPED.get(task.code, task.code)]
             case TaskState.SUCCEEDED:
@@ -104,7 +114,7 @@ class Explaining:
                 because = []
         because += await _history(reader, task)
         remedy = ""
-        if task.state in (TaskState.FAILED, TaskState.CANCELLED):
+        if task.state in (TaskState.FAILED, TaskState.CANCELLED) and task.code != "attempts_exhausted":
             remedy = f"Mend the cause, then `stoker runs retry {run.id}`."
         return Explanation(subject=subject, state=task.state.name, because=because, remedy=remedy)
 
@@ -121,6 +131,9 @@ class Explaining:
             ((ahead,),) = await reader.rows("lane_ahead", task.lane, task.order_at)
             if ahead:
                 because.append(f"{ahead} task(s) stand before it in its queue")
+        if task.deadline is not None:
+            total = task.deadline == task.expires_at
+            because.append(f"its {'task_timeout' if total else 'queue_timeout'} ends {_in(task.deadline - now)}")
         if task.ended is Verb.LOSE:
             because.append(f"its last attempt was lost with its runner (loss {task.losses})")
         return Explanation(subject="", state="READY", because=because, remedy=remedy)
@@ -160,6 +173,7 @@ _SKIPPED = {
     "input_missing": "an input comes from a task that has no item",
 }
 _DELAYED = {
+    Verb.LOSE: "its last attempt was lost and is retried after a delay",
     Verb.FAIL: "its last attempt failed and is retried after a delay",
     Verb.TIMEOUT: "its last attempt timed out and is retried after a delay",
     Verb.REQUEUE: "its runner asked for it to be offered again later",

@@ -99,7 +99,7 @@ class Handout:
 
     @property
     def deadline(self) -> Micros | None:
-        """The earliest of the attempts handed out."""
+        """The earliest of the attempts handed out, and of the tasks that were not because their time is over."""
         return min(self._deadlines, default=None)
 
     async def direct(self, asking: Sequence[Asking]) -> list[Asking]:
@@ -188,6 +188,8 @@ class Handout:
         asked = [fold.claim(task, session.id, number) for task in tasks]
         self._given.update(task.lane for task in tasks)
         leased = [task for task in asked if task is not None]
+        if len(leased) < len(tasks):  # of those that nobody may have any more, some perhaps have run out of time
+            self._deadlines.update(task.deadline for task in tasks if task.deadline is not None)
         if leased:
             until = self._promises.fresh(session)
             before = self.handed[who].tasks if who in self.handed else []

@@ -59,7 +59,8 @@ class Views:
             keys = await reader.rows("run_key_of", run)
             tags = (await _tags(reader, [run])).get(run, {})
             view = _run_view(namespace, found, version.graph.spec.name, version.number, tags)
-            causes = await reader.rows("run_causes", run, MOST_CAUSES) if found.failed else []
+            tolerated = version.graph.tolerated
+            causes = await reader.rows("run_causes", run, tolerated, MOST_CAUSES) if found.failed else []
             return msgspec.structs.replace(
                 view,
                 idempotency_key=keys[0][0] if keys else None,
@@ -125,7 +126,9 @@ class Views:
         async def find(reader: Reader) -> TaskView:
             found, run, version = await self._task(reader, namespace, number, task)
             view = _task_view(version.graph, found, await _runner_names(reader, [found]))
-            view = msgspec.structs.replace(view, cancel_requested=run.stopping and found.state in LIVE)
+            view = msgspec.structs.replace(
+                view, cancel_requested=found.state in LIVE and (bool(run.stopping) or found.cancel_at is not None)
+            )
             for row in await reader.rows("last_attempt", task):
                 view = msgspec.structs.replace(view, code=row[2], message=row[3])
             for attempt, fraction, message in await reader.rows("task_progress", task):
@@ -235,7 +238,7 @@ def _run_view(namespace: str, run: Run, graph: str, version: int, tags: dict[str
         graph=graph,
         version=version,
         state=RunState(run.state).name,  # type: ignore[arg-type]  # the names of the enum are the literals of the view
-        stopping=run.stopping and run.state is RunState.RUNNING,
+        stopping=bool(run.stopping) and run.state is RunState.RUNNING,
         priority=run.priority,
         created_at=when(run.created_at),
         ended_at=_maybe(run.ended_at),
@@ -268,7 +271,7 @@ def _task_view(graph: Compiled, task: Task, runners: dict[int, str]) -> TaskView
 
 
 def _cause(graph: Compiled, row: Row) -> Cause:
-    id_, node, branch, attempt, code, kept, message, type_, traceback = row
+    id_, node, branch, attempt, code, kept, message, type_, traceback, _ = row
     return Cause(
         task=id_,
         node=graph.nodes[node].name,

@@ -54,10 +54,13 @@ def _every_run_ends(look: Look) -> Iterator[str]:
 
 
 def _a_run_ends_as_its_tasks_did(look: Look) -> Iterator[str]:
-    bad = any(task.state is TaskState.FAILED and not look.node(task).spec.tolerated for task in look.tasks)
-    wanted = RunState.CANCELLED if look.run.cancel_at is not None else RunState.FAILED if bad else RunState.SUCCEEDED
-    if look.run.state not in (wanted, RunState.RUNNING):
-        yield f"it is {look.run.state.name}, and its tasks say {wanted.name}"
+    failed = (TaskState.FAILED, TaskState.CANCELLED)
+    bad = any(task.state in failed and not look.node(task).spec.tolerated for task in look.tasks)
+    wanted = [RunState.FAILED if bad else RunState.SUCCEEDED]
+    if look.stopped:  # by a cancel, or where the graph says so by the first failure
+        wanted = [RunState.CANCELLED] + [RunState.FAILED] * (bad and look.graph.spec.on_failure == "stop")
+    if look.run.state not in (*wanted, RunState.RUNNING):
+        yield f"it is {look.run.state.name}, and its tasks say {' or '.join(state.name for state in wanted)}"
 
 
 def _no_task_is_left(look: Look) -> Iterator[str]:

@@ -23,7 +23,7 @@ class Look:
         self.of = evidence
         self.run = evidence.run
         self.graph = evidence.graph
-        self.stopped = evidence.run.stopping or evidence.run.state is RunState.CANCELLED
+        self.stopped = evidence.run.cancel_at is not None
 
     @cached_property
     def tasks(self) -> list[Task]:

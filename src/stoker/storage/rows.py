@@ -10,10 +10,11 @@ import msgspec
 from stoker.core.gate import Gate, Rate
 from stoker.core.live import LiveNode, Output
 from stoker.core.model import ItemKey, JoinKey, JoinRow, NewItem, Run, Spread, StoredItem, Task
-from stoker.core.states import RunState, TaskState, Verb
+from stoker.core.states import RunState, Stopping, TaskState, Verb
 
 _STATES = {int(state): state for state in TaskState}
 _VERBS = {int(verb): verb for verb in Verb}
+_STOPPING = {int(why): why for why in Stopping}
 _RUN_STATES = {int(state): state for state in RunState}
 _bound = msgspec.msgpack.Decoder(dict[int, int])
 _encode = msgspec.msgpack.Encoder().encode
@@ -25,12 +26,12 @@ def task(row: Row) -> Task:
     (
         id_, run_, node, branch, generation, state, attempt, failures, losses, priority, lane, order_at, due_at,
         parent, element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at,
-        gate,
+        gate, expires_at, cancel_at,
     ) = row  # fmt: skip
     return Task(
         id_, run_, node, branch, generation, _STATES[state], attempt, failures, losses, priority, lane, order_at,
         due_at, parent, element, session, answer, deadline, _VERBS[ended], bool(withheld), code, created_at, claimed_at,
-        settled_at, gate,
+        settled_at, gate, expires_at, cancel_at,
     )  # fmt: skip
 
 
@@ -39,7 +40,7 @@ def of_new_task(value: Task) -> Row:
         value.id, value.run, value.node, value.branch, value.generation, int(value.state), value.attempt,
         value.failures, value.losses, value.priority, value.lane, value.order_at, value.due_at, value.parent,
         value.element, value.session, value.answer, value.deadline, int(value.ended), value.withheld, value.code,
-        value.created_at, value.claimed_at, value.settled_at, value.gate,
+        value.created_at, value.claimed_at, value.settled_at, value.gate, value.expires_at, value.cancel_at,
     )  # fmt: skip
 
 
@@ -47,12 +48,12 @@ def of_changed_task(value: Task, was: Task) -> Row:
     return (
         int(value.state), value.attempt, value.failures, value.losses, value.order_at, value.due_at, value.session,
         value.answer, value.deadline, int(value.ended), value.withheld, value.code, value.claimed_at, value.settled_at,
-        value.id, int(was.state), was.attempt,
+        value.expires_at, value.cancel_at, value.id, int(was.state), was.attempt,
     )  # fmt: skip
 
 
 def spread(row: Row) -> Spread:
-    id_, run_, node, branch, parent, tasks, state, created, places = row
+    id_, run_, node, branch, parent, tasks, state, created, places, expires = row
     return Spread(
         id=id_,
         run=run_,
@@ -63,14 +64,19 @@ def spread(row: Row) -> Spread:
         state=_STATES[state],
         created_at=created,
         places=places,
+        expires_at=expires,
     )
 
 
 def of_spread(value: Spread) -> Row:
     return (
         value.id, value.run, value.node, value.branch, value.parent, value.tasks, int(value.state), value.created_at,
-        value.places,
+        value.places, value.expires_at,
     )  # fmt: skip
+
+
+def of_changed_spread(value: Spread, was: Spread) -> Row:
+    return int(value.state), value.expires_at, value.id, int(was.state)
 
 
 def run(row: Row) -> Run:
@@ -80,7 +86,7 @@ def run(row: Row) -> Run:
         namespace=namespace,
         version=version,
         state=_RUN_STATES[state],
-        stopping=bool(stopping),
+        stopping=_STOPPING[stopping],
         priority=priority,
         last_order_at=last,
         open=open_,
@@ -94,7 +100,7 @@ def run(row: Row) -> Run:
 
 def of_new_run(value: Run) -> Row:
     return (
-        value.id, value.namespace, value.version, int(value.state), value.stopping, value.priority,
+        value.id, value.namespace, value.version, int(value.state), int(value.stopping), value.priority,
         value.last_order_at, value.open, value.tasks, value.failed, value.created_at, value.ended_at, value.cancel_at,
     )  # fmt: skip
 
@@ -109,8 +115,8 @@ def of_tags(tags: Mapping[int, Mapping[str, str]], runs: Mapping[int, Run]) -> l
 
 def of_changed_run(value: Run) -> Row:
     return (
-        int(value.state), value.stopping, value.last_order_at, value.open, value.tasks, value.failed, value.ended_at,
-        value.cancel_at, value.id,
+        int(value.state), int(value.stopping), value.last_order_at, value.open, value.tasks, value.failed,
+        value.ended_at, value.cancel_at, value.id,
     )  # fmt: skip
 
 

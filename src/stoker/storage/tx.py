@@ -202,7 +202,7 @@ def _spreads(fold: Fold) -> list[Write]:
     spent = [was for row, was in loaded if row.id in fold.spent]
     return [
         Write("insert_spread", [rows.of_spread(row) for row in new]),
-        Write("update_spread", [(int(row.state), row.id, int(was.state)) for row, was in changed], guarded=True),
+        Write("update_spread", [rows.of_changed_spread(row, was) for row, was in changed], guarded=True),
         Write("delete_spread", [(was.id, int(was.state)) for was in spent], guarded=True),
     ]
 

@@ -16,7 +16,7 @@ WHERE state = 2 AND session = ANY(:sessions) LIMIT :limit;
 -- name: stops
 -- Which attempts of a session are to be stopped.
 SELECT t.id, t.attempt FROM task AS t JOIN run AS r ON r.id = t.run
-WHERE t.session = :session AND t.state = 2 AND r.stopping = 1;
+WHERE t.session = :session AND t.state = 2 AND (r.stopping > 0 OR t.cancel_at IS NOT NULL);
 
 -- name: leases_of_run
 SELECT DISTINCT session FROM task WHERE run = :run AND state = 2;
@@ -25,21 +25,21 @@ SELECT DISTINCT session FROM task WHERE run = :run AND state = 2;
 SELECT id FROM task WHERE state = 1 AND due_at IS NOT NULL AND due_at <= :now ORDER BY due_at LIMIT :limit;
 
 -- name: overdue_tasks
-SELECT id FROM task WHERE state = 2 AND deadline IS NOT NULL AND deadline <= :now ORDER BY deadline LIMIT :limit;
+SELECT id FROM task WHERE state <= 2 AND deadline IS NOT NULL AND deadline <= :now ORDER BY deadline LIMIT :limit;
 
 -- name: stopping_runs
-SELECT id FROM run WHERE stopping = 1 ORDER BY id LIMIT :limit;
+SELECT id FROM run WHERE stopping > 0 ORDER BY id LIMIT :limit;
 
 -- name: sweepable
 -- Tasks of a stopping run: READY ones first, LEASED ones only when the grace is over.
 SELECT id FROM task WHERE run = :run AND state <= :most ORDER BY state LIMIT :limit;
 
 -- name: ahead
--- The earliest end of a session, delay and attempt; since when a run is to be swept; whether a fan-out is to be spread.
+-- The earliest end of a session, delay and time limit; since when a run is to be swept; whether a fan-out is to be spread.
 SELECT (SELECT MIN(until) FROM session WHERE ended_at IS NULL),
        (SELECT MIN(due_at) FROM task WHERE state = 1 AND due_at IS NOT NULL),
-       (SELECT MIN(deadline) FROM task WHERE state = 2 AND deadline IS NOT NULL),
-       (SELECT MIN(cancel_at) FROM run WHERE stopping = 1),
+       (SELECT MIN(deadline) FROM task WHERE state <= 2 AND deadline IS NOT NULL),
+       (SELECT MIN(cancel_at) FROM run WHERE stopping > 0),
        (SELECT MIN(id) FROM spread WHERE state = 1);
 
 -- name: idle_among

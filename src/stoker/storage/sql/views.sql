@@ -13,7 +13,7 @@ ORDER BY created_at DESC, id DESC LIMIT :limit;
 -- name: task_page
 SELECT id, run, node, branch, generation, state, attempt, failures, losses, priority, lane, order_at, due_at, parent,
        element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at,
-       gate
+       gate, expires_at, cancel_at
 FROM task
 WHERE run = :run AND (node, branch, generation) > (:after_node, :after_branch, :after_generation)
   AND (CAST(:state AS SMALLINT) IS NULL OR state = :state) AND (CAST(:node AS BIGINT) IS NULL OR node = :node)
@@ -23,7 +23,7 @@ ORDER BY node, branch, generation LIMIT :limit;
 -- Every task of a run.
 SELECT id, run, node, branch, generation, state, attempt, failures, losses, priority, lane, order_at, due_at, parent,
        element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at,
-       gate
+       gate, expires_at, cancel_at
 FROM task WHERE run = :run ORDER BY node, branch;
 
 -- name: run_join_rows
@@ -50,11 +50,11 @@ WHERE t.run = :run AND t.state = 2 AND p.attempt = t.attempt GROUP BY t.node;
 SELECT attempt, fraction, message FROM progress WHERE task = :task;
 
 -- name: run_causes
--- The first failures that settled their task.
-SELECT t.id, t.node, t.branch, t.attempt, t.code, a.code, a.message, a.type, a.traceback
+-- The first failures that settled their task, and cancels of single tasks; not of nodes whose failures do not count.
+SELECT t.id, t.node, t.branch, t.attempt, t.code, a.code, a.message, a.type, a.traceback, t.state
 FROM task AS t
 LEFT JOIN attempt AS a ON a.id = (SELECT MAX(id) FROM attempt WHERE task = t.id AND attempt = t.attempt)
-WHERE t.run = :run AND t.state = 4
+WHERE t.run = :run AND (t.state = 4 OR (t.state = 6 AND t.cancel_at IS NOT NULL)) AND NOT (t.node = ANY(:tolerated))
 ORDER BY t.settled_at, t.id LIMIT :limit;
 
 -- name: attempts

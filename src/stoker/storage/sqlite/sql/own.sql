@@ -14,7 +14,7 @@ FROM item WHERE run = :run AND node = :node AND branch = :branch AND item = :ite
 -- The first READY tasks of each lane, in queue order.
 SELECT t.id, t.run, t.node, t.branch, t.generation, t.state, t.attempt, t.failures, t.losses, t.priority, t.lane,
        t.order_at, t.due_at, t.parent, t.element, t.session, t.answer, t.deadline, t.ended, t.withheld, t.code,
-       t.created_at, t.claimed_at, t.settled_at, t.gate
+       t.created_at, t.claimed_at, t.settled_at, t.gate, t.expires_at, t.cancel_at
 FROM json_each(:lanes) AS l
 JOIN task AS t ON t.id IN (
     SELECT id FROM task WHERE lane = l.value AND state = 1 AND due_at IS NULL ORDER BY order_at LIMIT :limit
@@ -26,7 +26,7 @@ LIMIT :limit;
 -- The first READY tasks of these lanes, besides some; of all lanes of one gate together no more than may go through it.
 SELECT t.id, t.run, t.node, t.branch, t.generation, t.state, t.attempt, t.failures, t.losses, t.priority, t.lane,
        t.order_at, t.due_at, t.parent, t.element, t.session, t.answer, t.deadline, t.ended, t.withheld, t.code,
-       t.created_at, t.claimed_at, t.settled_at, t.gate
+       t.created_at, t.claimed_at, t.settled_at, t.gate, t.expires_at, t.cancel_at
 FROM (
     SELECT c.id, r.value AS room,
            ROW_NUMBER() OVER (PARTITION BY g.value ORDER BY c.order_at, c.id) AS place
@@ -65,16 +65,17 @@ INSERT INTO run_input (run, body) VALUES (:run, :body);
 -- name: insert_task
 INSERT INTO task (id, run, node, branch, generation, state, attempt, failures, losses, priority, lane, order_at, due_at,
                   parent, element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at,
-                  gate)
+                  gate, expires_at, cancel_at)
 VALUES (:id, :run, :node, :branch, :generation, :state, :attempt, :failures, :losses, :priority, :lane, :order_at,
         :due_at, :parent, :element, :session, :answer, :deadline, :ended, :withheld, :code, :created_at, :claimed_at,
-        :settled_at, :gate);
+        :settled_at, :gate, :expires_at, :cancel_at);
 
 -- name: update_task
 -- Guarded by what the decision believed: the state and the attempt.
 UPDATE task SET state = :state, attempt = :attempt, failures = :failures, losses = :losses, order_at = :order_at,
        due_at = :due_at, session = :session, answer = :answer, deadline = :deadline, ended = :ended,
-       withheld = :withheld, code = :code, claimed_at = :claimed_at, settled_at = :settled_at
+       withheld = :withheld, code = :code, claimed_at = :claimed_at, settled_at = :settled_at,
+       expires_at = :expires_at, cancel_at = :cancel_at
 WHERE id = :id AND state = :was_state AND attempt = :was_attempt;
 
 -- name: insert_item

@@ -1,12 +1,12 @@
 -- Rows that stand for tasks still to be made; bound one by one.
 
 -- name: insert_spread
-INSERT INTO spread (id, run, node, branch, parent, tasks, state, created_at, places)
-VALUES (:id, :run, :node, :branch, :parent, :tasks, :state, :created_at, :places);
+INSERT INTO spread (id, run, node, branch, parent, tasks, state, created_at, places, expires_at)
+VALUES (:id, :run, :node, :branch, :parent, :tasks, :state, :created_at, :places, :expires_at);
 
 -- name: update_spread
 -- Guarded by what the decision believed.
-UPDATE spread SET state = :state WHERE id = :id AND state = :was_state;
+UPDATE spread SET state = :state, expires_at = :expires_at WHERE id = :id AND state = :was_state;
 
 -- name: delete_spread
 -- Its tasks have been made. Guarded as above, so that they are made once.

@@ -1,0 +1,58 @@
+"""What a node says of its attempts, or else its graph for all of its nodes: retries, times, losses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from stoker.core.duration import Micros, micros
+from stoker.core.graph import Defaults, Duration, NodeSpec
+from stoker.core.retry import RetryPolicy, policy
+from stoker.core.times import Times
+
+MAX_LOSSES = 3  # where neither says it
+_TIMES = ("timeout", "task_timeout", "queue_timeout")
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """The options of one node, read."""
+
+    retry: RetryPolicy
+    times: Times
+    max_losses: int
+    losses_are_failures: bool
+
+
+def options(node: NodeSpec, defaults: Defaults) -> Options:
+    """What the node says, else the graph, else what is usual."""
+    said = filled(node, defaults)
+    return Options(
+        retry=policy(said.retry),
+        times=Times(attempt=_length(said.timeout), queue=_length(said.queue_timeout), total=_length(said.task_timeout)),
+        max_losses=MAX_LOSSES if said.max_losses is None else said.max_losses,
+        losses_are_failures=bool(said.losses_are_failures),
+    )
+
+
+def filled(node: NodeSpec, defaults: Defaults) -> NodeSpec:
+    """The node, with what it does not say itself taken from the defaults."""
+    unsaid = {name: getattr(defaults, name) for name in Defaults.__struct_fields__ if getattr(node, name) is None}
+    return msgspec.structs.replace(node, **unsaid)
+
+
+def faults(said: NodeSpec | Defaults) -> Iterator[str]:
+    """What is wrong with the options that a node or a graph gives."""
+    if said.max_losses is not None and said.max_losses < 1:
+        yield f"max_losses is at least 1, not {said.max_losses}."
+    try:
+        policy(said.retry)
+        for name in _TIMES:
+            if _length(getattr(said, name)) == 0:
+                yield f"a {name} is longer than 0."
+    except ValueError as error:
+        yield f"{error}."
+
+
+def _length(duration: Duration | None) -> Micros | None:
+    return None if duration is None else micros(duration)
