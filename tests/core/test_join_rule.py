@@ -37,7 +37,7 @@ def test_the_join_rule_holds_for_graphs_that_hypothesis_draws(dice: Random) -> N
 
 def test_the_random_graphs_reach_every_way_to_end() -> None:
     """The oracle proves nothing about what is never drawn."""
-    memories = [played(seed) for seed in range(400)]
+    memories = [played(seed) for seed in range(600)]
     tasks = [task for memory in memories for task in memory.tasks.values()]
     rows = [row for memory in memories for row in memory.rows.values()]
     assert {task.state for task in tasks} == set(TaskState) - {TaskState.READY, TaskState.LEASED}

@@ -91,7 +91,7 @@ class Ending(Settling):
 
     def _fail_late(self, task: Task, code: str) -> None:
         task = self._unclaimed(task) if task.state is TaskState.READY else task
-        self._remember(task, "timeout", ErrorInfo(code=code, message=_LATE[code]))
+        self._remember(task, "expired", ErrorInfo(code=code, message=_LATE[code]))
         self._fail_for_good(_replace(task, failures=task.failures + 1), code, Verb.TIMEOUT)
 
     def due(self, task: Task) -> None:
@@ -176,7 +176,7 @@ class Ending(Settling):
         message = (
             f"it needs another attempt, and a task of the kind {self.node_of(task).kind.name!r} has at most {most}"
         )
-        self._remember(task, "failed", ErrorInfo(code="attempts_exhausted", message=message))
+        self._remember(task, "exhausted", ErrorInfo(code="attempts_exhausted", message=message))
         self._fail_for_good(task, "attempts_exhausted", verb)
 
     def _renewed(self, task: Task) -> Task:

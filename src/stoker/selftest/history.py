@@ -6,18 +6,19 @@ from collections import Counter
 from collections.abc import Iterator
 
 from stoker.core import retry
+from stoker.core.compiled import CompiledNode
 from stoker.core.model import Ended, Task
 from stoker.core.states import TaskState
 from stoker.selftest.look import Look, Rule
 
-FAILURES = ("failed", "timeout")
+FAILURES = ("failed", "timeout", "expired")
 
 
 def _attempts_end_once(look: Look) -> Iterator[str]:
     """One that was lost may come back, and end again; whatever else ends it is the end of it."""
     for task in look.of.tasks:
         rows = look.of.history.get(task.id, [])
-        ends = Counter(row.attempt for row in rows if row.outcome != "lost")
+        ends = Counter(row.attempt for row in rows if row.outcome not in ("lost", "exhausted"))
         for attempt, count in ends.items():
             if count > 1:
                 yield f"{look.name(task)} has {count} ends of attempt {attempt}"
@@ -32,7 +33,8 @@ def _failures_and_losses_are_on_record(look: Look) -> Iterator[str]:
             continue
         rows = look.of.history.get(task.id, [])
         failed, lost = (sum(row.outcome in of for row in rows) for of in (FAILURES, ("lost",)))
-        if task.failures > failed or (task.failures != failed and not look.of.retried):
+        counted = lost if look.node(task).losses_are_failures else 0  # at most: a loss may have been taken back
+        if task.failures > failed + counted or (task.failures != failed and not counted and not look.of.retried):
             yield f"{look.name(task)} counts {task.failures} failures, and {failed} are on record"
         if task.losses > lost:
             yield f"{look.name(task)} counts {task.losses} losses, and {lost} are on record"
@@ -44,7 +46,7 @@ def _the_last_attempt_ended_as_its_task_did(look: Look) -> Iterator[str]:
         outcomes = {row.outcome for row in ends}
         if task.state is TaskState.SUCCEEDED and outcomes - {"lost"}:
             yield f"{look.name(task)} SUCCEEDED by attempt {task.attempt}, which {outcomes} is on record of"
-        elif task.state is TaskState.FAILED and not outcomes & {*FAILURES, "lost"}:
+        elif task.state is TaskState.FAILED and not outcomes & {*FAILURES, "lost", "exhausted"}:
             yield f"{look.name(task)} FAILED by attempt {task.attempt}, and {outcomes or 'nothing'} is on record of it"
 
 
@@ -57,13 +59,17 @@ def _nothing_fails_before_its_retries_are_spent(look: Look) -> Iterator[str]:
         match rows[-1].outcome:
             case "timeout" if task.failures < node.retry.attempts:
                 yield f"{look.name(task)} took too long {task.failures} times; it has {node.retry.attempts} attempts"
-            case "lost" if task.losses < node.spec.max_losses:
-                yield f"{look.name(task)} was lost {task.losses} times; it may be {node.spec.max_losses} times"
+            case "lost" if task.losses < node.max_losses and not _spent_by_losses(node, task):
+                yield f"{look.name(task)} was lost {task.losses} times; it may be {node.max_losses} times"
+
+
+def _spent_by_losses(node: CompiledNode, task: Task) -> bool:
+    return node.losses_are_failures and task.failures >= node.retry.attempts
 
 
 def _an_attempt_has_the_time_that_it_may_take(look: Look) -> Iterator[str]:
     for task in look.of.tasks:
-        timeout = look.node(task).timeout
+        timeout = look.node(task).times.attempt
         for row in look.of.history.get(task.id, []):
             if row.outcome == "timeout" and (timeout is None or _took(row) < timeout):
                 yield f"{look.name(task)}, attempt {row.attempt}: it was ended after {_took(row)} µs of {timeout}"
