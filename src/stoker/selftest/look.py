@@ -13,7 +13,6 @@ from stoker.core.compiled import CompiledNode, text_of
 from stoker.core.graph import ITEM_KIND
 from stoker.core.model import ItemKey, Task
 from stoker.core.spread import standing
-from stoker.core.states import RunState
 from stoker.selftest.evidence import Evidence
 from stoker.selftest.plain import PLAIN, PLAINS
 
