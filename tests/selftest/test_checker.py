@@ -18,6 +18,7 @@ from stoker.core.model import Ended, ItemKey, JoinKey, JoinRow, JoinState, Sprea
 from stoker.core.retry import policy
 from stoker.core.spread import packed
 from stoker.core.states import RunState, TaskState
+from stoker.core.times import Times
 from stoker.selftest import history
 from stoker.selftest.checker import RULES, run_wrongs, wrongs
 from stoker.selftest.draw import plain_graph
@@ -209,7 +210,10 @@ ON_RECORD: list[tuple[str, str, Evidence]] = [
         "nothing fails before its retries are spent",
         "a time-out is tried again",
         with_spec(
-            on_record(1, ended(1, "timeout"), failures=1, **FAILED), A, retry=policy(Retry(attempts=2)), timeout=5
+            on_record(1, ended(1, "timeout"), failures=1, **FAILED),
+            A,
+            retry=policy(Retry(attempts=2)),
+            times=Times(attempt=5),
         ),
     ),
     (
@@ -221,7 +225,7 @@ ON_RECORD: list[tuple[str, str, Evidence]] = [
     (
         "an attempt has the time that it may take",
         "too short",
-        with_spec(on_record(1, ended(1, "timeout"), **TRIED), A, timeout=11),
+        with_spec(on_record(1, ended(1, "timeout"), **TRIED), A, times=Times(attempt=11)),
     ),
     (
         "a retry waits as long as it should",
@@ -254,7 +258,7 @@ def test_history_that_is_as_it_should_be_breaks_no_rule() -> None:
     patient = policy(Retry(base=0.000010))
     retried = with_spec(on_record(1, ended(1, "failed"), **TRIED), A, retry=patient)
     revived = on_record(1, ended(1, "lost"), **CLAIMED)
-    spent = with_spec(on_record(1, ended(1, "timeout"), failures=1, **FAILED), A, timeout=10)
+    spent = with_spec(on_record(1, ended(1, "timeout"), failures=1, **FAILED), A, times=Times(attempt=10))
     assert not rules & (rules_of(retried) | rules_of(revived) | rules_of(spent))
     assert not rules & rules_of(replace(on_record(1, ended(1, "failed"), attempt=2, **CLAIMED), retried=True))
 
