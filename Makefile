@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 POSTGRES ?= /usr/lib/postgresql
 SECONDS ?= 600
+STEPS ?= 50000
 
-.PHONY: setup postgres demo test check bench grind lock clean
+.PHONY: setup postgres demo test check bench grind prove lock clean
 
 setup: $(STAMP)
 
@@ -38,6 +39,10 @@ bench: setup postgres
 # Random graphs while servers, runners and databases are killed, on both stores in turn, with seeds that are printed.
 grind: setup postgres
 	PYTHONPATH=tests $(BIN)/python -m e2e.grinding $(SECONDS)
+
+# So many random steps of the whole engine, judged by an oracle; what fails is made small.
+prove: setup postgres
+	STOKER_STEPS=$(STEPS) STOKER_SHRINK=1 $(BIN)/python -m pytest -x --timeout 0 tests/proofs/test_machine.py
 
 # Compile the pinned, hashed requirements anew (no index addresses are written).
 lock:

@@ -103,6 +103,12 @@ def failure(task: Assignment | Held, message: str = "no", **options: Any) -> Fai
     return Fail(task=task.task, attempt=task.attempt, error=ErrorInfo(message=message), **options)
 
 
+def numbered(statement: str) -> str:
+    """A statement with PostgreSQL's sort of placeholders."""
+    numbers = itertools.count(1)
+    return re.sub(r"\?", lambda _: f"${next(numbers)}", statement)
+
+
 async def until(fact: Callable[[], bool]) -> None:
     """Return when a fact has come true."""
     async with asyncio.timeout(10):
@@ -254,11 +260,9 @@ class Plant:
 
     @staticmethod
     async def _asked_postgres(database: str, statement: str, parameters: Sequence[Any]) -> list[Any]:
-        numbers = itertools.count(1)
         connection = await asyncpg.connect(database)
         try:
-            numbered = re.sub(r"\?", lambda _: f"${next(numbers)}", statement)
-            return [tuple(row) for row in await connection.fetch(numbered, *parameters)]
+            return [tuple(row) for row in await connection.fetch(numbered(statement), *parameters)]
         finally:
             await connection.close()
 

@@ -1,0 +1,95 @@
+"""A graph as the oracle sees it: what each node promises, looked up by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from random import Random
+from typing import Any
+
+import msgspec
+
+from core import graphs
+from stoker.core.compile import compile_graph
+from stoker.core.compiled import Compiled
+from stoker.core.duration import SECOND, Micros
+from stoker.core.graph import ITEM_KIND, Each, GraphSpec, KindSpec, Limit, NodeSpec
+
+GATED, MOST = "two", 2  # the limit that some nodes are under, and how many tasks it lets run at once
+OUTPUT = {"type": ["object", "array"]}
+KINDS = tuple(KindSpec(name=name, items=kind.items, output=OUTPUT) for name, kind in graphs.KINDS.items())
+
+
+class Plan:
+    """One version of a graph."""
+
+    def __init__(self, spec: GraphSpec) -> None:
+        self.spec = spec
+        self.nodes = {node.name: node for node in spec.nodes}
+
+    @cached_property
+    def compiled(self) -> Compiled:
+        return compile_graph(self.spec, {kind.name: kind for kind in KINDS})
+
+    def name(self, index: int) -> str:
+        return self.compiled.nodes[index].name
+
+    def kind(self, node: str) -> str:
+        return self.nodes[node].kind
+
+    def inline(self, node: str) -> bool:
+        return self.kind(node) == ITEM_KIND
+
+    def limited(self, node: str) -> bool:
+        return self.nodes[node].limit is not None
+
+    def tolerated(self, node: str) -> bool:
+        return self.nodes[node].tolerated
+
+    def max_losses(self, node: str) -> int:
+        return self.nodes[node].max_losses
+
+    def timeout(self, node: str) -> Micros | None:
+        return 10 * SECOND if self.nodes[node].timeout else None
+
+    def pause(self, node: str, failures: int) -> Micros | None:
+        """How long after so many failures the next attempt may begin; None: there is none."""
+        retry = self.nodes[node].retry
+        if retry is None or failures >= retry.attempts:
+            return None
+        return 2 ** (failures - 1) * SECOND if retry.base == "1s" else 0
+
+    def fits(self, node: str, items: Sequence[bytes]) -> bool:
+        """Whether a node may settle with these items: their number, their schema, what edges expand of them."""
+        values = [json.loads(item) for item in items]
+        if self.kind(node) == "one" and len(values) != 1:
+            return False
+        return all(isinstance(value, dict | list) and self._expands(node, value) for value in values)
+
+    def _expands(self, node: str, value: Any) -> bool:
+        for path in self.expansions(node):
+            found = value
+            for step in path:
+                found = found.get(step) if isinstance(found, dict) else None
+            if not isinstance(found, list):
+                return False
+        return True
+
+    def expansions(self, node: str) -> list[tuple[str | int, ...]]:
+        """What the edges out of a node expand of its items."""
+        ways = [each.fire.way for each in self.spec.nodes if isinstance(each.fire, Each) and each.fire.way is not None]
+        return [way.expand for way in ways if way.node == node and way.expand is not None]
+
+
+def drawn(seed: int) -> Plan:
+    """A random graph, some nodes of which stand under one limit."""
+    dice = Random(seed)
+    spec = graphs.random_graph(dice)
+    return Plan(msgspec.structs.replace(spec, nodes=tuple(_limited(node, dice) for node in spec.nodes)))
+
+
+def _limited(node: NodeSpec, dice: Random) -> NodeSpec:
+    if node.kind == ITEM_KIND or dice.random() > 0.15:
+        return node
+    return msgspec.structs.replace(node, limit=Limit(key=GATED, most=MOST))

@@ -1,0 +1,396 @@
+"""The oracle of the state machine: what the rules of the engine promise of every task and run, in plain words.
+
+It is written from the rules, not from the engine: one method per verb, on a few dicts. Where the rules leave something
+open (may a claim revive what its runner still lists?) both ends are allowed, and what is seen is taken over. What
+stands where in a graph is not told here but by the brute force of `core.oracle`, which looks at all tasks at once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from proofs.plan import GATED, MOST, Plan
+from stoker.core.duration import SECOND, Micros
+from stoker.core.model import Run, Task
+from stoker.core.protocol import Assignment, Complete, Fail, Held, Log, Progress, Prune, Release, Report, Requeue
+from stoker.core.states import RunState, TaskState, Verb
+
+LEASE = 20 * SECOND
+GRACE = 30 * SECOND
+LIVE = (TaskState.READY, TaskState.LEASED)
+VERBS = {Complete: Verb.COMPLETE, Fail: Verb.FAIL, Prune: Verb.PRUNE, Requeue: Verb.REQUEUE, Release: Verb.RELEASE}
+Key = tuple[int, int]  # task, attempt
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promised:
+    """A task as the rules leave it. `ended`: what ended its last attempt; `session`: who made that."""
+
+    run: int
+    node: str
+    state: TaskState = TaskState.READY
+    attempt: int = 0
+    failures: int = 0
+    losses: int = 0
+    session: int | None = None
+    ended: Verb = Verb.NONE
+    due: Micros | None = None
+    deadline: Micros | None = None
+    withheld: bool = False
+
+    def after(self, state: TaskState, ended: Verb, due: Micros | None = None, **more: int) -> Promised:
+        return replace(self, state=state, ended=ended, due=due, deadline=None, **more)
+
+
+@dataclass
+class Lent:
+    """A lease: with which answer of the session it came, when it was claimed."""
+
+    answer: int
+    at: Micros
+
+
+@dataclass
+class RunModel:
+    plan: Plan
+    state: RunState = RunState.RUNNING
+    stopping: bool = False
+    cancel_at: Micros = 0
+
+
+class World:
+    """Everything promised so far. `compare` takes over what it sees, once that is found to be right."""
+
+    def __init__(self, met: Counter[str]) -> None:
+        self.met = met  # how often a task went which way
+        self.now: Micros = 0
+        self.runs: dict[int, RunModel] = {}
+        self.tasks: dict[int, Promised] = {}
+        self.maybe: dict[int, Promised] = {}  # the other end that the rules allow
+        self.lent: dict[Key, Lent] = {}
+        self.accepted: dict[int, list[bytes]] = {}  # by task: the items of its one accepted result
+        self.keys: dict[str, tuple[str, int]] = {}  # idempotency keys: what was asked, and which run it made
+        self.logs: set[tuple[int, int, int]] = set()
+        self.unlocked: set[int] = set()  # runs in which this step may make tasks
+        self.reopened: set[int] = set()  # runs in which this step may delete SKIPPED tasks
+        self._last: dict[int, TaskState] = {}
+        self._offered: set[int] = set()  # tasks that were READY once
+        self.unbound = False  # whether this step met inputs that cannot be bound
+        self.claims = False  # whether this step hands out tasks
+
+    # --- runs ---
+
+    def trigger(self, plan: Plan, wanted: Sequence[tuple[str | None, str]]) -> list[int | None] | None:
+        """The runs of these keys; None for a new one. None for all: a key was used for something else."""
+        found: list[int | None] = []
+        here: dict[str, str] = {}
+        for key, what in wanted:
+            known = self.keys.get(key) if key is not None else None
+            before = known[0] if known else here.get(key or "")
+            if key is not None and before not in (None, what):
+                return None
+            if key is not None:
+                here[key] = what
+            found.append(known[1] if known else None)
+        return found
+
+    def triggered(self, plan: Plan, wanted: Sequence[tuple[str | None, str]], runs: Sequence[int]) -> None:
+        for (key, what), run in zip(wanted, runs, strict=True):
+            if run not in self.runs:
+                self.runs[run] = RunModel(plan)
+                self.unlocked.add(run)
+            if key is not None:
+                self.keys[key] = (what, run)
+
+    def cancel(self, run: int) -> None:
+        found = self.runs[run]
+        if found.state is RunState.RUNNING and not found.stopping:
+            found.stopping, found.cancel_at = True, self.now
+
+    def retry(self, run: int, *, unmade: bool) -> str | None:
+        """Offer again what failed or was cancelled; else why not. `unmade`: whether tasks were cancelled unmade."""
+        found = self.runs[run]
+        if found.state is RunState.RUNNING:
+            return "still_running"
+        again = [task for task in self._of(run) if self._stands(task)]
+        held = [task for task in self._of(run) if self.tasks[task].withheld]
+        if not (again or held or unmade):
+            return "nothing_to_retry"
+        for task in again:
+            self.tasks[task] = self.tasks[task].after(TaskState.READY, Verb.NONE, failures=0, losses=0)
+        for task in held:
+            self.tasks[task] = replace(self.tasks[task], withheld=False)
+        found.state, found.stopping = RunState.RUNNING, False
+        self.unlocked.add(run)
+        self.reopened.add(run)
+        return None
+
+    def _stands(self, task: int) -> bool:
+        """Whether it was offered before: what failed as it was made has nothing to be tried again."""
+        found = self.tasks[task]
+        return found.state in (TaskState.FAILED, TaskState.CANCELLED) and task in self._offered
+
+    def _of(self, run: int) -> list[int]:
+        return [id_ for id_, task in self.tasks.items() if task.run == run]
+
+    # --- what runners say ---
+
+    def report(self, session: int, report: Report) -> set[str]:
+        """What may be answered to a report; the first rule that applies decides what becomes of the task."""
+        if isinstance(report, Progress | Log):
+            return self._noted(session, report)
+        if report.task not in self.tasks:
+            return {"refused"}
+        task, verb = self.tasks[report.task], VERBS[type(report)]
+        if (task.attempt, task.session) != (report.attempt, session):
+            return {"stale"}
+        held = self._held(task)
+        if held is None:  # a repeat is known by what ended the attempt; an unfit result ended it as a failure
+            unfit = isinstance(report, Complete) and task.ended is Verb.FAIL and not self._fits(task, report)
+            return {"accepted", "invalid"} if task.ended is verb else {"stale", "invalid"} if unfit else {"stale"}
+        self.unlocked.add(task.run)
+        self.tasks[report.task], status = self._reported(held, report)
+        if isinstance(report, Complete) and status == "accepted":
+            assert report.task not in self.accepted, "one result is accepted"
+            self.accepted[report.task] = [bytes(item.value) for item in report.items]
+        return {status}
+
+    def _held(self, task: Promised) -> Promised | None:
+        """The task as its holder has it: leased, or lost and not claimed since, with the loss taken back."""
+        if task.state is TaskState.LEASED:
+            return task
+        if task.state is TaskState.READY and task.ended is Verb.LOSE and not self.runs[task.run].stopping:
+            return replace(task, state=TaskState.LEASED, ended=Verb.NONE, losses=task.losses - 1)
+        return None
+
+    def _reported(self, task: Promised, report: Report) -> tuple[Promised, str]:
+        stopping = self.runs[task.run].stopping
+        match report:
+            case Complete() if self._fits(task, report):
+                return replace(task.after(TaskState.SUCCEEDED, Verb.COMPLETE), withheld=stopping), "accepted"
+            case Complete():
+                return self._failed(task, retryable=True), "invalid"
+            case Fail(retryable=retryable):
+                return self._failed(task, retryable=retryable), "accepted"
+            case _ if stopping:
+                return task.after(TaskState.CANCELLED, VERBS[type(report)]), "accepted"
+            case Prune():
+                return task.after(TaskState.PRUNED, Verb.PRUNE), "accepted"
+            case Requeue(after_s=after):
+                due = self.now + round(after * SECOND) if after > 0 else None
+                return task.after(TaskState.READY, Verb.REQUEUE, due), "accepted"
+        return task.after(TaskState.READY, Verb.RELEASE), "accepted"
+
+    def _fits(self, task: Promised, report: Complete) -> bool:
+        return self.runs[task.run].plan.fits(task.node, [bytes(item.value) for item in report.items])
+
+    def _failed(self, task: Promised, *, retryable: bool, verb: Verb = Verb.FAIL) -> Promised:
+        """A failure counts, and is tried again after the policy's delay as long as the policy has attempts left."""
+        if self.runs[task.run].stopping:
+            return task.after(TaskState.CANCELLED, verb)
+        failures = task.failures + 1
+        pause = self.runs[task.run].plan.pause(task.node, failures) if retryable else None
+        if pause is None:
+            return task.after(TaskState.FAILED, verb, failures=failures)
+        return task.after(TaskState.READY, verb, self.now + pause if pause else None, failures=failures)
+
+    def _noted(self, session: int, report: Progress | Log) -> set[str]:
+        task = self.tasks.get(report.task)
+        if task is None or (task.attempt, task.session) != (report.attempt, session):
+            return {"stale", "refused"}
+        if isinstance(report, Log):
+            self.logs.add((report.task, report.attempt, report.seq))
+        return {"accepted"}
+
+    def keep(self, session: int, held: Iterable[Held], read: int, said: Iterable[Report], *, surely: bool) -> None:
+        """A beat keeps what is listed, lost leases too, and releases what came with answers read but is not listed."""
+        listed = {lease.task for lease in held} | {report.task for report in said}
+        for lease in held:
+            task = self.tasks.get(lease.task)
+            if task is None or (task.attempt, task.session) != (lease.attempt, session):
+                continue
+            kept = self._held(task)
+            if kept is not None and kept != task:
+                deadline = self._deadline(kept, self.lent[lease.task, lease.attempt].at)
+                full = self.runs[task.run].plan.limited(task.node)  # it may be
+                self._become(lease.task, replace(kept, deadline=deadline), surely=surely and not full)
+        for id_, task in list(self.tasks.items()):
+            lent = self.lent.get((id_, task.attempt))
+            stray = task.state is TaskState.LEASED and task.session == session and id_ not in listed
+            if stray and lent is not None and lent.answer <= read:
+                self._become(id_, self._released(task), surely=surely)
+
+    def _released(self, task: Promised) -> Promised:
+        stopping = self.runs[task.run].stopping
+        return task.after(TaskState.CANCELLED if stopping else TaskState.READY, Verb.RELEASE)
+
+    def _become(self, id_: int, task: Promised, *, surely: bool) -> None:
+        if surely:
+            self.tasks[id_] = task
+        else:
+            self.maybe[id_] = task
+        self.unlocked.add(task.run)
+
+    def leave(self, session: int) -> None:
+        for id_, task in self.tasks.items():
+            if task.state is TaskState.LEASED and task.session == session:
+                self.tasks[id_] = self._released(task)
+                self.unlocked.add(task.run)
+
+    def handed(self, session: int, number: int, tasks: Iterable[Assignment]) -> None:
+        """Tasks given to a session: each was offered, and the fence moves."""
+        for given in tasks:
+            before = self.tasks.get(given.task) or Promised(run=given.run, node=given.node)
+            if before.state is not TaskState.READY:
+                before = self.maybe.pop(given.task, before)
+            assert before.state is TaskState.READY, f"{given} was handed out, but it is {before}"
+            assert before.due is None, f"{given} was handed out before it was due"
+            assert not self.runs[before.run].stopping, f"{given} was handed out, but its run is stopping"
+            assert given.attempt == before.attempt + 1, f"{given} does not move the fence of {before}"
+            lease = replace(before, state=TaskState.LEASED, attempt=given.attempt, session=session, ended=Verb.NONE)
+            self.tasks[given.task] = replace(lease, deadline=self._deadline(lease, self.now))
+            self._offered.add(given.task)
+            self.lent[given.task, given.attempt] = Lent(number, self.now)
+
+    def _deadline(self, task: Promised, at: Micros) -> Micros | None:
+        timeout = self.runs[task.run].plan.timeout(task.node)
+        return None if timeout is None else at + timeout
+
+    # --- time ---
+
+    def tick(self, over: Mapping[int, bool]) -> None:
+        """All that is due. `over`: sessions whose leases have ended; False if the server may still be patient."""
+        for id_, task in list(self.tasks.items()):
+            stopping = self.runs[task.run].stopping
+            if task.state is TaskState.LEASED and task.session in over:
+                self._become(id_, self._lost(task), surely=over[task.session])
+                if over[task.session]:
+                    continue
+            late = task.deadline is not None and task.deadline <= self.now
+            if task.state is TaskState.LEASED and late:
+                self._become(id_, self._failed(task, retryable=True, verb=Verb.TIMEOUT), surely=True)
+            elif stopping:
+                self._become(id_, self._swept(task), surely=True)
+            elif task.state is TaskState.READY and task.due is not None and task.due <= self.now:
+                self.tasks[id_] = replace(task, due=None)
+        self.unlocked |= self.runs.keys()  # what was put off is made
+        self.claims = True
+
+    def _lost(self, task: Promised) -> Promised:
+        run = self.runs[task.run]
+        if run.stopping:
+            return task.after(TaskState.CANCELLED, Verb.LOSE)
+        losses = task.losses + 1
+        spent = losses >= run.plan.max_losses(task.node)
+        return task.after(TaskState.FAILED if spent else TaskState.READY, Verb.LOSE, losses=losses)
+
+    def _swept(self, task: Promised) -> Promised:
+        """A stopping run's READY tasks are cancelled at once, its LEASED ones when their grace is over."""
+        run = self.runs[task.run]
+        if run.stopping and task.state is TaskState.READY:
+            return task.after(TaskState.CANCELLED, Verb.CANCEL, attempt=task.attempt + 1)
+        if run.stopping and task.state is TaskState.LEASED and self.now >= run.cancel_at + GRACE:
+            return task.after(TaskState.CANCELLED, Verb.CANCEL)
+        return task
+
+    # --- what can be seen ---
+
+    def compare(self, tasks: Mapping[int, Task], runs: Mapping[int, Run], spreading: set[int]) -> None:
+        """Every task and run is as promised; new tasks stand only where something was unlocked."""
+        for id_ in self.tasks.keys() - tasks.keys():
+            gone = self.tasks.pop(id_)
+            assert gone.run in self.reopened, f"{gone} is gone"
+            assert gone.state is TaskState.SKIPPED, f"{gone} is gone"
+        for id_, row in tasks.items():
+            seen = self._seen(row)
+            if id_ in self.tasks:
+                self._check_known(id_, row, seen)
+                self._note(id_, seen)
+            else:
+                self._check_new(row, seen)
+            self.tasks[id_], self._last[id_] = seen, seen.state
+            if seen.state in LIVE or row.claimed_at is not None:
+                self._offered.add(id_)
+        for id_, model in self.runs.items():
+            self._check_run(id_, model, runs[id_], id_ in spreading)
+        self._check_gates(tasks)
+        self.maybe.clear()
+        self.unlocked, self.reopened, self.claims = set(), set(), False
+
+    def _note(self, id_: int, seen: Promised) -> None:
+        before = self._last.get(id_, TaskState.READY)
+        if before is not seen.state:
+            self.met[f"{before.name} {seen.state.name} {seen.ended.name}"] += 1
+
+    def _seen(self, row: Task) -> Promised:
+        return Promised(
+            run=row.run,
+            node=self.runs[row.run].plan.name(row.node),
+            state=row.state,
+            attempt=row.attempt,
+            failures=row.failures,
+            losses=row.losses,
+            session=row.session,
+            ended=row.ended,
+            due=row.due_at,
+            deadline=row.deadline,
+            withheld=row.withheld,
+        )
+
+    def _check_known(self, id_: int, row: Task, seen: Promised) -> None:
+        allowed = [self.tasks[id_], *([self.maybe[id_]] if id_ in self.maybe else [])]
+        if seen not in allowed and row.code == "binding" and self.claims:
+            before = next(each for each in allowed if each.state is TaskState.READY)
+            counts = {"attempt": before.attempt + 1, "failures": before.failures + 1, "session": None}
+            allowed = [before.after(TaskState.FAILED, Verb.FAIL, **counts)]
+            self.unlocked.add(row.run)
+            self.unbound = True
+        assert seen in allowed, f"task {id_} is\n{seen}, not\n" + "\nor ".join(map(str, allowed))
+
+    def _check_new(self, row: Task, seen: Promised) -> None:
+        assert row.run in self.unlocked, f"nothing unlocked {row}"
+        assert not self.runs[row.run].stopping, f"{row} was made in a stopping run"
+        born = Promised(run=row.run, node=seen.node)
+        settled = replace(seen, state=TaskState.READY, attempt=0, ended=Verb.NONE)
+        if seen.state is TaskState.READY:
+            assert seen == born
+        else:
+            assert (settled, seen.attempt) == (born, 1)
+            inline = self.runs[row.run].plan.inline(seen.node)
+            assert inline or seen.state in (TaskState.SKIPPED, TaskState.FAILED), f"{row} was not run"
+
+    def _check_run(self, id_: int, model: RunModel, row: Run, spreading: bool) -> None:
+        """A run ends when nothing of it is READY, LEASED or spreading, and its end follows from its tasks."""
+        own = [self.tasks[task] for task in self._of(id_)]
+        if model.state is RunState.RUNNING and not spreading and not any(task.state in LIVE for task in own):
+            failed = any(
+                task.state in (TaskState.FAILED, TaskState.CANCELLED) and not model.plan.tolerated(task.node)
+                for task in own
+            )
+            end = RunState.CANCELLED if model.stopping else RunState.FAILED if failed else RunState.SUCCEEDED
+            model.state, model.stopping = end, False
+        told = (row.state, row.stopping)
+        assert told == (model.state, model.stopping), f"run {id_} is {told}, not {model.state, model.stopping}"
+
+    def _check_gates(self, tasks: Mapping[int, Task]) -> None:
+        leased = [row for row in tasks.values() if row.gate is not None and row.state is TaskState.LEASED]
+        assert len(leased) <= MOST, f"{len(leased)} tasks run under {GATED!r}, which allows {MOST}"
+
+    def claimable(self, kinds: Iterable[str]) -> int:
+        """How many tasks a runner of these kinds could be given now; 0 while unswept ones are in the way."""
+        if any(task.state is TaskState.READY and self.runs[task.run].stopping for task in self.tasks.values()):
+            return 0
+        plain = gated = 0
+        for task in self.tasks.values():
+            run = self.runs[task.run]
+            offered = task.state is TaskState.READY and task.due is None and not run.stopping
+            if offered and run.plan.kind(task.node) in kinds:
+                plain += not run.plan.limited(task.node)
+                gated += run.plan.limited(task.node)
+        busy = sum(
+            task.state is TaskState.LEASED and self.runs[task.run].plan.limited(task.node)
+            for task in self.tasks.values()
+        )
+        return plain + min(gated, max(0, MOST - busy))
