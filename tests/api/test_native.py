@@ -62,9 +62,9 @@ async def test_a_batch_of_triggers_is_one_engine_call(served: Served) -> None:
 
 
 async def test_runs_are_listed_by_state_and_graph(served: Served) -> None:
-    status, page, _ = await served.ask("GET", "runs?state=FAILED&graph=mill&limit=2&after=c")
+    status, page, _ = await served.ask("GET", "runs?state=FAILED&graph=mill&limit=2&after=c&filter=tag.a%3Db")
     assert (status, page) == (200, {"items": [], "after": "next"})
-    asked = {"state": "FAILED", "graph": "mill", "limit": 2, "after": "c"}
+    asked = {"filter": "tag.a=b", "state": "FAILED", "graph": "mill", "limit": 2, "after": "c"}
     assert ("runs", "default", asked) in served.engine.asked
 
 
@@ -114,8 +114,10 @@ async def test_a_client_that_stops_waiting_for_a_run_ends_the_wait(served: Serve
 
 
 async def test_tasks_attempts_logs_and_explanations_are_shown(served: Served) -> None:
-    assert (await served.ask("GET", "runs/1/tasks?state=READY&node=n&limit=5"))[1]["items"][0]["node"] == "n"
-    assert ("tasks", "default", 1, {"state": "READY", "node": "n", "limit": 5, "after": None}) in served.engine.asked
+    path = "runs/1/tasks?filter=attempt%3E1&state=READY&node=n&limit=5"
+    assert (await served.ask("GET", path))[1]["items"][0]["node"] == "n"
+    asked = {"filter": "attempt>1", "state": "READY", "node": "n", "limit": 5, "after": None}
+    assert ("tasks", "default", 1, asked) in served.engine.asked
     assert (await served.ask("GET", "tasks/1"))[1]["state"] == "READY"
     assert (await served.ask("GET", "tasks/2"))[0] == 404
     assert (await served.ask("GET", "tasks/1/explain"))[1]["because"] == ["no runner offers its kind"]

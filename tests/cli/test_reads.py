@@ -34,6 +34,26 @@ def test_runs_are_listed_newest_first_and_filtered(stoker: Stoker, ran: tuple[in
     assert {item["state"] for item in failed} == {"FAILED"}
 
 
+def test_runs_are_listed_by_terms_and_their_shorthands(stoker: Stoker, ran: tuple[int, int]) -> None:
+    good, bad = ran
+
+    def found(*terms: str) -> set[int]:
+        return {item["id"] for item in stoker("runs", "list", *terms, "--limit", "100", "-o", "json").json["items"]}
+
+    assert found("state=FAILED", f"id={good},{bad}") == {bad}
+    assert found(f"id={good},{bad} state!=FAILED") == {good}
+    assert found("created>1h", "--state", "FAILED", "--graph", "shares") >= {bad}
+    assert stoker("runs", "list", "graph=none").err.startswith("no runs with graph=none ")
+
+
+def test_a_term_that_is_not_understood_is_said_with_its_place(stoker: Stoker, server: Embedded) -> None:
+    answer = stoker("runs", "list", "graph=a", "stat=FAILED")
+    assert answer.code == 1
+    assert "there is no field 'stat'; 'state' is meant?" in answer.err
+    assert "place: filter, character 9" in answer.err
+    assert "the fields are" in answer.err.lower()
+
+
 def test_a_list_goes_on_where_the_page_ended(stoker: Stoker, ran: tuple[int, int]) -> None:
     good, bad = ran
     page = stoker("runs", "list", "--limit", "1", "-o", "json").json

@@ -13,6 +13,12 @@ from stoker.errors import Invalid
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1000, description="At most this many.")]
 Wait = Annotated[float, msgspec.Meta(ge=0, le=60, description="Hold the call open for up to this many seconds.")]
 After = Annotated[str, msgspec.Meta(description="Go on after this: the `after` of the page before.")]
+Filter = Annotated[
+    str,
+    msgspec.Meta(
+        description="Only those that all these terms hold for: `state=FAILED,CANCELLED tag.team=blue created>2d`."
+    ),
+]
 
 Q = TypeVar("Q", bound="Query")
 

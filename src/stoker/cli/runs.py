@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
@@ -11,6 +12,7 @@ from stoker.cli.ending import end, failed
 from stoker.cli.failure import lines
 from stoker.cli.options import HERE, Where
 from stoker.cli.reach import Reached, listed, reached
+from stoker.core.filter import term
 from stoker.storage.postgres import address
 
 if TYPE_CHECKING:
@@ -25,21 +27,26 @@ STOPPED_S = 2.0  # what a cancel of a run without leases needs at most
 
 @app.command(name="list")
 def list_(
-    *,
+    *filter: str,  # noqa: A002  what users read in the help
     state: Literal["RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"] | None = None,
     graph: str | None = None,
     limit: int = 20,
     after: str | None = None,
     where: Where = HERE,
 ) -> int:
-    """List runs, newest first.
+    """List runs, newest first: those that all terms of the filter hold for.
+
+    The shell keeps its hands off terms in quotes: stoker runs list 'created>2d' graph=nightly
 
     Parameters
     ----------
+    filter: str
+        Terms like state=FAILED,CANCELLED graph=nightly 'version>=3' tag.team=blue 'created>2d' (less than 2 days ago)
+        'created<2026-11-01T00:00Z' 'ended>1h' 'priority>=7' id=12,13 key=abc stopping=yes; with != for what is not.
     state: str
-        Only those in this state.
+        The same as state=…
     graph: str
-        Only those of this graph.
+        The same as graph=…
     limit: int
         How many.
     after: str
@@ -47,18 +54,15 @@ def list_(
     """
     with reached(where) as here:
         api = here.client.api
-        page = listed(here, api.runs(state=state, graph=graph, limit=limit, after=after))
+        page = listed(here, api.runs(chosen(filter, state=state, graph=graph), limit=limit, after=after))
     if where.output == "json":
         terminal.document(page)
         return exits.OK
     if not page.items:
-        terminal.note(f"no runs{_which(state, graph)} {_in(here)}")
+        terms = chosen(filter, state=state, graph=graph)
+        terminal.note(f"no runs{' with ' + terms if terms else ''} {_in(here)}")
         return exits.OK
-    rows = [
-        [str(run.id), f"{run.graph} v{run.version}", _state(run), terminal.ago(run.created_at), _took(run)]
-        for run in page.items
-    ]
-    terminal.table(["RUN", "GRAPH", "STATE", "STARTED", "TOOK"], rows, grow="GRAPH")
+    show_table(page.items)
     if page.after:
         terminal.note(f"more: --after {page.after}")
     return exits.OK
@@ -208,6 +212,24 @@ def retry(id: str, /, *, where: Where = HERE) -> int:  # noqa: A002
     return exits.OK
 
 
+def show_table(runs: Sequence[RunView]) -> None:
+    """A line for each run; its tags where any has some."""
+    columns = ["RUN", "GRAPH", "STATE", "STARTED", "TOOK"]
+    rows = [
+        [str(run.id), f"{run.graph} v{run.version}", _state(run), terminal.ago(run.created_at), _took(run)]
+        for run in runs
+    ]
+    if any(run.tags for run in runs):
+        columns.append("TAGS")
+        rows = [[*row, tags_of(run)] for row, run in zip(rows, runs, strict=True)]
+    terminal.table(columns, rows, grow="GRAPH")
+
+
+def chosen(terms: Sequence[str], **also: str | None) -> str:
+    """The filter that arguments and options make together."""
+    return " ".join([*terms, *(term(field, value) for field, value in also.items() if value is not None)])
+
+
 def _show(view: RunView) -> None:
     from stoker.cli.watch import counts
 
@@ -254,10 +276,6 @@ def _state(view: RunView) -> str:
 
 def _took(view: RunView) -> str:
     return terminal.took((view.ended_at or terminal.now()) - view.created_at)
-
-
-def _which(state: str | None, graph: str | None) -> str:
-    return (f" of {graph!r}" if graph else "") + (f" that are {state}" if state else "")
 
 
 def _in(here: Reached) -> str:

@@ -101,10 +101,25 @@ class Leases(Protocol):
 class Views(Protocol):
     async def run(self, namespace: str, run: int) -> RunView: ...
     async def runs(
-        self, namespace: str, *, state: str | None, graph: str | None, limit: int, after: str | None
+        self,
+        namespace: str,
+        *,
+        limit: int,
+        after: str | None,
+        state: str | None = None,
+        graph: str | None = None,
+        filter: str = "",  # noqa: A002  the word of the API
     ) -> Page[RunView]: ...
     async def tasks(
-        self, namespace: str, run: int, *, state: str | None, node: str | None, limit: int, after: str | None
+        self,
+        namespace: str,
+        run: int,
+        *,
+        limit: int,
+        after: str | None,
+        state: str | None = None,
+        node: str | None = None,
+        filter: str = "",  # noqa: A002  as above
     ) -> Page[TaskView]: ...
     async def task(self, namespace: str, task: int) -> TaskView: ...
     async def attempts(self, namespace: str, task: int) -> list[AttemptView]: ...

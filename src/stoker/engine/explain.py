@@ -62,7 +62,7 @@ class Explaining:
             if state == TaskState.LEASED:
                 because.append(f"{count} task(s) of {name!r} are being run")
                 continue
-            for task in await reader.task_rows("task_page", run.id, node - 1, b"", 0, int(TaskState.READY), node, 1):
+            for task in await reader.task_rows("first_ready", run.id, node):
                 why = await self._ready(reader, task, run, graph.nodes[node])
                 because.extend(f"{count} READY task(s) of {name!r}: {reason}" for reason in why.because)
                 remedy = remedy or why.remedy

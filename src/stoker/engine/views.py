@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Container
 from typing import Any
 
 import msgspec
 
-from stoker.core.compiled import Compiled, text_of
-from stoker.core.duration import Micros
+from stoker.core.compiled import Compiled
 from stoker.core.model import Run, Task
 from stoker.core.protocol import RunnerInfo
-from stoker.core.states import LIVE, RunState, TaskState
+from stoker.core.run_filter import run_terms
+from stoker.core.states import LIVE, TaskState
+from stoker.core.task_filter import task_terms
 from stoker.core.views import (
     AttemptView,
     Cause,
@@ -27,15 +27,16 @@ from stoker.core.views import (
 from stoker.engine import livestate
 from stoker.engine.catalog import when
 from stoker.engine.explain import Explaining
+from stoker.engine.lists import Lists, together
 from stoker.engine.namespaces import Namespaces
-from stoker.engine.paging import cursor, key, limited
+from stoker.engine.paging import limited
 from stoker.engine.ports import Clock, Reader, Row, Store
 from stoker.engine.sessions import Sessions, runner_names
+from stoker.engine.shown import branch_of, maybe, run_view, tags_of, task_runners, task_view
 from stoker.engine.versions import Version, Versions
-from stoker.errors import Invalid, NotFound
+from stoker.errors import NotFound
 
 MOST_CAUSES = 10
-_END_OF_TIME = 2**62
 
 
 class Views:
@@ -49,6 +50,7 @@ class Views:
         self._versions = versions
         self._sessions = sessions
         self._explaining = Explaining(sessions, clock)
+        self._lists = Lists(store, clock)
 
     async def run(self, namespace: str, run: int) -> RunView:
         """One run with the counts of its nodes and the first causes of its failure."""
@@ -57,8 +59,8 @@ class Views:
         async def find(reader: Reader) -> RunView:
             found, version = await self._run(reader, namespace, number, run)
             keys = await reader.rows("run_key_of", run)
-            tags = (await _tags(reader, [run])).get(run, {})
-            view = _run_view(namespace, found, version.graph.spec.name, version.number, tags)
+            tags = (await tags_of(reader, [run])).get(run, {})
+            view = run_view(namespace, found, version.graph.spec.name, version.number, tags)
             tolerated = version.graph.tolerated
             causes = await reader.rows("run_causes", run, tolerated, MOST_CAUSES) if found.failed else []
             return msgspec.structs.replace(
@@ -72,50 +74,38 @@ class Views:
         return await self._store.read(find)
 
     async def runs(
-        self, namespace: str, *, state: str | None, graph: str | None, limit: int, after: str | None
+        self,
+        namespace: str,
+        *,
+        limit: int,
+        after: str | None,
+        state: str | None = None,
+        graph: str | None = None,
+        filter: str = "",  # noqa: A002  the word of the API
     ) -> Page[RunView]:
-        """Runs, newest first."""
+        """Runs that a filter asks for, newest first. `state` and `graph` are further terms of it."""
         number = await self._namespaces.existing(namespace)
-        before = cursor(after, (int, int)) if after else (_END_OF_TIME, _END_OF_TIME)
-        wanted = None if state is None else int(_state(RunState, state))
-        limit = limited(limit)
-
-        async def find(reader: Reader) -> Page[RunView]:
-            found = await reader.run_rows("run_page", number, *before, wanted, graph, limit + 1)
-            ids = list({run.version for run in found})
-            names = {id_: (name, version) for id_, name, version in await reader.rows("version_names", ids)}
-            last = found[limit - 1] if len(found) > limit else None
-            tags = await _tags(reader, [run.id for run in found])
-            return Page(
-                items=[_run_view(namespace, run, *names[run.version], tags.get(run.id, {})) for run in found[:limit]],
-                after=key(last.created_at, last.id) if last else None,
-            )
-
-        return await self._store.read(find)
+        terms = run_terms(together(filter, state=state, graph=graph))
+        return await self._lists.run_views(namespace, number, terms, limit, after)
 
     async def tasks(
-        self, namespace: str, run: int, *, state: str | None, node: str | None, limit: int, after: str | None
+        self,
+        namespace: str,
+        run: int,
+        *,
+        limit: int,
+        after: str | None,
+        state: str | None = None,
+        node: str | None = None,
+        filter: str = "",  # noqa: A002  as above
     ) -> Page[TaskView]:
-        """The tasks of a run, by node and branch."""
+        """The tasks of a run that a filter asks for, by node and branch. `state` and `node` are further terms of it."""
         number = await self._namespaces.existing(namespace)
-        wanted = None if state is None else int(_state(TaskState, state))
-        limit = limited(limit)
+        terms = task_terms(together(filter, state=state, node=node))
 
         async def find(reader: Reader) -> Page[TaskView]:
             _, version = await self._run(reader, namespace, number, run)
-            graph = version.graph
-            if node is not None and node not in graph.names:
-                raise NotFound(f"the graph of run {run} has no node {node!r}.", code="no_node", place="node")
-            at = None if node is None else graph.names[node]
-            start = cursor(after, (int, str, int)) if after else (-1, "", 0)
-            branch = base64.urlsafe_b64decode(start[1])
-            found = await reader.task_rows("task_page", run, start[0], branch, start[2], wanted, at, limit + 1)
-            runners = await _runner_names(reader, found[:limit])
-            last = found[limit - 1] if len(found) > limit else None
-            return Page(
-                items=[_task_view(graph, task, runners) for task in found[:limit]],
-                after=key(last.node, base64.urlsafe_b64encode(last.branch).decode(), last.generation) if last else None,
-            )
+            return await self._lists.task_views(reader, run, version.graph, terms, limit, after)
 
         return await self._store.read(find)
 
@@ -125,7 +115,7 @@ class Views:
 
         async def find(reader: Reader) -> TaskView:
             found, run, version = await self._task(reader, namespace, number, task)
-            view = _task_view(version.graph, found, await _runner_names(reader, [found]))
+            view = task_view(version.graph, found, await task_runners(reader, [found]))
             view = msgspec.structs.replace(
                 view, cancel_requested=found.state in LIVE and (bool(run.stopping) or found.cancel_at is not None)
             )
@@ -155,7 +145,7 @@ class Views:
                     type=type_,
                     traceback=traceback,
                     runner=runners.get(session, ""),
-                    started_at=_maybe(started),
+                    started_at=maybe(started),
                     ended_at=when(ended),
                 )
                 for attempt, outcome, code, message, type_, traceback, session, started, ended in rows
@@ -224,58 +214,12 @@ class Views:
         raise NotFound(f"the namespace {namespace!r} has no task {task}.", code="no_task", place=f"tasks/{task}")
 
 
-async def _tags(reader: Reader, runs: list[int]) -> dict[int, dict[str, str]]:
-    found: dict[int, dict[str, str]] = {}
-    for run, name, value in await reader.rows("run_tags", runs):
-        found.setdefault(run, {})[name] = value
-    return found
-
-
-def _run_view(namespace: str, run: Run, graph: str, version: int, tags: dict[str, str]) -> RunView:
-    return RunView(
-        id=run.id,
-        namespace=namespace,
-        graph=graph,
-        version=version,
-        state=RunState(run.state).name,  # type: ignore[arg-type]  # the names of the enum are the literals of the view
-        stopping=bool(run.stopping) and run.state is RunState.RUNNING,
-        priority=run.priority,
-        created_at=when(run.created_at),
-        ended_at=_maybe(run.ended_at),
-        tags=tags,
-        tasks=run.tasks,
-    )
-
-
-def _task_view(graph: Compiled, task: Task, runners: dict[int, str]) -> TaskView:
-    node = graph.nodes[task.node]
-    return TaskView(
-        id=task.id,
-        run=task.run,
-        node=node.name,
-        kind=node.spec.kind,
-        branch=_branch(graph, task.node, task.branch),
-        generation=task.generation,
-        state=task.state.name,  # type: ignore[arg-type]  # as above
-        attempt=task.attempt,
-        failures=task.failures,
-        losses=task.losses,
-        created_at=when(task.created_at),
-        due_at=_maybe(task.due_at),
-        claimed_at=_maybe(task.claimed_at),
-        settled_at=_maybe(task.settled_at),
-        session=task.session,
-        runner=runners.get(task.session or 0, ""),
-        code=task.code,
-    )
-
-
 def _cause(graph: Compiled, row: Row) -> Cause:
     id_, node, branch, attempt, code, kept, message, type_, traceback, _ = row
     return Cause(
         task=id_,
         node=graph.nodes[node].name,
-        branch=_branch(graph, node, branch),
+        branch=branch_of(graph, node, branch),
         attempt=attempt,
         code=kept or code,
         message=message or "",
@@ -290,7 +234,7 @@ def _log_view(graph: Compiled, row: Row) -> LogView:
         cursor=cursor,
         task=task,
         node=graph.nodes[node].name,
-        branch=_branch(graph, node, branch),
+        branch=branch_of(graph, node, branch),
         attempt=attempt,
         stream=stream,
         at=when(at),
@@ -315,14 +259,6 @@ def _runner_view(row: Row, connected: Container[int]) -> RunnerView:
     )
 
 
-def _branch(graph: Compiled, node: int, branch: bytes) -> str:
-    """A task whose own expand could not be bound has no own step; it is shown without."""
-    try:
-        return text_of(graph, node, branch) if branch else ""
-    except ValueError:
-        return text_of(graph, graph.nodes[node].parent, branch)
-
-
 async def _counts(reader: Reader, run: Run, graph: Compiled) -> list[NodeCounts]:
     """Where the tasks of each node stand: settled ones from the kept counts, live ones from the live index."""
     counts: dict[int, dict[str, Any]] = {}
@@ -344,18 +280,3 @@ async def _counts(reader: Reader, run: Run, graph: Compiled) -> list[NodeCounts]
         for node in graph.nodes
         if not node.inline
     ]
-
-
-async def _runner_names(reader: Reader, tasks: list[Task]) -> dict[int, str]:
-    return await runner_names(reader, {task.session for task in tasks if task.session is not None})
-
-
-def _maybe(at: Micros | None) -> Any:
-    return None if at is None else when(at)
-
-
-def _state(states: type[Any], name: str) -> Any:
-    if name.upper() not in states.__members__:
-        known = ", ".join(states.__members__)
-        raise Invalid(f"there is no state {name!r}; the states are {known}.", code="bad_state", place="state")
-    return states[name.upper()]

@@ -75,9 +75,17 @@ class Api:
         return await self.wire.call("POST", f"{self._in}/runs/batch", body=body, answer=list[RunRef])
 
     async def runs(
-        self, *, state: str | None = None, graph: str | None = None, limit: int = 50, after: str | None = None
+        self,
+        filter: str = "",  # noqa: A002  the word of the API
+        *,
+        state: str | None = None,
+        graph: str | None = None,
+        limit: int = 50,
+        after: str | None = None,
     ) -> Page[RunView]:
-        return await self._get("/runs", Page[RunView], state=state, graph=graph, limit=limit, after=after)
+        """Runs that a filter asks for, such as `state=FAILED tag.team=blue created>2d`; newest first."""
+        query = {"filter": filter or None, "state": state, "graph": graph, "limit": limit, "after": after}
+        return await self._get("/runs", Page[RunView], **query)
 
     async def run(self, run: int, wait_s: float = 0.0) -> RunView:
         """Show a run; with `wait_s`, once it has ended or so many seconds have passed."""
@@ -106,13 +114,15 @@ class Api:
     async def tasks(
         self,
         run: int,
+        filter: str = "",  # noqa: A002  as above
         *,
         state: str | None = None,
         node: str | None = None,
         limit: int = 100,
         after: str | None = None,
     ) -> Page[TaskView]:
-        query = {"state": state, "node": node, "limit": limit, "after": after}
+        """Tasks of a run that a filter asks for, such as `state=FAILED attempt>1`; by node and branch."""
+        query = {"filter": filter or None, "state": state, "node": node, "limit": limit, "after": after}
         return await self._get(f"/runs/{run}/tasks", Page[TaskView], **query)
 
     async def task(self, task: int) -> TaskView:

@@ -63,7 +63,7 @@ async def _runs(store: Store) -> AsyncIterator[Run]:
 
 
 async def _page(reader: Reader, namespace: int, before: tuple[int, int]) -> list[Run]:
-    return await reader.run_rows("run_page", namespace, *before, None, None, PAGE)
+    return await reader.run_rows("run_page", namespace, *before, PAGE)
 
 
 class _Gathering:

@@ -1,7 +1,8 @@
 """Named SQL: `-- name: x` begins a statement, further comment lines are its prose.
 
 `sql/*.sql` holds what both databases read alike, `<database>/sql/*.sql` what each says its own way. A parameter is
-`:name`; values are bound in the order in which the names first appear. `= ANY(:ids)` takes a list.
+`:name`; values are bound in the order in which the names first appear. `= ANY(:ids)` takes a list. `<<x>>` stands for
+what follows `-- part: x`, which several statements have in common.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import re
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
-_NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
+_NAME = re.compile(r"^-- (name|part): (\w+)\s*$", re.MULTILINE)
 _ANY = re.compile(r"= ANY\(:(\w+)\)")
+_PART = re.compile(r"<<(\w+)>>")
 _PARAMETER = re.compile(r"(?<!:):([a-z_0-9]+)")
 
 
@@ -39,13 +41,16 @@ def newest(database: str) -> int:
 def _load(database: str) -> dict[str, str]:
     """The statements by name; a name said twice is a mistake."""
     found: dict[str, str] = {}
+    parts: dict[str, str] = {}
     for file in [*_files(_here().joinpath("sql")), *_files(_here().joinpath(database, "sql"))]:
-        parts = _NAME.split(file.read_text())
-        for name, body in zip(parts[1::2], parts[2::2], strict=True):
-            if name in found:
+        pieces = _NAME.split(file.read_text())
+        for sort, name, body in zip(pieces[1::3], pieces[2::3], pieces[3::3], strict=True):
+            if name in found or name in parts:
                 raise ValueError(f"the statement {name!r} is written twice; the second is in {file.name}")
-            found[name] = "\n".join(line for line in body.splitlines() if not line.startswith("--")).strip().rstrip(";")
-    return found
+            (found if sort == "name" else parts)[name] = (
+                "\n".join(line for line in body.splitlines() if not line.startswith("--")).strip().rstrip(";")
+            )
+    return {name: _PART.sub(lambda part: parts[part[1]], sql) for name, sql in found.items()}
 
 
 def _numbered(sql: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from stoker.api.call import GONE, Answer, Call, as_json
 from stoker.api.hold import hold
 from stoker.api.native.paging import LogsQuery
-from stoker.api.query import After, Limit, Query, Wait
+from stoker.api.query import After, Filter, Limit, Query, Wait
 from stoker.api.route import NAMESPACED, Route
 from stoker.core.views import (
     Explanation,
@@ -23,6 +23,7 @@ _RUN = f"{NAMESPACED}/runs/{{id}}"
 
 
 class RunsQuery(Query, frozen=True):
+    filter: Filter = ""
     state: RunStateName | None = None
     graph: str | None = None
     limit: Limit = 100
@@ -47,7 +48,12 @@ async def trigger_runs(call: Call) -> Answer:
 async def list_runs(call: Call) -> Answer:
     query: RunsQuery = call.query
     page = await call.engine.views.runs(
-        call.namespace, state=query.state, graph=query.graph, limit=query.limit, after=query.after
+        call.namespace,
+        filter=query.filter,
+        state=query.state,
+        graph=query.graph,
+        limit=query.limit,
+        after=query.after,
     )
     return as_json(page)
 
@@ -121,7 +127,7 @@ ROUTES = (
         method="GET",
         path=f"{NAMESPACED}/runs",
         scopes=("read",),
-        summary="List the runs, newest first",
+        summary="List the runs that a filter asks for, newest first",
         endpoint=list_runs,
         query=RunsQuery,
         response=Page[RunView],

@@ -9,7 +9,7 @@ import msgspec
 from stoker.api.call import Answer, Call, as_json
 from stoker.api.native.paging import LogsQuery
 from stoker.api.native.session import SESSION_HEADER, session_of
-from stoker.api.query import After, Limit, Query
+from stoker.api.query import After, Filter, Limit, Query
 from stoker.api.route import NAMESPACED, Route
 from stoker.api.streams import started
 from stoker.core.views import AttemptView, Explanation, LogView, Page, TaskStateName, TaskView
@@ -18,6 +18,7 @@ _TASK = f"{NAMESPACED}/tasks/{{id}}"
 
 
 class TasksQuery(Query, frozen=True):
+    filter: Filter = ""
     state: TaskStateName | None = None
     node: str | None = None
     limit: Limit = 100
@@ -31,7 +32,13 @@ class InputQuery(Query, frozen=True):
 async def list_tasks(call: Call) -> Answer:
     query: TasksQuery = call.query
     page = await call.engine.views.tasks(
-        call.namespace, call.id, state=query.state, node=query.node, limit=query.limit, after=query.after
+        call.namespace,
+        call.id,
+        filter=query.filter,
+        state=query.state,
+        node=query.node,
+        limit=query.limit,
+        after=query.after,
     )
     return as_json(page)
 
@@ -65,7 +72,7 @@ ROUTES = (
         method="GET",
         path=f"{NAMESPACED}/runs/{{id}}/tasks",
         scopes=("read",),
-        summary="List the tasks of a run",
+        summary="List the tasks of a run that a filter asks for",
         endpoint=list_tasks,
         query=TasksQuery,
         response=Page[TaskView],

@@ -1,23 +1,18 @@
 -- What people ask: read-only, keyset paged.
 
 -- name: run_page
--- Newest first, below a cursor; state and version filters are optional (NULL).
+-- Every run of a namespace, newest first, below a cursor.
 SELECT id, namespace, version, state, stopping, priority, last_order_at, open, tasks, failed, created_at, ended_at,
        cancel_at
-FROM run
-WHERE namespace = :namespace AND (created_at, id) < (:before_at, :before_id)
-  AND (CAST(:state AS SMALLINT) IS NULL OR state = :state)
-  AND (CAST(:graph AS TEXT) IS NULL OR version IN (SELECT id FROM version WHERE namespace = :namespace AND graph = :graph))
+FROM run WHERE namespace = :namespace AND (created_at, id) < (:before_at, :before_id)
 ORDER BY created_at DESC, id DESC LIMIT :limit;
 
--- name: task_page
+-- name: first_ready
+-- One READY task of a node.
 SELECT id, run, node, branch, generation, state, attempt, failures, losses, priority, lane, order_at, due_at, parent,
        element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at,
        gate, expires_at, cancel_at
-FROM task
-WHERE run = :run AND (node, branch, generation) > (:after_node, :after_branch, :after_generation)
-  AND (CAST(:state AS SMALLINT) IS NULL OR state = :state) AND (CAST(:node AS BIGINT) IS NULL OR node = :node)
-ORDER BY node, branch, generation LIMIT :limit;
+FROM task WHERE run = :run AND node = :node AND state = 1 ORDER BY order_at LIMIT 1;
 
 -- name: run_tasks
 -- Every task of a run.
