@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         each,
         graph,
         node,
+        optional,
     )
     from stoker.bootstrap.embedded import embedded, run
     from stoker.errors import (
@@ -40,6 +41,7 @@ _HOMES = {
     "stoker.authoring": (
         "Cancelled", "File", "Graph", "Items", "Limit", "Node", "NotRetryable", "Prune", "Requeue", "Requirements",
         "Retry", "Task", "current_task", "each", "graph", "node",
+        "optional",
     ),
     "stoker.bootstrap.embedded": ("embedded", "run"),
     "stoker.errors": ("NoResult", "Rejected", "RunCancelled", "RunFailed", "StokerError", "Unavailable"),
@@ -76,6 +78,7 @@ __all__ = [
     "embedded",
     "graph",
     "node",
+    "optional",
     "run",
 ]
 

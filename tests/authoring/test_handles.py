@@ -183,9 +183,18 @@ def test_a_graph_that_calls_itself_is_refused():
         loop.spec
 
 
-def test_conditions_are_not_supported_yet_and_say_so():
-    with pytest.raises(stoker.Misuse, match="not supported yet"):
-        one.options(when="x > 1")
+@pytest.mark.parametrize("when", [lambda item: True, 1, "", "  ", True])
+def test_a_condition_is_a_text(when):
+    with pytest.raises(stoker.Misuse, match=r"when= is a CEL expression as a text, not .*item\.rows > 100"):
+        one.options(when=when)
+
+
+def test_only_a_handle_of_a_node_is_optional():
+    with pytest.raises(stoker.Misuse, match="optional\\(\\) takes a handle, not 5"):
+        stoker.optional(5)
+    graph = stoker.graph(lambda x: one(stoker.optional(x)))
+    with pytest.raises(stoker.Misuse, match="always has a value"):
+        graph.spec
 
 
 def test_graphs_and_maps_are_for_graphs():

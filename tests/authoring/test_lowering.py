@@ -385,3 +385,62 @@ def test_a_long_chain_is_lowered_in_reasonable_time():
         return handle
 
     assert len(lowered(program).nodes) == 2001
+
+
+# --- conditions ---
+
+
+def test_a_condition_stands_on_the_way_in():
+    spec = lowered(lambda: b.options(when="item.ok")(a()))
+    assert place(spec, "b").fire == Each(way=Edge(node="a", when="item.ok"))
+
+
+def test_a_condition_of_a_join_stands_on_all_its_edges():
+    spec = lowered(lambda: c.options(when="item.ok")(a(), b()))
+    assert place(spec, "c").fire == Join(of=("a", "b"), when={"a": "item.ok", "b": "item.ok"})
+
+
+def test_what_the_trigger_fires_gets_an_edge_to_have_a_condition_on():
+    spec = lowered(lambda: a.options(when="inputs.x > 1")(5))
+    assert place(spec, "a.item") == NodeSpec(name="a.item", kind=ITEM_KIND)
+    assert place(spec, "a").fire == Each(way=Edge(node="a.item", when="inputs.x > 1"))
+
+
+def test_a_condition_on_mapped_elements_is_on_each_of_them():
+    spec = lowered(lambda: b.options(when="item > 1").map(x=stoker.each(source())))
+    assert place(spec, "b").fire == Each(way=Edge(node="source", expand=(), when="item > 1"))
+    spec = lowered(lambda: b.options(when="item > 1").map(x=stoker.each([1, 2])))
+    assert place(spec, "b").fire == Each(way=Edge(node="each.item", when="item > 1"))
+    assert place(spec, "b").expand is None
+    assert place(spec, "each.item").expand == Expand(over=Value(value=[1, 2]))
+    spec = lowered(lambda: b.options(when="item > 1").map(x=pages()))
+    assert place(spec, "b").fire == Each(way=Edge(node="pages", when="item > 1"))
+
+
+def test_ways_that_part_at_an_element_by_conditions_meet_again_there():
+    def graph():
+        xs = stoker.each(source())
+        big, small = b.options(when="item > 1").map(x=xs), c.options(when="item <= 1").map(x=xs)
+        return d.map(stoker.optional(big), stoker.optional(small, "none"))
+
+    spec = lowered(graph)
+    assert place(spec, "b").fire == Each(way=Edge(node="source.item", when="item > 1"))
+    assert place(spec, "d").fire == Join(anchor="source.item", of=("b", "c"))
+    assert place(spec, "d").bind == {
+        "x": Ref(node="b", optional=True),
+        "y": Ref(node="c", optional=True, default="none"),
+    }
+
+
+def test_an_optional_result_is_null_where_there_is_none():
+    spec = lowered(lambda: stoker.optional(b.options(when="item")(a())["part"]))
+    assert spec.result == Ref(node="b", path=("part",), optional=True)
+
+
+def test_a_condition_where_handles_are_brought_together_is_refused():
+    def graph():
+        xs = source()
+        return c.options(when="true").map(a.map(x=stoker.each(xs)), b(xs))
+
+    with pytest.raises(stoker.Misuse, match="needs a handle that is not above each element"):
+        lowered(graph)

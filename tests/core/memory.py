@@ -11,9 +11,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from itertools import count
 
+from msgspec import UNSET
+
 from core.shape import TOP, Shape
 from stoker.core.branch import END, cut
 from stoker.core.compiled import Compiled, binding_refs
+from stoker.core.condition import Around
 from stoker.core.decide import Fold
 from stoker.core.graph import Binding, Element, ListOf, ObjectOf, Ref, RunInput, Value
 from stoker.core.model import Ended, ItemKey, JoinKey, JoinRow, JoinState, Run, Spread, Task
@@ -22,6 +25,8 @@ from stoker.core.reopen import reopen
 from stoker.core.spread import standing
 from stoker.core.states import LIVE, TaskState
 from stoker.core.values import BadPath, as_list, as_object, elements, encode, pick
+
+INPUTS = encode({"xs": [{"n": 1, "parts": [1, 2]}]})
 
 Ways = dict[str, bytes]  # name of a node above a task -> the branch of its task there
 
@@ -59,7 +64,8 @@ class Memory:
 
     def trigger(self) -> Run:
         fold = self.fold()
-        fold.trigger(Run(id=len(self.runs) + 1, namespace=1, version=1, created_at=self.now), self.graph)
+        run = Run(id=len(self.runs) + 1, namespace=1, version=1, created_at=self.now)
+        fold.trigger(run, self.graph, INPUTS)
         self.conclude(fold)
         return self.runs[len(self.runs)]
 
@@ -80,6 +86,8 @@ class Memory:
     def _show_run(self, fold: Fold, run: int) -> None:
         if run not in fold.runs:
             fold.show_run(copy.copy(self.runs[run]), self.graph)
+            if self.graph.asks:
+                fold.show_around(run, Around(INPUTS))
 
     def _show_rows(self, fold: Fold, task: Task) -> None:
         for join in self.graph.nodes[task.node].touches:
@@ -116,7 +124,7 @@ class Memory:
         for task in plan.delete:
             del self.tasks[task.id], self.places[task.run, task.node, task.branch], self.ways[task.id]
         fold = self.fold()
-        fold.show_run(copy.copy(self.runs[run]), self.graph)
+        self._show_run(fold, run)
         fold.reopen(fold.runs[run], plan, self._bodies)
         self.retried.add(run)
         self.unswept.update(row.id for row in plan.spreads)
@@ -157,15 +165,15 @@ class Memory:
             case Value(value=value):
                 return encode(value)
             case RunInput(path=path):
-                return pick(encode([{"n": 1, "parts": [1, 2]}]), path)
+                return pick(INPUTS, ("xs", *path))
             case Ref(node=name, many=True):
                 fresh = {item.key: item.body for item in fold.items}
                 return as_list(below({**self.items, **fresh}, want.run, self.graph.names[name], want.branch))
-            case Ref(node=name, path=path, optional=optional):
+            case Ref(node=name, path=path):
                 found = self._item(fold, want, name)
-                if found is None and not optional:
+                if found is None and binding.spared is UNSET:
                     raise BadPath(f"{name} has no item")
-                return b"null" if found is None else pick(found, path)
+                return encode(binding.spared) if found is None else pick(found, path)
             case ListOf(items=items):
                 return as_list(self._value(fold, want, item) for item in items)
             case ObjectOf(fields=fields):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
+from core.graphs import CONDITIONS
 from core.memory import Memory, by_node
 from stoker.core.branch import cut, indexes
-from stoker.core.compiled import CompiledNode
+from stoker.core.compiled import CompiledNode, Kid
 from stoker.core.firing import recount
+from stoker.core.graph import Each
 from stoker.core.model import JoinKey, JoinState, Task
-from stoker.core.states import LIVE, RunState, TaskState
+from stoker.core.states import LIVE, RunState, TaskState, Verb
 from stoker.core.values import elements
 
 SETTLED = (TaskState.SUCCEEDED, TaskState.FAILED, TaskState.PRUNED, TaskState.CANCELLED, TaskState.SKIPPED)
@@ -111,6 +116,7 @@ def _check_kids(memory: Memory, task: Task, tasks: list[Task]) -> None:
         elif memory.graph.nodes[kid.node].spec.expand is None:
             wanted = sum(1 if kid.expand is None else len(elements(body, kid.expand)) for body in bodies)
             assert len(made) == wanted, f"{wanted} children wanted, not {made}"
+            _check_condition(memory, node, kid, bodies, made)
         for number, one in enumerate(sorted(made, key=lambda each: each.branch)):
             if kid.expand is None and kid.many:
                 assert indexes(one.branch)[node.depth] == number
@@ -121,11 +127,35 @@ def _check_kids(memory: Memory, task: Task, tasks: list[Task]) -> None:
         _check_verdict(memory, task, node)
 
 
+def _check_condition(memory: Memory, above: CompiledNode, kid: Kid, bodies: list[bytes], made: list[Task]) -> None:
+    """What arrives and fails its condition is SKIPPED, or FAILED where the condition cannot be told."""
+    fire = memory.graph.nodes[kid.node].spec.fire
+    when = fire.way.when if isinstance(fire, Each) and fire.way else None
+    families = [[body] if kid.expand is None else elements(body, kid.expand) for body in bodies]
+    arrived = [json.loads(item) for family in families for item in family]
+    for item, task in zip(arrived, sorted(made, key=lambda each: indexes(each.branch)), strict=True):
+        index = [0, *indexes(task.branch)][-1]
+        wanted = None if when is None else _told(when, item, index)
+        found = task.state if task.code == "condition" else None
+        assert found == wanted, f"{when} of {item} at {index} means {wanted}, and there is {task}"
+        assert found is None or (task.ended, task.session, task.claimed_at) == (Verb.NONE, None, None)
+
+
+def _told(when: str, item: Any, index: int) -> TaskState | None:
+    try:
+        found = CONDITIONS[when](item, index)
+    except (TypeError, KeyError):
+        return TaskState.FAILED
+    if not isinstance(found, bool):
+        return TaskState.FAILED
+    return None if found else TaskState.SKIPPED
+
+
 def _check_verdict(memory: Memory, task: Task, node: CompiledNode) -> None:
     anchor = memory.ways[task.id][memory.shape.anchor(node.name)]
     row = memory.rows[JoinKey(task.run, node.index, anchor)]
     assert row.state == (JoinState.SKIPPED if task.state is TaskState.SKIPPED else JoinState.FIRED)
-    if task.state is TaskState.SKIPPED and task.code != "input_missing":
+    if task.state is TaskState.SKIPPED and not task.code.startswith("input_missing"):
         assert not node.all_done
 
 
@@ -139,7 +169,7 @@ def _check_single_items(memory: Memory, tasks: list[Task]) -> None:
         had = [(task.run, source.index, cut(task.branch, source.depth), 0) in memory.items for source in sources]
         if task.state is TaskState.SKIPPED:
             # Behind a join that has fired nothing waits for a retried task, whose item then comes too late.
-            assert task.code != "input_missing" or not all(had) or task.run in memory.retried
+            assert not task.code.startswith("input_missing") or not all(had) or task.run in memory.retried
         else:
             assert all(had), f"{node.name} ran without the items of {[s.name for s in sources]}: {had}"
 

@@ -196,7 +196,7 @@ def test_a_join_without_an_item_that_it_is_bound_to_is_skipped() -> None:
     on.complete("a")
     on.prune("b")
     on.complete("c")
-    assert (on.states("j"), on.task("j").code, on.states("k")) == (["SKIPPED"], "input_missing", ["READY"])
+    assert (on.states("j"), on.task("j").code, on.states("k")) == (["SKIPPED"], "input_missing: b", ["READY"])
     on.complete("k")
     assert on.run_state == "SUCCEEDED"
 
@@ -211,7 +211,7 @@ def test_a_missing_item_is_seen_behind_a_join_that_fires_in_any_case() -> None:
     on.complete("a")
     on.fail("b")
     on.complete("k")
-    assert (on.states("j"), on.task("j").code, on.run_state) == (["SKIPPED"], "input_missing", "SUCCEEDED")
+    assert (on.states("j"), on.task("j").code, on.run_state) == (["SKIPPED"], "input_missing: b", "SUCCEEDED")
 
 
 def test_an_own_expand_over_a_missing_item_skips_the_join() -> None:
@@ -219,7 +219,7 @@ def test_an_own_expand_over_a_missing_item_skips_the_join() -> None:
     on = Desk(node("a"), node("b", after("a")), node("j", join("b", anchor="a", policy="all_done"), expand=over))
     on.complete("a")
     on.prune("b")
-    assert (on.states("j"), on.task("j").code, on.run_state) == (["SKIPPED"], "input_missing", "SUCCEEDED")
+    assert (on.states("j"), on.task("j").code, on.run_state) == (["SKIPPED"], "input_missing: expand", "SUCCEEDED")
 
 
 # --- joins ---

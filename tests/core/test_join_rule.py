@@ -42,9 +42,14 @@ def test_the_random_graphs_reach_every_way_to_end() -> None:
     rows = [row for memory in memories for row in memory.rows.values()]
     assert {task.state for task in tasks} == set(TaskState) - {TaskState.READY, TaskState.LEASED}
     assert {JoinState.FIRED, JoinState.SKIPPED} <= {row.state for row in rows}
-    codes = {task.code for task in tasks}
+    codes = {task.code.partition(":")[0] for task in tasks}
     assert {"failed", "pruned", "input_missing", "binding", "invalid_output", "lost", "timeout"} <= codes
     assert {"queue_timeout", "task_timeout", "attempts_exhausted", "cancelled", "unconfirmed"} <= codes
+    turned = [(task, memory.graph.nodes[task.node]) for memory in memories for task in memory.tasks.values()]
+    turned = [(task, node) for task, node in turned if task.code == "condition"]
+    assert {(task.state, node.inline) for task, node in turned} == {
+        (state, inline) for state in (TaskState.FAILED, TaskState.SKIPPED) for inline in (True, False)
+    }
     assert max(row.members for row in rows) >= 10
     assert any(row.empty for row in rows)
     assert max(node.depth for memory in memories for node in memory.graph.nodes) >= 4
@@ -60,6 +65,7 @@ def test_the_random_graphs_reach_every_way_to_end() -> None:
     nodes = [memory.graph.nodes[row.node] for memory, row in spent]
     assert any(node.inline for node in nodes)
     assert any(node.is_join for node in nodes)
+    assert any(node.when for node in nodes)
     assert max(row.tasks for _, row in spent) >= 3
     assert any(row.id in memory.unswept for memory, row in spent), "cancelled, retried, and made after all"
     assert any(len(given) >= 5 for memory in memories for given in memory.gathered.values())

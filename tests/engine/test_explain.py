@@ -148,7 +148,7 @@ async def test_why_a_join_was_skipped(plant: Plant) -> None:
     hand = plant.hand()
     reasons = {}
     nodes = (node("a"), node("b"), node("c", join("a", "b"), bind={"x": Ref(node="a"), "y": Ref(node="b")}))
-    for sort in ("failed", "pruned", "input_missing"):
+    for sort in ("failed", "pruned", "input_missing: x"):
         run, _ = await first(plant, *nodes)
         a, b = await hand.claim(2)
         match sort:
@@ -163,7 +163,7 @@ async def test_why_a_join_was_skipped(plant: Plant) -> None:
         (reasons[sort],) = (await of_task(plant, skipped.id)).because
     assert "failed" in reasons["failed"]
     assert "pruned" in reasons["pruned"]
-    assert "has no item" in reasons["input_missing"]
+    assert "the input 'x' comes from a task that has no item" in reasons["input_missing: x"]
 
 
 async def test_what_a_run_waits_for_and_what_it_did_not_reach(plant: Plant) -> None:

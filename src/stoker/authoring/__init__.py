@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from stoker.authoring.file import ArtifactAccess, File, artifacts, files_in, uploaded
     from stoker.authoring.function import FunctionNode, node
     from stoker.authoring.graphs import Graph, graph, work_of
-    from stoker.authoring.handle import Handle, each
+    from stoker.authoring.handle import Handle, each, optional
     from stoker.authoring.items import Items
     from stoker.authoring.limit import Limit
     from stoker.authoring.misuse import Misuse
@@ -23,7 +23,7 @@ _HOMES = {
     "stoker.authoring.file": ("ArtifactAccess", "File", "artifacts", "files_in", "uploaded"),
     "stoker.authoring.function": ("FunctionNode", "node"),
     "stoker.authoring.graphs": ("Graph", "graph", "work_of"),
-    "stoker.authoring.handle": ("Handle", "each"),
+    "stoker.authoring.handle": ("Handle", "each", "optional"),
     "stoker.authoring.items": ("Items",),
     "stoker.authoring.limit": ("Limit",),
     "stoker.authoring.misuse": ("Misuse",),
@@ -61,6 +61,7 @@ __all__ = [
     "files_in",
     "graph",
     "node",
+    "optional",
     "running",
     "uploaded",
     "work_of",

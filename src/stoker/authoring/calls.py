@@ -19,12 +19,19 @@ from stoker.core import graph
 class NodeCall:
     """A node with the options of one place in a graph: call it, or `.map` it."""
 
-    __slots__ = ("_policy", "_template", "_work")
+    __slots__ = ("_policy", "_template", "_when", "_work")
 
-    def __init__(self, work: Work, template: graph.NodeSpec | None = None, policy: Policy = "all_success") -> None:
+    def __init__(
+        self,
+        work: Work,
+        template: graph.NodeSpec | None = None,
+        policy: Policy = "all_success",
+        when: str | None = None,
+    ) -> None:
         self._work = work
         self._template = template or work.template
         self._policy = policy
+        self._when = when
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._record(self._work.bind(args, kwargs), mapped=False)
@@ -40,7 +47,7 @@ class NodeCall:
                 f"{self._work.name!r} is mapped or given options outside of a graph.",
                 "Do it in a function decorated with @stoker.graph; outside, call the node plainly.",
             )
-        return trace.call(self._work, self._template, args, mapped=mapped, policy=self._policy)
+        return trace.call(self._work, self._template, args, mapped=mapped, policy=self._policy, when=self._when)
 
 
 def with_options(
@@ -54,14 +61,11 @@ def with_options(
     timeout: graph.Duration | None = None,
     requires: graph.Requirements | None = None,
     limit: graph.Limit | None = None,
-    when: Any = None,
+    when: str | None = None,
 ) -> NodeCall:
     """The options of `node.options(...)`, checked."""
-    if when is not None:
-        raise misuse(
-            "when= is not supported yet.",
-            "Decide inside the node and raise stoker.Prune to end the branch.",
-        )
+    if when is not None and (not isinstance(when, str) or not when.strip()):
+        raise misuse(f"when= is a CEL expression as a text, not {when!r}.", 'Write when="item.rows > 100".')
     if join not in ("all_success", "all_done"):
         raise misuse(f"join={join!r} is not a policy.", "It is 'all_success' or 'all_done'.")
     if priority is not None and (isinstance(priority, bool) or not 0 <= priority <= 9):
@@ -79,4 +83,4 @@ def with_options(
         "limit": limit,
     }
     changed = replace(work.template, **{key: value for key, value in given.items() if value is not None})
-    return NodeCall(work, changed, join)
+    return NodeCall(work, changed, join, when)

@@ -68,9 +68,12 @@ class FunctionNode(Work, Generic[P, R]):
         timeout: graph.Duration | None = None,
         requires: graph.Requirements | None = None,
         limit: graph.Limit | None = None,
-        when: Any = None,
+        when: str | None = None,
     ) -> NodeCall:
-        """The node with options for one place: `join="all_done"` runs it whatever became of what it waits for."""
+        """The node with options for one place: `join="all_done"` runs it whatever became of what it waits for.
+
+        `when`: a condition on all its edges, such as `"item.rows > 100"`.
+        """
         return with_options(
             self,
             join=join,

@@ -86,6 +86,29 @@ for _what, _names in _REFUSED.items():
         setattr(Handle, _name, _refusing(_what))
 
 
+class Spared:
+    """`optional(handle)`: what is bound where the handle has no value."""
+
+    __slots__ = ("default", "handle")
+
+    def __init__(self, handle: Handle, default: Any) -> None:
+        self.handle = handle
+        self.default = default
+
+    def __repr__(self) -> str:
+        return f"optional({self.handle!r})"
+
+
+def optional(handle: Any, default: Any = None) -> Any:
+    """A handle that may have no value, since a condition was false or its task was pruned: the node runs all the same.
+
+    `default` is what it gets then. If nothing at all arrives at a node it is skipped, unless it is `join="all_done"`.
+    """
+    if isinstance(handle, Handle):
+        return Spared(handle, default)
+    raise misuse(f"optional() takes a handle, not {handle!r}.", "Pass what calling a node gave.")
+
+
 class Several:
     """`each(source)`: map over the elements of a list."""
 

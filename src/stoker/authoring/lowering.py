@@ -7,6 +7,7 @@ scopes. A pass may find that an element needs a node of its own, because ways pa
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import msgspec
 
@@ -21,6 +22,7 @@ from stoker.authoring.program import (
     Elem,
     Fields,
     Input,
+    Maybe,
     Out,
     Program,
     Region,
@@ -136,6 +138,8 @@ class _Pass:
                 return {name: self._tree(item, region) for name, item in items}
             case Out() | Elem():
                 return self._source(term, region)
+            case Maybe(source, default):
+                return replace(self._source(source, region), spared=msgspec.json.decode(default))
 
     def _source(self, source: Out | Elem, region: int) -> Leaf:
         found = self.outputs[source.call] if isinstance(source, Out) else self.elements[source.region, source.name]

@@ -82,9 +82,9 @@ class Scopes:
         may_lack = optional is not None and optional(point)
         origin = point.scope.origin if point is point.scope.start else None
         if isinstance(origin, ByItems):
-            return Ref(node=origin.source.name, path=leaf.path, many=many, optional=may_lack)
+            return _ref(origin.source.name, leaf, many=many, optional=may_lack)
         if point.name or many or _hidden(point.scope, scope):
-            return Ref(node=self.real(point), path=leaf.path, many=many, optional=may_lack)
+            return _ref(self.real(point), leaf, many=many, optional=may_lack)
         return self.element(point.scope, leaf)
 
     def real(self, point: Point) -> str:
@@ -147,6 +147,12 @@ class Scopes:
 
     def emit(self, node: NodeSpec) -> None:
         self.nodes.append(node)
+
+
+def _ref(node: str, leaf: Leaf, *, many: bool, optional: bool) -> Ref:
+    optional = not many and (optional or leaf.spared is not msgspec.UNSET)
+    default = msgspec.UNSET if many or leaf.spared is None else leaf.spared
+    return Ref(node=node, path=leaf.path, many=many, optional=optional, default=default)
 
 
 def item_node(name: str, fire: Each | Join, expand: Expand | None, item: Binding) -> NodeSpec:

@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
+from stoker.authoring.misuse import misuse
 from stoker.authoring.opening import Optional, Scopes, item_node
 from stoker.authoring.program import Call, Policy
 from stoker.authoring.scopes import ByEdge, ByItems, ByList, Point, Scope, above, below, nearest_common, start_of, ways
 from stoker.authoring.trees import Leaf, Tree, binding, points, replaced
-from stoker.core.graph import Binding, Each, Edge, Element, Expand, Join, ListOf, ObjectOf
+from stoker.core.graph import ITEM_KIND, Binding, Each, Edge, Element, Expand, Join, ListOf, NodeSpec, ObjectOf
 
 Moved = dict[Point, Leaf]
 
@@ -33,9 +34,17 @@ class Placing:
         args = {key: replaced(arg, moved) for key, arg in args.items()}
         found = points(*args.values())
         if _strangers(found, scope):
+            if call.when is not None:
+                raise misuse(
+                    f"{name}.options(when=...).map() also needs a handle that is not above each element.",
+                    "Put the condition on a node before it, or pass that handle through the mapped nodes.",
+                    place=call.site,
+                )
             task = self._place_across(call, args, scope)
         else:
-            fire, expand, up = self._firing(found, scope, call.policy, name)
+            fire, expand, up = self._firing(found, scope, call.policy, name, conditional=call.when is not None)
+            if call.when is not None:
+                fire = self._conditional(fire, call.when, name)
             task = Point(scope, up, name, many=call.many)
             optional = _optional(fire, up)
             bind = {
@@ -116,19 +125,30 @@ class Placing:
                     return over, []
         return self.scopes.bound(Leaf(point), scope), [point]
 
+    def _conditional(self, fire: Each | Join, when: str, name: str) -> Each | Join:
+        """The same way of firing with a condition on all edges. What the trigger fires gets an edge to have one on."""
+        match fire:
+            case Join():
+                return replace(fire, when=dict.fromkeys(fire.of, when))
+            case Each(way=Edge() as way):
+                return Each(way=replace(way, when=when))
+            case _:
+                start = self.scopes.names.item(("start", name), name)
+                self.scopes.emit(NodeSpec(name=start, kind=ITEM_KIND))
+                return Each(way=Edge(node=start, when=when))
+
     def _firing(
-        self, found: Sequence[Point], scope: Scope, policy: Policy, name: str
+        self, found: Sequence[Point], scope: Scope, policy: Policy, name: str, *, conditional: bool
     ) -> tuple[Each | Join, Expand | None, Point | None]:
         open_ways = self._ways(found, scope)
         if not open_ways:
             return Each(), None, None
         only = open_ways[0]
         if len(open_ways) == 1 and only.scope is scope and policy == "all_success":
-            if only is scope.start:
-                fire, expand = (
-                    self.scopes.entry(scope, name) if not only.name else (Each(way=Edge(node=only.name)), None)
-                )
-                return fire, expand, only
+            if only is scope.start and conditional and isinstance(scope.origin, ByList):
+                self.scopes.real(only)  # the condition is on each element, not on the list
+            if only is scope.start and not only.name:
+                return *self.scopes.entry(scope, name), only
             return Each(way=Edge(node=only.name)), None, only
         join, up = self._join(found, scope, policy)
         return join, None, up

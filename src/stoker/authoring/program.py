@@ -55,7 +55,15 @@ class Fields:
     items: tuple[tuple[str, Term], ...]
 
 
-Term = Const | Input | Out | Elem | Seq | Fields
+@dataclass(frozen=True, slots=True)
+class Maybe:
+    """A handle that may have no value: `default` (JSON) stands for it then."""
+
+    source: Out | Elem
+    default: bytes
+
+
+Term = Const | Input | Out | Elem | Seq | Fields | Maybe
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +87,7 @@ class Call:
     mapped: bool = False
     many: bool = False
     policy: Policy = "all_success"
+    when: str | None = None
     site: str = ""
 
 
@@ -107,7 +116,7 @@ def sources(term: Argument) -> list[Out | Elem]:
     match term:
         case Out() | Elem():
             return [term]
-        case Spread(source):
+        case Spread(source) | Maybe(source):
             return sources(source)
         case Seq(items):
             return [found for item in items for found in sources(item)]

@@ -11,10 +11,10 @@ import msgspec
 
 from stoker.authoring.dump import plain
 from stoker.authoring.file import File
-from stoker.authoring.handle import Handle, Several
+from stoker.authoring.handle import Handle, Several, Spared
 from stoker.authoring.misuse import here, misuse
 from stoker.authoring.names import unique
-from stoker.authoring.program import Argument, Call, Const, Elem, Fields, Out, Policy, Region, Seq, Spread, Term
+from stoker.authoring.program import Argument, Call, Const, Elem, Fields, Maybe, Out, Policy, Region, Seq, Spread, Term
 from stoker.authoring.work import Work
 from stoker.core.graph import NodeSpec
 from stoker.errors import StokerError
@@ -61,7 +61,16 @@ class Trace:
             self._within.pop()
             self._prefix, self._region = before
 
-    def call(self, work: Work, template: NodeSpec, args: Mapping[str, Any], *, mapped: bool, policy: Policy) -> Handle:
+    def call(
+        self,
+        work: Work,
+        template: NodeSpec,
+        args: Mapping[str, Any],
+        *,
+        mapped: bool,
+        policy: Policy,
+        when: str | None = None,
+    ) -> Handle:
         """Record one call of a node."""
         known = self.works.setdefault(work.name, work)
         if known is not work:
@@ -79,6 +88,7 @@ class Trace:
             mapped=mapped,
             many=work.kind.items == "many",
             policy=policy,
+            when=when,
             site=here(),
         )
         self.steps.append(call)
@@ -114,6 +124,8 @@ class Trace:
                 if value._trace is not self:
                     raise misuse(f"{value!r} belongs to another graph.", "Pass it in as a parameter of the graph.")
                 return value._term
+            case Spared():
+                return self._spared(value)
             case Several():
                 raise misuse("each(...) stands inside another value.", "Pass it as an argument of .map itself.")
             case list() | tuple():
@@ -124,6 +136,12 @@ class Trace:
                 return _const(value) if all(isinstance(item, Const) for _, item in fields) else Fields(fields)
             case _:
                 return _const(value)
+
+    def _spared(self, value: Spared) -> Term:
+        source = self.term(value.handle)
+        if not isinstance(source, Out | Elem):
+            raise misuse(f"{value!r}: an input of the graph always has a value.", "Pass it as it is.")
+        return Maybe(source, _const(value.default).json)
 
 
 def _key(key: object) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from msgspec import UNSET
 
 from stoker.authoring.scopes import Point
 from stoker.core.graph import Binding, ListOf, ObjectOf, Path, RunInput, Value
@@ -11,15 +14,16 @@ from stoker.core.graph import Binding, ListOf, ObjectOf, Path, RunInput, Value
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A part of what a point gives."""
+    """A part of what a point gives. `spared`: what is bound if it gives nothing."""
 
     point: Point
     path: Path = ()
+    spared: Any = UNSET
 
     def moved(self, to: Mapping[Point, Leaf]) -> Leaf:
         """The same value where it was brought to."""
         found = to.get(self.point)
-        return self if found is None else Leaf(found.point, found.path + self.path)
+        return self if found is None else Leaf(found.point, found.path + self.path, self.spared)
 
 
 Tree = Leaf | Value | RunInput | list["Tree"] | dict[str, "Tree"]

@@ -11,8 +11,9 @@ from graphlib import CycleError, TopologicalSorter
 
 import msgspec
 
-from stoker.core import compile_live, gate
+from stoker.core import compile_live, edges, gate
 from stoker.core.compiled import TRIGGER, Compiled, CompiledNode, Kid, Step, binding_refs
+from stoker.core.condition import Condition, parse
 from stoker.core.graph import (
     INPUT_KIND,
     ITEM_KIND,
@@ -67,7 +68,8 @@ class _Compiler:
     def __init__(
         self, spec: GraphSpec, kinds: Mapping[str, KindSpec], lanes: Mapping[str, int], gates: Mapping[str, int]
     ) -> None:
-        self.spec = spec
+        self.given = spec
+        self.spec = edges.lowered(spec)
         self.kinds = kinds
         self.lanes = lanes
         self.gates = gates
@@ -93,8 +95,8 @@ class _Compiler:
             self.problem("bad_name", "graph", wrong)
         if not spec.nodes:
             self.problem("empty_graph", "graph", "a graph needs at least one node.")
-        if len(spec.nodes) > MAX_NODES:
-            self.problem("limit", "graph", f"a graph has at most {MAX_NODES} nodes; this one has {len(spec.nodes)}.")
+        if (found := len(self.given.nodes)) > MAX_NODES:
+            self.problem("limit", "graph", f"a graph has at most {MAX_NODES} nodes; this one has {found}.")
             return
         for index, node in enumerate(spec.nodes):
             if wrong := fault(node.name):
@@ -102,6 +104,8 @@ class _Compiler:
             if node.name in self.names:
                 self.problem("duplicate_node", f"nodes[{index}]", f"the name {node.name!r} is taken by another node.")
             self.names.setdefault(node.name, index)
+        for node in self.given.nodes:
+            self.problems.extend(edges.problems(node))
         for node in spec.nodes:
             self._check_node(node)
         for leaf in binding_refs(spec.result) if spec.result else ():
@@ -409,6 +413,7 @@ class _Compiler:
             opens=tuple(opens.get(TRIGGER, ())),
             row_depth={index: len(self.steps[self.parent[index]]) for index, _ in self.joins()},
             live=self.spec.mode == "live",
+            asks=any(node.when is not None and node.when.around for node in nodes),
         )
 
     def _toward(self, kid: int) -> tuple[int, ...]:
@@ -425,7 +430,8 @@ class _Compiler:
             if isinstance(fire, OnChange):
                 kids.append(Kid(node, None, False, ()))
             elif isinstance(fire, Each) and fire.way:
-                kids.append(Kid(node, fire.way.expand, self.many(index), self._toward(node)))
+                brings = fire.way.when is not None
+                kids.append(Kid(node, fire.way.expand, self.many(index), self._toward(node), brings))
             else:
                 straight.append(node)
         return CompiledNode(
@@ -455,7 +461,13 @@ class _Compiler:
             counted=live or bool(self.steps[index]),
             lane=self.lanes.get(spec.name, 0),
             gate=self.gates.get(spec.name),
+            when=self._when(spec),
         )
+
+    @staticmethod
+    def _when(node: NodeSpec) -> Condition | None:
+        """The condition on the way in; those on other edges have been lowered to such ones."""
+        return next((parse(when) for _, when in edges.conditions(node)), None)
 
     def _must_have(self, index: int) -> tuple[int, ...]:
         """Members of a join whose single item it is bound to and cannot do without."""
@@ -467,7 +479,7 @@ class _Compiler:
                 {
                     self.names[leaf.node]
                     for leaf in leaves
-                    if isinstance(leaf, Ref) and not leaf.many and not leaf.optional
+                    if isinstance(leaf, Ref) and not leaf.many and leaf.spared is msgspec.UNSET
                     if not self.above(self.names[leaf.node], index)
                 }
             )

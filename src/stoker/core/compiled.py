@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from stoker.core.branch import indexes
+from stoker.core.condition import Condition
 from stoker.core.graph import Binding, GraphSpec, KindSpec, ListOf, NodeSpec, ObjectOf, Path
 from stoker.core.retry import RetryPolicy
 from stoker.core.times import Times
@@ -23,12 +24,16 @@ class Step(NamedTuple):
 
 
 class Kid(NamedTuple):
-    """A node that fires for each item of another. `many`: the item index is a step. `toward`: joins it leads to."""
+    """A node that fires for each item of another. `many`: the item index is a step. `toward`: joins it leads to.
+
+    `brings`: its children are made with what arrives, since a condition looks at it.
+    """
 
     node: int
     expand: Path | None
     many: bool
     toward: tuple[int, ...]
+    brings: bool = False
 
 
 class CompiledNode(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +44,7 @@ class CompiledNode(msgspec.Struct, frozen=True, kw_only=True):
     `opens`: joins anchored here. `straight`: joins with an edge from here. `of`: the straight parents of a join.
     `must_have`: members whose single item a join cannot do without. `plain`: every straight parent stands once, and
     where all of them SUCCEEDED, so did the `must_have`. `live`: it belongs to a live graph: `of` are the nodes it comes
-    after, `must_have` those of them that it cannot do without.
+    after, `must_have` those of them that it cannot do without. `when`: the condition on its way in.
     """
 
     index: int
@@ -66,6 +71,7 @@ class CompiledNode(msgspec.Struct, frozen=True, kw_only=True):
     counted: bool = False
     lane: int = 0
     gate: int | None = None
+    when: Condition | None = None
 
     @property
     def name(self) -> str:
@@ -77,7 +83,10 @@ class CompiledNode(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Compiled(msgspec.Struct, frozen=True, kw_only=True):
-    """`kids`, `opens`: those of the trigger. `row_depth[j]`: how many steps the branch of join j's anchor task has."""
+    """`kids`, `opens`: those of the trigger. `row_depth[j]`: how many steps the branch of join j's anchor task has.
+
+    `asks`: whether some condition reads inputs or store of the run.
+    """
 
     spec: GraphSpec
     nodes: tuple[CompiledNode, ...]
@@ -87,6 +96,7 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
     row_depth: dict[int, int]
     warnings: tuple[str, ...] = ()
     live: bool = False
+    asks: bool = False
 
     @property
     def tolerated(self) -> list[int]:

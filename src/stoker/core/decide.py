@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from stoker.core.compiled import Compiled, CompiledNode
+from stoker.core.condition import Around
 from stoker.core.duration import Micros
 from stoker.core.ends import Ending
 from stoker.core.model import (
@@ -42,6 +43,8 @@ class Fold(Ending):
     def trigger(self, run: Run, graph: Compiled, inputs: bytes = b"") -> None:
         """Start a run: open the joins of the trigger and make the first tasks. `inputs`: one JSON object, or empty."""
         self.show_run(run, graph)
+        if graph.asks:
+            self.show_around(run.id, Around(inputs))
         self.new_runs.add(run.id)
         self.changed_runs.add(run.id)
         if graph.live:

@@ -36,13 +36,19 @@ class Value(_Spec, frozen=True, tag="value", tag_field="type"):
 class Ref(_Spec, frozen=True, tag="ref", tag_field="type"):
     """An item of another node: the one on this branch, or (`many`) all below the join's anchor, in branch order.
 
-    `optional`: where the task has no item, null is bound instead of skipping the consumer.
+    Where the task has no item, the consumer is skipped, unless there is a `default`, or null for one (`optional`).
     """
 
     node: str
     path: Path = ()
     many: bool = False
     optional: bool = False
+    default: Any = msgspec.UNSET
+
+    @property
+    def spared(self) -> Any:
+        """What is bound where there is no item; UNSET: nothing is."""
+        return None if self.optional and self.default is msgspec.UNSET else self.default
 
 
 class Element(_Spec, frozen=True, tag="element", tag_field="type"):
@@ -74,10 +80,15 @@ Binding = Value | Ref | Element | RunInput | ListOf | ObjectOf
 
 
 class Edge(_Spec, frozen=True):
-    """A way from another node. `expand`: each element found at this path of the item gives a child ([]: the item)."""
+    """A way from another node. `expand`: each element found at this path of the item gives a child ([]: the item).
+
+    `when`: a CEL expression over `item` (what arrives), `index` (of the element or item that the branch goes through
+    last), `inputs` and `store` of the run; where it is false the edge carries nothing.
+    """
 
     node: str
     expand: Path | None = None
+    when: str | None = None
 
 
 class Each(_Spec, frozen=True, tag="each", tag_field="type"):
@@ -89,11 +100,12 @@ class Each(_Spec, frozen=True, tag="each", tag_field="type"):
 class Join(_Spec, frozen=True, tag="join", tag_field="type"):
     """One task per task of `anchor` (None: the trigger), when everything between the anchor and this node has settled.
 
-    `of`: the nodes with an edge straight into the join.
+    `of`: the nodes with an edge straight into the join. `when`: conditions on such edges, by where they come from.
     """
 
     anchor: str | None = None
     of: tuple[str, ...] = ()
+    when: dict[str, str] = {}
     policy: Literal["all_success", "all_done"] = "all_success"
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from stoker.core.branch import cut
 from stoker.core.compiled import Compiled, CompiledNode
+from stoker.core.condition import Around
 from stoker.core.duration import Micros
 from stoker.core.live import LiveNode, NodeKey, Output
 from stoker.core.model import (
@@ -72,6 +73,7 @@ class Picture:
         self.live: dict[int, dict[int, LiveNode]] = {}  # by run and node: all of each live run
         self.changed_live: set[NodeKey] = set()
         self.outputs: list[Output] = []
+        self.around: dict[int, Around] = {}  # by run, if its graph `asks`
         self.items: list[NewItem] = []
         self.history: list[Ended] = []
         self.counts: dict[tuple[int, int], list[int]] = {}
@@ -88,6 +90,9 @@ class Picture:
     def show_run(self, run: Run, graph: Compiled) -> None:
         self.runs[run.id] = run
         self.graphs[run.version] = graph
+
+    def show_around(self, run: int, around: Around) -> None:
+        self.around[run] = around
 
     def show_task(self, task: Task) -> None:
         self.tasks[task.id] = self.loaded[task.id] = task

@@ -14,7 +14,7 @@ from stoker.core.compiled import Compiled, text_of
 from stoker.core.firing import recount
 from stoker.core.model import JoinKey, JoinRow, JoinState, Spread, Task
 from stoker.core.spread import standing
-from stoker.core.states import TaskState
+from stoker.core.states import TaskState, Verb
 
 RETRIED = frozenset({TaskState.FAILED, TaskState.CANCELLED})
 
@@ -77,16 +77,8 @@ def _ready(row: Spread) -> Spread:
 
 
 def _stands(graph: Compiled, task: Task) -> bool:
-    """Whether it can be offered: nobody runs inline tasks, and where an own expand failed there never was one."""
-    node = graph.nodes[task.node]
-    return not node.inline and (node.spec.expand is None or _has_own_step(node.depth, task.branch))
-
-
-def _has_own_step(depth: int, branch: bytes) -> bool:
-    try:
-        return len(cut(branch, depth)) > len(cut(branch, depth - 1))
-    except IndexError:
-        return False
+    """Whether it can be offered: nobody runs inline tasks, and what FAILED as it was made would do so again."""
+    return not graph.nodes[task.node].inline and task.ended is not Verb.NONE
 
 
 def _joins_above(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from stoker.core.graph import Each, Edge, Element, GraphSpec, KindSpec, NodeSpec, Path, Ref, RunInput, Value
+from stoker.core.graph import ITEM_KIND, Each, Edge, Element, GraphSpec, KindSpec, NodeSpec, Path, Ref, RunInput, Value
 
 _OF_VALUE: dict[type, str] = {
     bool: "boolean",
@@ -33,7 +33,7 @@ def mismatch(
         case RunInput(name=run_input, path=()):
             given, source = spec.inputs[run_input].schema, f"the run's input {run_input!r}"
         case Ref(node=other, path=path, many=many):
-            output = _below(kinds[spec.nodes[names[other]].kind].output, path)
+            output = _below(kinds[_maker(spec, names, other).kind].output, path)
             given = {"type": "array", "items": output} if many else output
             source = f"{other!r}"
         case Element(of=other, path=()):
@@ -41,6 +41,16 @@ def mismatch(
         case _:
             return None
     return _contradiction(given, wanted, source)
+
+
+def _maker(spec: GraphSpec, names: Mapping[str, int], name: str) -> NodeSpec:
+    """The node whose items are read: an inline node behind a condition passes on what arrives."""
+    node = spec.nodes[names[name]]
+    match node:
+        case NodeSpec(kind=kind, fire=Each(way=Edge(node=before, expand=None, when=str()))) if kind == ITEM_KIND:
+            return _maker(spec, names, before)
+        case _:
+            return node
 
 
 def _element(

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import UNSET
+
 from stoker.core.branch import step
-from stoker.core.compiled import Compiled, CompiledNode
+from stoker.core.compiled import Compiled, CompiledNode, binding_refs
 from stoker.core.firing import verdict
+from stoker.core.graph import Ref
 from stoker.core.model import (
     MAX_ITEMS,
     MAX_TASKS,
@@ -103,7 +106,7 @@ class Settling(Unlocking):
             row.failed += not node.spec.tolerated
 
     def has_members(self, want: Want, missing: Sequence[str]) -> None:
-        """Whether the single items that a fired join is bound to exist; without one it is SKIPPED."""
+        """Whether the single items that a fired join is bound to exist; without one it is SKIPPED. `missing`: nodes."""
         run = self.runs[want.run]
         graph = self.graphs[run.version]
         node = graph.nodes[want.node]
@@ -111,7 +114,7 @@ class Settling(Unlocking):
             self._fire_join(run, graph, node, want.branch)
             return
         self.rows[JoinKey(run.id, want.node, want.branch)].state = JoinState.SKIPPED
-        self._skip(run, graph, node, want.branch, "input_missing")
+        self._skip(run, graph, node, want.branch, f"input_missing: {_input(node, missing)}")
 
     def _end(self, run: Run) -> None:
         """A run ends when nothing of it is READY, LEASED or spreading, and nothing is still to be decided."""
@@ -124,3 +127,12 @@ class Settling(Unlocking):
         check_run_move(run.state, end)
         run.state, run.stopping, run.ended_at = end, Stopping.NO, self.now
         self.ended_runs.add(run.id)
+
+
+def _input(node: CompiledNode, missing: Sequence[str]) -> str:
+    """The first input of a node that is bound to one of these nodes."""
+    for name, binding in node.spec.bind.items():
+        for leaf in binding_refs(binding):
+            if isinstance(leaf, Ref) and leaf.node in missing and not leaf.many and leaf.spared is UNSET:
+                return name
+    return "expand"

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from msgspec import UNSET
+
 from stoker.core.branch import cut, index_at
 from stoker.core.compile_live import parent
 from stoker.core.compiled import TRIGGER, Compiled, Step
@@ -94,9 +96,11 @@ def render(graph: Compiled, place: Place, binding: Binding, found: Found) -> byt
             if isinstance(key, Below):
                 return as_list(pick(body, path) for body in found.below[key])
             body = found.items.get(key)
-            if body is None and not binding.optional:
+            if body is not None:
+                return pick(body, path)
+            if binding.spared is UNSET:
                 raise BadPath(f"{binding.node!r} has no item here")
-            return NULL if body is None else pick(body, path)
+            return encode(binding.spared)
         case Element(of=name, path=path):
             return pick(_element(graph, place, name, found), path)
     raise AssertionError(binding)

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from stoker.core.branch import step
+from stoker.core.branch import indexes, step
 from stoker.core.compiled import Compiled, CompiledNode, Kid
+from stoker.core.condition import Around, Untold
 from stoker.core.duration import Micros
+from stoker.core.graph import Each
 from stoker.core.living import Living
 from stoker.core.model import (
     MAX_TASKS,
@@ -27,6 +29,7 @@ from stoker.core.spread import Place, carried, packed
 from stoker.core.states import TaskState, Verb
 from stoker.core.values import BadPath, elements
 
+_NOTHING = Around()
 _replace = msgspec.structs.replace
 
 Child = tuple[int, int, bytes | None]  # item number, element number, element
@@ -45,7 +48,7 @@ class Unlocking(Living):
     def _family(kid: Kid, bodies: Sequence[Body]) -> list[Child]:
         """The children of one kid: (item number, element number, element)."""
         if kid.expand is None:
-            return [(number, 0, None) for number in range(len(bodies))]
+            return [(number, 0, body.json if kid.brings else None) for number, body in enumerate(bodies)]
         return [
             (number, index, element)
             for number, body in enumerate(bodies)
@@ -135,7 +138,7 @@ class Unlocking(Living):
             parent=parent,
             tasks=len(places),
             created_at=self.now,
-            places=packed(places, whole=node.inline),
+            places=packed(places, whole=node.inline or node.when is not None),
             expires_at=node.times.expires_at(self.now),
         )
         self.spreads[row.id] = row
@@ -151,6 +154,8 @@ class Unlocking(Living):
         expires_at: Micros | None,
     ) -> None:
         """The tasks at these places, which have been counted already; inline ones settle at once."""
+        if node.when is not None:
+            places = self._let_through(run, node, branch, places, parent, created_at)
         deadline = node.times.of_offer(self.now, expires_at)
         made = [
             Task(
@@ -180,6 +185,46 @@ class Unlocking(Living):
         self._inline.extend((task, element or b"null") for task, (_, element) in zip(made, places, strict=True))
         if outermost:
             self._settle_inline()
+
+    def _let_through(
+        self, run: Run, node: CompiledNode, branch: bytes, places: list[Place], parent: int | None, created_at: Micros
+    ) -> list[Place]:
+        """The places where the condition holds. At the others the task stands SKIPPED, or FAILED where it is untold."""
+        assert node.when is not None
+        assert isinstance(node.spec.fire, Each)
+        assert node.spec.fire.way
+        around = self.around[run.id] if node.when.around else _NOTHING
+        way, held = node.spec.fire.way, []
+        keeps = node.inline or way.expand is not None
+        for place, item in places:
+            wrong = ""
+            try:
+                if node.when.holds(item, _last_index(branch + place), around):
+                    held.append((place, item if keeps else None))
+                    continue
+            except Untold as error:
+                wrong = f"the condition {way.when!r} on the edge from {way.node!r} cannot be told: {error}"
+            self._turn_away(run, node, branch + place, parent, created_at, wrong)
+        return held
+
+    def _turn_away(
+        self, run: Run, node: CompiledNode, branch: bytes, parent: int | None, created_at: Micros, wrong: str
+    ) -> None:
+        """A task that was counted as READY never becomes so. `wrong`: what failed it."""
+        task = Task(
+            id=self.next_id(),
+            run=run.id,
+            node=node.index,
+            branch=branch,
+            attempt=1,
+            parent=parent,
+            code="condition",
+            created_at=created_at,
+        )
+        task = self._settle(task, TaskState.FAILED if wrong else TaskState.SKIPPED, Verb.NONE)
+        if wrong:
+            self._remember(task, "failed", ErrorInfo(code="condition", message=wrong))
+        self._leave(task, failed=bool(wrong))
 
     def _settle_inline(self) -> None:
         """Settle inline tasks and those that follow from them; a loop, since a chain of them may be long."""
@@ -240,3 +285,8 @@ class Unlocking(Living):
             row = self._row(run, graph, join, task.branch)
             row.open -= 1
             row.failed += bad
+
+
+def _last_index(branch: bytes) -> int:
+    """The number of the element or item that a branch goes through last."""
+    return indexes(branch)[-1] if branch else 0

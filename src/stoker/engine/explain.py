@@ -105,7 +105,7 @@ class Explaining:
                     left = _in(task.cancel_at + GRACE - self._clock.now())
                     because.append(f"its cancel was asked for; if its runner says nothing it is CANCELLED {left}")
             case TaskState.SKIPPED:
-                because = [_SKIPPED.get(task.code, task.code)]
+                because = [_skipped(task.code)]
             case TaskState.SUCCEEDED:
                 because = [f"attempt {task.attempt} completed {await self._by(reader, task)}"]
                 if task.withheld:
@@ -170,7 +170,8 @@ class Explaining:
 _SKIPPED = {
     "failed": "a task before this join failed",
     "pruned": "every way to this join was pruned",
-    "input_missing": "an input comes from a task that has no item",
+    "input_missing": "the input {} comes from a task that has no item",
+    "condition": "the condition on the edge to it is false",
 }
 _DELAYED = {
     Verb.LOSE: "its last attempt was lost and is retried after a delay",
@@ -178,6 +179,12 @@ _DELAYED = {
     Verb.TIMEOUT: "its last attempt timed out and is retried after a delay",
     Verb.REQUEUE: "its runner asked for it to be offered again later",
 }
+
+
+def _skipped(code: str) -> str:
+    """Why a task was SKIPPED: its code, which may name an input, in words."""
+    reason, _, name = code.partition(": ")
+    return _SKIPPED.get(reason, code).format(repr(name))
 
 
 def _unmet(node: CompiledNode, offering: Sequence[RunnerInfo]) -> str:

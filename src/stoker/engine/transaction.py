@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
+from stoker.core.condition import Around
 from stoker.core.decide import Fold
 from stoker.core.duration import Micros
 from stoker.core.firing import touched_rows
@@ -193,6 +194,7 @@ class Transaction:
             return
         locked = await self._tx.lock(sorted(runs), sorted(tasks), partial(self._show_live, fold))
         self._promises.read(locked.promised)
+        await self._show_around(fold)
         for task in locked.tasks:
             fold.show_task(task)
         if fold.live:
@@ -214,7 +216,7 @@ class Transaction:
         for row in found:
             fold.show_spread(row)
         first = [next(standing(row)) for row in found]
-        return [task for task in first if fold.node_of(task).inline]
+        return [task for task in first if fold.node_of(task).inline or fold.node_of(task).when is not None]
 
     async def _strays(self, batch: Batch, commands: Sequence[Verb]) -> list[int]:
         holding = [(command, command.holder.id) for command in commands if command.holder is not None]
@@ -231,6 +233,13 @@ class Transaction:
     async def _show_runs(self, fold: Fold, runs: Iterable[Run]) -> None:
         for run in runs:
             fold.show_run(run, (await self._tools.versions.get(self._tx, run.version)).graph)
+
+    async def _show_around(self, fold: Fold) -> None:
+        """What the conditions of these runs read of them."""
+        asking = [run.id for run in fold.runs.values() if fold.graphs[run.version].asks]
+        found = await self._tx.run_inputs(asking) if asking else {}
+        for run in asking:
+            fold.show_around(run, Around(found.get(run, b"")))
 
     async def _load_rows(self, fold: Fold, tasks: Sequence[Task]) -> None:
         keys = {key for task in tasks for key in touched_rows(fold.graph_of(task), task)}
