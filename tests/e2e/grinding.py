@@ -7,10 +7,11 @@ import random
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from databases import Cluster
+from databases import Bouncer, Cluster, has_bouncer
 from stoker.selftest.grinder import Report, grind
 
 SEEDS = Path(__file__).with_name("seeds.txt")
@@ -27,7 +28,8 @@ def ground(store: str, folder: Path, seconds: float, seed: int, told: Callable[[
     """Grind on a fresh database."""
     if store == "sqlite":
         return grind(folder, seconds, seed, told=told)
-    with Cluster(durable=True) as cluster:
+    cluster = Cluster(durable=True)
+    with pooled(cluster, seed) as url:
 
         def killed() -> None:
             cluster.kill()
@@ -38,7 +40,19 @@ def ground(store: str, folder: Path, seconds: float, seed: int, told: Callable[[
             "database crashed": lambda: cluster.restart("immediate"),
             "database killed": killed,
         }
-        return grind(folder, seconds, seed, database=cluster.create(), more=more, told=told)
+        return grind(folder, seconds, seed, database=url, more=more, told=told)
+
+
+@contextmanager
+def pooled(cluster: Cluster, seed: int) -> Iterator[str]:
+    """A database of a cluster; with every second seed through PgBouncer, where it is on this machine."""
+    with cluster:
+        database = cluster.create()
+        if seed % 2 == 0 or not has_bouncer():
+            yield database
+            return
+        with Bouncer(cluster) as bouncer:
+            yield f"{bouncer.url(database)}&pgbouncer=true"
 
 
 def summary(report: Report) -> str:
