@@ -27,6 +27,7 @@ RUN: dict[str, Any] = {
     "state": "SUCCEEDED",
     "stopping": False,
     "priority": 5,
+    "weight": 1,
     "created_at": AT,
 }
 CAUSE = {"task": 4, "node": "load", "branch": "each[2]", "attempt": 3, "code": "error", "message": "no disk"}

@@ -34,6 +34,8 @@ def run(
     watch: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     timeout: str | None = None,
     tag: Annotated[list[str] | None, Parameter(negative=())] = None,
+    priority: int = 5,
+    weight: int = 1,
     where: Where = HERE,
 ) -> int:
     """Run a graph of a file and print its result as JSON.
@@ -56,6 +58,10 @@ def run(
         How long to wait for the end, such as 90s or 5m. The run itself goes on.
     tag: list[str] | None
         A tag, name=value, by which `stoker runs list tag.name=value` finds the run.
+    priority: int
+        From 0 to 9: tasks of a run of higher priority go first.
+    weight: int
+        From 1 to 100: so many of its tasks are claimed for one of a run of weight 1, where both have many.
     """
     wait_s = numbers.seconds(timeout, "--timeout")
     tags = numbers.pairs(tag or [], "--tag")
@@ -67,7 +73,7 @@ def run(
             stack.enter_context(_runner(here, [*loaded.nodes, graph]))
         name = here.client.push(graph).name
         unserved = [] if here.embedded is not None else _unserved(here, graph)
-        handle = here.client.trigger_many(name, [values], tags)[0]
+        handle = here.client.trigger_many(name, [values], tags, priority=priority, weight=weight)[0]
         try:
             _tell(here, handle.id, graph, unserved)
             view = _watched(here, handle.id, wait_s) if watch else wait(here, handle.id, wait_s, LONG_S)

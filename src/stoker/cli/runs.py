@@ -243,6 +243,7 @@ def _show(view: RunView) -> None:
     pairs += [("idempotency key", view.idempotency_key)] if view.idempotency_key else []
     pairs += [("tags", tags_of(view))] if view.tags else []
     pairs += [("priority", str(view.priority))] if view.priority != 5 else []
+    pairs += [("weight", str(view.weight))] if view.weight != 1 else []
     terminal.fields(pairs)
     if view.nodes:
         terminal.say("")

@@ -79,6 +79,8 @@ class Spread(msgspec.Struct, frozen=True, kw_only=True):
 class Run(msgspec.Struct, kw_only=True):
     """One execution of a graph version. `open`: tasks READY, LEASED or spreading. `failed`: failures not tolerated.
 
+    `weight`: how many of its tasks are claimed for one of another run, where both have many.
+
     Not frozen: a fold counts in its own copy.
     """
 
@@ -95,6 +97,7 @@ class Run(msgspec.Struct, kw_only=True):
     created_at: Micros = 0
     ended_at: Micros | None = None
     cancel_at: Micros | None = None
+    weight: int = 1
 
 
 class JoinState:

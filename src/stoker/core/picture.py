@@ -28,7 +28,7 @@ from stoker.core.model import (
 from stoker.core.protocol import ErrorInfo
 from stoker.core.states import LIVE, RunState, Stopping, TaskState, Verb, check_move
 
-SHARE: Micros = 100  # what one task moves its run back in the queue
+SHARE: Micros = 100  # what one task moves its run back in the queue, if its weight is 1
 AGING: Micros = 10_000_000  # what one step of priority is worth
 
 _replace = msgspec.structs.replace
@@ -205,7 +205,7 @@ class Picture:
 
     def _order(self, run: Run, priority: int) -> Micros:
         """A place in the queue: first in first out, fair between runs, older and more urgent tasks earlier."""
-        run.last_order_at = max(self.now, run.last_order_at + SHARE)
+        run.last_order_at = max(self.now, run.last_order_at + SHARE // run.weight)
         self.changed_runs.add(run.id)
         return run.last_order_at + (9 - priority) * AGING
 

@@ -44,7 +44,8 @@ class GraphView(_View, frozen=True):
 class TriggerRequest(_View, frozen=True, forbid_unknown_fields=True):
     """Start a run. `version` None: the newest. The same `idempotency_key` gives the same run again.
 
-    `tags`: names and values to find the run by, at most 32.
+    `priority`: 0 to 9; the tasks of a run of higher priority go first. `weight`: 1 to 100; where runs have many tasks,
+    so many of this one are claimed for one of a run of weight 1. `tags`: names and values to find it by, at most 32.
     """
 
     graph: str
@@ -52,6 +53,7 @@ class TriggerRequest(_View, frozen=True, forbid_unknown_fields=True):
     version: int | None = None
     idempotency_key: str | None = None
     priority: int = 5
+    weight: int = 1
     tags: dict[str, str] = {}
 
 
@@ -108,6 +110,7 @@ class RunView(_View, frozen=True):
     state: RunStateName
     stopping: bool
     priority: int
+    weight: int
     created_at: datetime
     ended_at: datetime | None = None
     idempotency_key: str | None = None

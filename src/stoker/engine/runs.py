@@ -34,6 +34,7 @@ from stoker.engine.views import Views
 from stoker.errors import Conflict, Invalid, NoResult, NotFound, TooLarge
 
 MOST_RUNS = 10_000  # of one trigger call
+MOST_WEIGHT = 100
 UNHEARD_S = 5.0  # between two looks at a run that may end on another server
 
 
@@ -66,6 +67,7 @@ class Trigger(Verb):
                 namespace=self._namespace,
                 version=version.id,
                 priority=request.priority,
+                weight=request.weight,
                 created_at=batch.fold.now,
             )
             batch.fold.trigger(run, version.graph, body)
@@ -216,6 +218,10 @@ class Runs:
         if not 0 <= request.priority <= 9:
             raise Invalid(
                 f"a priority lies between 0 and 9, not {request.priority}.", code="bad_option", place="priority"
+            )
+        if not 1 <= request.weight <= MOST_WEIGHT:
+            raise Invalid(
+                f"a weight lies between 1 and {MOST_WEIGHT}, not {request.weight}.", code="bad_option", place="weight"
             )
         if request.idempotency_key is not None and (wrong := fault(request.idempotency_key)):
             raise Invalid(wrong, code="bad_name", place="idempotency_key")

@@ -35,6 +35,7 @@ def run_view(namespace: str, run: Run, graph: str, version: int, tags: dict[str,
         state=RunState(run.state).name,  # type: ignore[arg-type]  # the names of the enum are the literals of the view
         stopping=bool(run.stopping) and run.state is RunState.RUNNING,
         priority=run.priority,
+        weight=run.weight,
         created_at=when(run.created_at),
         ended_at=maybe(run.ended_at),
         tags=tags,

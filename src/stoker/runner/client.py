@@ -62,23 +62,31 @@ class Client:
         /,
         idempotency_key: str | None = None,
         priority: int = 5,
+        weight: int = 1,
         version: int | None = None,
         tags: Mapping[str, str] | None = None,
         **inputs: Any,
     ) -> RunHandle:
         """Start a run of a graph (an object, pushed first, or the name of one). Files in inputs are uploaded.
 
-        The same `idempotency_key` gives the same run again. `version` None: the newest. By its `tags` the run is found
-        again, such as `{"team": "blue"}`.
+        The same `idempotency_key` gives the same run again. `version` None: the newest. Tasks of runs of higher
+        `priority` (0 to 9) go first; alike runs share by `weight` (1 to 100). By its `tags` the run is found again,
+        such as `{"team": "blue"}`.
         """
         name = self._name_of(graph)
-        return self.call(self._trigger(name, inputs, idempotency_key, priority, version, tags or {}))
+        return self.call(self._trigger(name, inputs, idempotency_key, (priority, weight), version, tags or {}))
 
     def trigger_many(
-        self, graph: Any, inputs: Sequence[Mapping[str, Any]], tags: Mapping[str, str] | None = None
+        self,
+        graph: Any,
+        inputs: Sequence[Mapping[str, Any]],
+        tags: Mapping[str, str] | None = None,
+        *,
+        priority: int = 5,
+        weight: int = 1,
     ) -> list[RunHandle]:
-        """Start a run for each of the inputs, in one transaction. All have the same `tags`."""
-        return self.call(self._trigger_many(self._name_of(graph), inputs, tags or {}))
+        """Start a run for each of the inputs, in one transaction. All have the same `tags`, `priority` and `weight`."""
+        return self.call(self._trigger_many(self._name_of(graph), inputs, tags or {}, (priority, weight)))
 
     def run(self, run: int) -> RunHandle:
         """Return the handle of a run, without asking the server."""
@@ -125,7 +133,7 @@ class Client:
         graph: str,
         inputs: Mapping[str, Any],
         key: str | None,
-        priority: int,
+        place: tuple[int, int],
         version: int | None,
         tags: Mapping[str, str],
     ) -> RunHandle:
@@ -134,15 +142,17 @@ class Client:
             inputs=await self._encoded(inputs),
             version=version,
             idempotency_key=key,
-            priority=priority,
+            priority=place[0],
+            weight=place[1],
             tags=dict(tags),
         )
         return self._handle(await self.api.trigger(request))
 
     async def _trigger_many(
-        self, graph: str, inputs: Sequence[Mapping[str, Any]], tags: Mapping[str, str]
+        self, graph: str, inputs: Sequence[Mapping[str, Any]], tags: Mapping[str, str], place: tuple[int, int]
     ) -> list[RunHandle]:
-        requests = [TriggerRequest(graph=graph, inputs=await self._encoded(one), tags=dict(tags)) for one in inputs]
+        options: dict[str, Any] = {"tags": dict(tags), "priority": place[0], "weight": place[1]}
+        requests = [TriggerRequest(graph=graph, inputs=await self._encoded(one), **options) for one in inputs]
         return [self._handle(ref) for ref in await self.api.trigger_batch(requests)]
 
     async def _encoded(self, inputs: Mapping[str, Any]) -> dict[str, msgspec.Raw]:

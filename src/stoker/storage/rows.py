@@ -80,7 +80,9 @@ def of_changed_spread(value: Spread, was: Spread) -> Row:
 
 
 def run(row: Row) -> Run:
-    (id_, namespace, version, state, stopping, priority, last, open_, tasks, failed, created, ended, cancel) = row
+    (id_, namespace, version, state, stopping, priority, last, open_, tasks, failed, created, ended, cancel, weight) = (
+        row
+    )
     return Run(
         id=id_,
         namespace=namespace,
@@ -95,6 +97,7 @@ def run(row: Row) -> Run:
         created_at=created,
         ended_at=ended,
         cancel_at=cancel,
+        weight=weight,
     )
 
 
@@ -102,6 +105,7 @@ def of_new_run(value: Run) -> Row:
     return (
         value.id, value.namespace, value.version, int(value.state), int(value.stopping), value.priority,
         value.last_order_at, value.open, value.tasks, value.failed, value.created_at, value.ended_at, value.cancel_at,
+        value.weight,
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ r.state = ANY(:states) AND r.priority = ANY(:priorities) AND r.stopping = ANY(:s
 
 -- part: run_columns
 SELECT r.id, r.namespace, r.version, r.state, r.stopping, r.priority, r.last_order_at, r.open, r.tasks, r.failed,
-       r.created_at, r.ended_at, r.cancel_at
+       r.created_at, r.ended_at, r.cancel_at, r.weight
 
 -- name: runs_all
 <<run_columns>>

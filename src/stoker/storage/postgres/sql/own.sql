@@ -4,7 +4,7 @@
 -- name: lock_runs
 -- Runs by id, and those of tasks.
 SELECT id, namespace, version, state, stopping, priority, last_order_at, open, tasks, failed, created_at, ended_at,
-       cancel_at
+       cancel_at, weight
 FROM run WHERE id = ANY(CAST(:ids AS BIGINT[]) || ARRAY(SELECT run FROM task WHERE id = ANY(:tasks)))
 ORDER BY id FOR NO KEY UPDATE;
 
@@ -87,12 +87,12 @@ SELECT id, name, most, starts, per, next_at FROM gate WHERE id = ANY(:ids) ORDER
 
 -- name: insert_run
 INSERT INTO run (id, namespace, version, state, stopping, priority, last_order_at, open, tasks, failed, created_at,
-                 ended_at, cancel_at)
+                 ended_at, cancel_at, weight)
 SELECT * FROM unnest(
     CAST(:id AS BIGINT[]), CAST(:namespace AS BIGINT[]), CAST(:version AS BIGINT[]), CAST(:state AS SMALLINT[]),
     CAST(:stopping AS SMALLINT[]), CAST(:priority AS SMALLINT[]), CAST(:last_order_at AS BIGINT[]),
     CAST(:open AS BIGINT[]), CAST(:tasks AS BIGINT[]), CAST(:failed AS BIGINT[]), CAST(:created_at AS BIGINT[]),
-    CAST(:ended_at AS BIGINT[]), CAST(:cancel_at AS BIGINT[]));
+    CAST(:ended_at AS BIGINT[]), CAST(:cancel_at AS BIGINT[]), CAST(:weight AS SMALLINT[]));
 
 -- name: update_run
 UPDATE run SET state = n.state, stopping = n.stopping, last_order_at = n.last_order_at, open = n.open, tasks = n.tasks,

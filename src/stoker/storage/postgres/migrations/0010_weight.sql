@@ -1,0 +1,2 @@
+-- How much a run gets of what runs share.
+ALTER TABLE run ADD COLUMN weight SMALLINT NOT NULL DEFAULT 1;
