@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         graph,
         node,
         optional,
+        wait,
     )
     from stoker.bootstrap.embedded import embedded, run
     from stoker.errors import (
@@ -40,8 +41,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "stoker.authoring": (
         "Cancelled", "File", "Graph", "Items", "Limit", "Node", "NotRetryable", "Prune", "Requeue", "Requirements",
-        "Retry", "Task", "current_task", "each", "graph", "node",
-        "optional",
+        "Retry", "Task", "current_task", "each", "graph", "node", "optional", "wait",
     ),
     "stoker.bootstrap.embedded": ("embedded", "run"),
     "stoker.errors": ("NoResult", "Rejected", "RunCancelled", "RunFailed", "StokerError", "Unavailable"),
@@ -80,6 +80,7 @@ __all__ = [
     "node",
     "optional",
     "run",
+    "wait",
 ]
 
 

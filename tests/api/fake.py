@@ -25,6 +25,7 @@ from stoker.core.views import (
     RunnerView,
     RunRef,
     RunView,
+    SettleRequest,
     TaskView,
     TokenRequest,
     TokenView,
@@ -43,6 +44,7 @@ class FakeEngine:
         self.runs: Any = self
         self.leases: Any = self
         self.views: Any = self
+        self.waits: Any = FakeWaits(self)
         self.artifacts: Any = self
         self.tokens: Any = self
         self.events: Any = self
@@ -333,6 +335,25 @@ class FakeViews:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
+
+
+class FakeWaits:
+    """The waits."""
+
+    def __init__(self, engine: FakeEngine) -> None:
+        self._engine = engine
+
+    async def settle(self, namespace: str, task: int, request: SettleRequest) -> TaskView:
+        self._engine.note("settle", namespace, task, request)
+        return await self._engine.task(namespace, task)
+
+    async def open(self, namespace: str, **asked: Any) -> Page[TaskView]:
+        self._engine.note("waits", namespace, asked)
+        return Page(items=[_task()], after=None)
+
+    async def input(self, namespace: str, task: int) -> AsyncIterator[bytes]:
+        self._engine.note("shown", namespace, task)
+        return _pieces(b'{"draft":', b'"x"}')
 
 
 def make() -> FakeEngine:

@@ -65,6 +65,16 @@ def permit(caller: Caller, route: Route, namespace: str | None) -> None:
         )
 
 
+def need(caller: Caller, scope: str, what: str) -> None:
+    """Refuse a caller that lacks the scope that one form of a call needs."""
+    if caller.scopes.isdisjoint({scope, "admin"}):
+        raise Forbidden(
+            f"the token {caller.name!r} lacks the scope {scope}, which {what} needs in this form",
+            place="header.Authorization",
+            remedy=f"Use a token with the scope {scope}.",
+        )
+
+
 def _permit_global(caller: Caller, route: Route) -> None:
     """What only `admin` may do outside namespaces needs a token without limits: it could make one for itself."""
     limited = "*" not in caller.namespaces or caller.kinds

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stoker.api.native import artifacts, events, graphs, kinds, live, runners, runs, service, tasks, tokens
+from stoker.api.native import artifacts, events, graphs, kinds, live, runners, runs, service, tasks, tokens, waits
 from stoker.api.route import Route
 
 ROUTES: tuple[Route, ...] = (
@@ -13,6 +13,7 @@ ROUTES: tuple[Route, ...] = (
     *runs.ROUTES,
     *live.ROUTES,
     *tasks.ROUTES,
+    *waits.ROUTES,
     *runners.ROUTES,
     *artifacts.ROUTES,
     *events.ROUTES,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from stoker.authoring.retry import Retry
     from stoker.authoring.signals import Cancelled, NotRetryable, Prune, Requeue, Signal
     from stoker.authoring.task import Task, current_task, running
+    from stoker.authoring.waits import wait
     from stoker.authoring.work import Work
     from stoker.core.graph import Requirements
 
@@ -31,6 +32,7 @@ _HOMES = {
     "stoker.authoring.retry": ("Retry",),
     "stoker.authoring.signals": ("Cancelled", "NotRetryable", "Prune", "Requeue", "Signal"),
     "stoker.authoring.task": ("Task", "current_task", "running"),
+    "stoker.authoring.waits": ("wait",),
     "stoker.authoring.work": ("Work",),
     "stoker.core.graph": ("Requirements",),
 }
@@ -64,6 +66,7 @@ __all__ = [
     "optional",
     "running",
     "uploaded",
+    "wait",
     "work_of",
 ]
 

@@ -78,6 +78,19 @@ class Trace:
                 f"two different nodes have the kind name {work.name!r}: {known!r} and {work!r}.",
                 "Give one of them another name: @stoker.node(name=...).",
             )
+        return self.place(template, args, many=work.kind.items == "many", mapped=mapped, policy=policy, when=when)
+
+    def place(
+        self,
+        template: NodeSpec,
+        args: Mapping[str, Any],
+        *,
+        many: bool = False,
+        mapped: bool = False,
+        policy: Policy = "all_success",
+        when: str | None = None,
+    ) -> Handle:
+        """Record a node in the graph."""
         name = unique(self._prefix + template.name, self._names)
         self._names[name] = index = len(self.steps)
         call = Call(
@@ -86,7 +99,7 @@ class Trace:
             template=msgspec.structs.replace(template, name=name),
             args={key: self.argument(value, mapped=mapped) for key, value in args.items()},
             mapped=mapped,
-            many=work.kind.items == "many",
+            many=many,
             policy=policy,
             when=when,
             site=here(),

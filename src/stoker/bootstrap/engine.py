@@ -36,6 +36,7 @@ from stoker.engine.transaction import Outcome
 from stoker.engine.upkeep import Refuse, Upkeep
 from stoker.engine.versions import Versions
 from stoker.engine.views import Views
+from stoker.engine.waits import Waits
 from stoker.errors import Unavailable
 from stoker.runner.settings import DEFAULT_NAMESPACE
 from stoker.scheduler import loop
@@ -111,6 +112,7 @@ class StokerEngine:
             self.alarm,
         )
         self.live = Live(self.store, self._namespaces, versions, self.batches, self.blobs)
+        self.waits = Waits(self.store, self._namespaces, versions, self.batches, self.views, self.blobs)
         self.leases = Leases(
             self.store,
             self._namespaces,

@@ -212,6 +212,44 @@ def retry(id: str, /, *, where: Where = HERE) -> int:  # noqa: A002
     return exits.OK
 
 
+@app.command
+def waits(id: str | None = None, /, *, limit: int = 20, after: str | None = None, where: Where = HERE) -> int:  # noqa: A002
+    """List the waits that are to be settled, oldest first.
+
+    Parameters
+    ----------
+    id: str
+        Only those of this run, such as 12.
+    limit: int
+        How many.
+    after: str
+        Where the last page ended, as it said.
+    """
+    number = None if id is None else numbers.id_of(id)
+    with reached(where) as here:
+        page = listed(here, here.client.api.waits(run=number, limit=limit, after=after))
+    if where.output == "json":
+        terminal.document(page)
+        return exits.OK
+    if not page.items:
+        terminal.note("nothing waits to be settled")
+        return exits.OK
+    rows = [
+        [
+            str(task.id),
+            str(task.run),
+            f"{task.branch}/{task.node}" if task.branch else task.node,
+            terminal.ago(task.created_at),
+            f"{task.expires_at:%Y-%m-%d %H:%M} UTC" if task.expires_at else "never",
+        ]
+        for task in page.items
+    ]
+    terminal.table(["TASK", "RUN", "WAIT", "SINCE", "EXPIRES"], rows, grow="WAIT")
+    if page.after:
+        terminal.note(f"more: --after {page.after}")
+    return exits.OK
+
+
 def show_table(runs: Sequence[RunView]) -> None:
     """A line for each run; its tags where any has some."""
     columns = ["RUN", "GRAPH", "STATE", "STARTED", "TOOK"]

@@ -11,12 +11,11 @@ from graphlib import CycleError, TopologicalSorter
 
 import msgspec
 
-from stoker.core import compile_live, edges, gate
+from stoker.core import compile_live, edges, gate, own
 from stoker.core.compiled import TRIGGER, Compiled, CompiledNode, Kid, Step, binding_refs
 from stoker.core.condition import Condition, parse
 from stoker.core.graph import (
     INPUT_KIND,
-    ITEM_KIND,
     Binding,
     Each,
     Edge,
@@ -36,7 +35,6 @@ from stoker.core.schemas import mismatch
 from stoker.errors import Invalid, Problem
 
 MAX_NODES = 5_000
-_ITEM = KindSpec(name=ITEM_KIND)
 
 
 def compile_graph(
@@ -49,10 +47,9 @@ def compile_graph(
 
     `lanes`: the queue of each node, by its name; `gates`: the limit of each that has one.
     """
-    if spec.mode == "live":
-        compiler = _Compiler(compile_live.with_inputs(spec), {**kinds, **compile_live.KINDS}, lanes or {}, gates or {})
-    else:
-        compiler = _Compiler(spec, {**kinds, ITEM_KIND: _ITEM}, lanes or {}, gates or {})
+    compiler = _Compiler(
+        compile_live.with_inputs(spec) if spec.mode == "live" else spec, kinds, lanes or {}, gates or {}
+    )
     for check in (compiler.check_nodes, compiler.find_spine, compiler.check_joins, compiler.check_bindings):
         check()
         if compiler.problems:
@@ -70,7 +67,9 @@ class _Compiler:
     ) -> None:
         self.given = spec
         self.spec = edges.lowered(spec)
-        self.kinds = kinds
+        self.known = kinds
+        found = {node.name: own.kind_of(node, kinds) for node in self.spec.nodes}
+        self.kinds = {name: kind for name, kind in found.items() if kind is not None}  # by the name of the node
         self.lanes = lanes
         self.gates = gates
         self.limits: dict[str, NodeSpec] = {}
@@ -120,7 +119,9 @@ class _Compiler:
             way = node.fire.way
             if way.expand is not None or (way.node in self.names and self.many(self.names[way.node])):
                 self.problem("bad_expand", place, "a node with its own expand has a plain way in, of one item.")
-        if node.kind not in self.kinds:
+        self.problems += own.wrongs(node)
+        kind = own.kind_of(node, self.known)
+        if kind is None:
             self.problem(
                 "unknown_kind",
                 place,
@@ -142,8 +143,8 @@ class _Compiler:
         for name, binding in bindings:
             for leaf in binding_refs(binding):
                 self._check_leaf(f"{place}, input {name!r}" if name != "expand" else f"{place}, expand", leaf)
-        if node.kind in self.kinds:
-            self._check_inputs(node, self.kinds[node.kind])
+        if kind is not None:
+            self._check_inputs(node, kind)
 
     def _check_limit(self, node: NodeSpec, limit: Limit) -> None:
         place = f"node {node.name!r}, limit"
@@ -160,8 +161,6 @@ class _Compiler:
                 gate.rate(limit.rate)
             except ValueError as error:
                 self.problem("bad_option", place, f"{error}.")
-        if node.kind == ITEM_KIND:
-            self.problem("bad_option", place, "no runner runs a node of this kind, so there is nothing to limit.")
         first = self.limits.setdefault(limit.key, node)
         if first.limit != limit:
             self.problem(
@@ -251,7 +250,7 @@ class _Compiler:
         return self.enter[upper] < self.enter[lower] and self.leave[lower] < self.leave[upper]
 
     def many(self, index: int) -> bool:
-        kind = None if index == TRIGGER else self.kinds.get(self.spec.nodes[index].kind)
+        kind = None if index == TRIGGER else self.kinds.get(self.spec.nodes[index].name)
         return kind is not None and kind.items == "many"
 
     def _steps_of(self, index: int) -> tuple[Step, ...]:
@@ -437,8 +436,9 @@ class _Compiler:
         return CompiledNode(
             index=index,
             spec=spec,
-            kind=self.kinds[spec.kind],
-            inline=spec.kind in (ITEM_KIND, INPUT_KIND),
+            kind=self.kinds[spec.name],
+            inline=spec.kind in own.OWN,
+            held=spec.kind in own.HELD,
             parent=self.parent[index],
             is_join=join is not None,
             steps=self.steps[index],

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from stoker.core import own
 from stoker.core.compiled import binding_refs
 from stoker.core.graph import (
     INPUT_KIND,
-    ITEM_KIND,
     Binding,
     Each,
     Element,
@@ -23,8 +23,6 @@ from stoker.core.graph import (
 )
 from stoker.errors import Problem
 
-KINDS = {INPUT_KIND: KindSpec(name=INPUT_KIND)}
-
 
 def with_inputs(spec: GraphSpec) -> GraphSpec:
     """The graph with a node for each of its inputs, behind its own nodes."""
@@ -34,9 +32,11 @@ def with_inputs(spec: GraphSpec) -> GraphSpec:
 
 
 def problems(spec: GraphSpec, kinds: Mapping[str, KindSpec]) -> Iterator[Problem]:
-    """What may not stand in a graph of this mode. A live one has its inputs as nodes already."""
+    """What may not stand in a graph of this mode (`kinds`: by node). A live one has its inputs as nodes."""
     if spec.mode == "once":
         for node in spec.nodes:
+            if node.kind == INPUT_KIND:
+                yield _problem("unknown_kind", node, f"only graphs of mode live have nodes of the kind {INPUT_KIND!r}.")
             if isinstance(node.fire, OnChange):
                 yield _problem("bad_fire", node, "it fires on change, which only nodes of a live graph do.", _LIVE)
         return
@@ -57,27 +57,27 @@ def problems(spec: GraphSpec, kinds: Mapping[str, KindSpec]) -> Iterator[Problem
     for index, node in enumerate(spec.nodes):
         if node.kind == INPUT_KIND and node.name in spec.inputs:
             continue
-        if node.kind in (INPUT_KIND, ITEM_KIND):
+        if node.kind in own.OWN:
             yield _problem("bad_live", node, f"nodes of a live graph do not have the kind {node.kind!r}.", _INPUTS)
         if node.name in spec.inputs:
             yield Problem(
                 code="duplicate_node", place=f"nodes[{index}]", message=f"{node.name!r} is an input of the graph."
             )
-        yield from _of_node(node, spec, kinds)
+        yield from _of_node(node, kinds)
 
 
 _LIVE = 'Give the graph "mode": "live".'
 _INPUTS = "Name the input in the graph's `inputs`; it is a node by itself."
 
 
-def _of_node(node: NodeSpec, spec: GraphSpec, kinds: Mapping[str, KindSpec]) -> Iterator[Problem]:
+def _of_node(node: NodeSpec, kinds: Mapping[str, KindSpec]) -> Iterator[Problem]:
     match node.fire:
         case Join():
             yield _problem("bad_live", node, "a live graph has no joins: each change passes on by itself.", _ON_CHANGE)
         case Each(way=way) if way is not None:
             yield _problem("bad_live", node, "nodes of a live graph do not fire for each item.", _ON_CHANGE)
         case OnChange(of=of):
-            yield from _of_parents(node, of, spec, kinds)
+            yield from _of_parents(node, of, kinds)
         case _:
             pass
     if node.expand is not None:
@@ -89,12 +89,9 @@ def _of_node(node: NodeSpec, spec: GraphSpec, kinds: Mapping[str, KindSpec]) -> 
 _ON_CHANGE = 'Use {"type": "on_change", "of": […]}.'
 
 
-def _of_parents(
-    node: NodeSpec, of: tuple[str, ...], spec: GraphSpec, kinds: Mapping[str, KindSpec]
-) -> Iterator[Problem]:
-    by_name = {each.name: each for each in spec.nodes}
+def _of_parents(node: NodeSpec, of: tuple[str, ...], kinds: Mapping[str, KindSpec]) -> Iterator[Problem]:
     for name in of:
-        kind = kinds.get(by_name[name].kind) if name in by_name else None
+        kind = kinds.get(name)
         if kind is not None and kind.items == "many":
             message = f"{name!r} settles with several items, which no edge of a live graph carries."
             yield _problem("bad_live", node, message, "Give its kind one item, such as a list.")

@@ -37,7 +37,9 @@ class Kid(NamedTuple):
 
 
 class CompiledNode(msgspec.Struct, frozen=True, kw_only=True):
-    """`parent`: the node whose tasks stand right above (the way in, or a join's anchor); TRIGGER at the top.
+    """`inline`: nobody claims its tasks; they settle as they are made, or the engine holds them itself (`held`).
+
+    `parent`: the node whose tasks stand right above (the way in, or a join's anchor); TRIGGER at the top.
 
     `counted`: it can have several tasks. `feeds`: joins that a task here is a member of. `touches`: every join row that
     its settling may reach.
@@ -51,6 +53,7 @@ class CompiledNode(msgspec.Struct, frozen=True, kw_only=True):
     spec: NodeSpec
     kind: KindSpec
     inline: bool
+    held: bool
     parent: int
     is_join: bool
     steps: tuple[Step, ...]

@@ -269,7 +269,8 @@ class Fold(Ending):
         self._count(run, task, task.state, -1)
         run.failed -= not self.node_of(task).spec.tolerated
         run.open += 1
-        self._ready(self._renewed(task), Verb.NONE, self.now)
+        again = self._hold_again if self.node_of(task).held else self._ready
+        again(self._renewed(task), Verb.NONE, self.now)
 
     def _held(self, task_id: int, attempt: int, session: int, verb: Verb) -> tuple[Task | None, Receipt]:
         """The task, if this session's attempt is the current one (a lost one is revived); else what to answer."""

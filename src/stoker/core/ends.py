@@ -9,9 +9,9 @@ import msgspec
 
 from stoker.core import retry
 from stoker.core.duration import Micros
+from stoker.core.holding import Holding
 from stoker.core.model import GRACE, Run, Task
 from stoker.core.protocol import ErrorInfo
-from stoker.core.settle import Settling
 from stoker.core.states import Stopping, TaskState, Verb
 from stoker.core.times import earliest
 
@@ -22,7 +22,7 @@ _LATE = {
 _replace = msgspec.structs.replace
 
 
-class Ending(Settling):
+class Ending(Holding):
     """A picture in which attempts come to their ends."""
 
     # --- failures and losses ---
@@ -81,6 +81,8 @@ class Ending(Settling):
             return
         if self._cancelling(task):
             self._confirm(task)
+        elif self.node_of(task).held:
+            self._expire_wait(task)
         elif task.deadline == task.expires_at:
             self._fail_late(task, "task_timeout")
         elif task.state is TaskState.READY:
@@ -110,7 +112,9 @@ class Ending(Settling):
         if self._cancelling(task):
             return
         asked = _replace(task, cancel_at=self.now)
-        if task.state is TaskState.LEASED:
+        if task.state is TaskState.LEASED and task.session is None:
+            self._stopped(asked, Verb.CANCEL)
+        elif task.state is TaskState.LEASED:
             self._put(_replace(asked, deadline=earliest(self.now + GRACE, task.deadline)))
         elif task.state is TaskState.READY:
             self._stopped(self._unclaimed(asked), Verb.CANCEL)
@@ -120,9 +124,11 @@ class Ending(Settling):
         self._stop(run, Stopping.CANCEL)
 
     def sweep(self, task: Task) -> None:
-        """Cancel a task of a stopping run: a READY one at once, a LEASED one when its grace is over."""
+        """Cancel a task of a stopping run: a LEASED one when its grace is over, all else at once."""
         if task.state is TaskState.READY:
             self._settle(self._unclaimed(task), TaskState.CANCELLED, Verb.CANCEL)
+        elif task.state is TaskState.LEASED and task.session is None:
+            self._stopped(task, Verb.CANCEL)
         elif task.state is TaskState.LEASED and self._grace_is_over(task):
             self._confirm(task)
 

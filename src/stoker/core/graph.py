@@ -15,6 +15,8 @@ Duration = str | float  # "2s", "5m", or seconds
 
 ITEM_KIND = "stoker.item"
 """The inline kind whose task settles with the element that made it."""
+WAIT_KIND = "stoker.wait"
+"""The kind whose task the engine holds until somebody settles it (`Wait`)."""
 
 INPUT_KIND = "stoker.input"
 """The inline kind of an input of a live graph: it has no task, and settles with what is published."""
@@ -154,6 +156,14 @@ class Limit(_Spec, frozen=True):
     rate: str | None = None
 
 
+class Wait(_Spec, frozen=True):
+    """What a wait asks for: a value that fits the `schema`, before it `expires`; then it FAILS or takes the default."""
+
+    schema: dict[str, Any] = {}
+    expires: Duration | None = None
+    default: Any = msgspec.UNSET
+
+
 class NodeSpec(_Spec, frozen=True):
     """`retry` to `losses_are_failures`: None leaves it to the graph's `defaults`."""
 
@@ -172,6 +182,7 @@ class NodeSpec(_Spec, frozen=True):
     requires: Requirements = Requirements()
     tolerated: bool = False
     limit: Limit | None = None
+    wait: Wait | None = None
 
 
 class InputSpec(_Spec, frozen=True):

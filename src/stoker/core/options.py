@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from stoker.core import own
 from stoker.core.duration import Micros, micros
 from stoker.core.graph import Defaults, Duration, NodeSpec
 from stoker.core.retry import RetryPolicy, policy
@@ -29,7 +30,9 @@ def options(node: NodeSpec, defaults: Defaults) -> Options:
     said = filled(node, defaults)
     return Options(
         retry=policy(said.retry),
-        times=Times(attempt=_length(said.timeout), queue=_length(said.queue_timeout), total=_length(said.task_timeout)),
+        times=Times(total=own.held_for(node))
+        if node.kind in own.HELD
+        else Times(attempt=_length(said.timeout), queue=_length(said.queue_timeout), total=_length(said.task_timeout)),
         max_losses=MAX_LOSSES if said.max_losses is None else said.max_losses,
         losses_are_failures=bool(said.losses_are_failures),
     )

@@ -77,8 +77,9 @@ def _ready(row: Spread) -> Spread:
 
 
 def _stands(graph: Compiled, task: Task) -> bool:
-    """Whether it can be offered: nobody runs inline tasks, and what FAILED as it was made would do so again."""
-    return not graph.nodes[task.node].inline and task.ended is not Verb.NONE
+    """Whether it can be offered or held: nobody runs inline tasks, what FAILED as it was made would do so again."""
+    node = graph.nodes[task.node]
+    return (node.held or not node.inline) and task.ended is not Verb.NONE
 
 
 def _joins_above(

@@ -22,8 +22,8 @@ _NUMBERS = {"number", "integer"}  # to JSON Schema 1.0 is an integer
 def mismatch(
     spec: GraphSpec, kinds: Mapping[str, KindSpec], names: Mapping[str, int], node: NodeSpec, name: str
 ) -> str | None:
-    """Why the value bound to an input can never fit it; None where it may."""
-    wanted = _below(kinds[node.kind].input, (name,))
+    """Why the value bound to an input can never fit it; None where it may. `kinds`: by the name of the node."""
+    wanted = _below(kinds[node.name].input, (name,))
     match node.bind[name]:
         case Value(value=float() as value) if _types(wanted) == {"integer"} and not value.is_integer():
             return f"the literal {value} is not an integer."
@@ -33,11 +33,11 @@ def mismatch(
         case RunInput(name=run_input, path=()):
             given, source = spec.inputs[run_input].schema, f"the run's input {run_input!r}"
         case Ref(node=other, path=path, many=many):
-            output = _below(kinds[_maker(spec, names, other).kind].output, path)
+            output = _below(kinds[_maker(spec, names, other).name].output, path)
             given = {"type": "array", "items": output} if many else output
             source = f"{other!r}"
         case Element(of=other, path=()):
-            given, source = _element(spec, kinds, names, node, other), f"an element of {other!r}"
+            given, source = _element(kinds, node, other), f"an element of {other!r}"
         case _:
             return None
     return _contradiction(given, wanted, source)
@@ -53,12 +53,10 @@ def _maker(spec: GraphSpec, names: Mapping[str, int], name: str) -> NodeSpec:
             return node
 
 
-def _element(
-    spec: GraphSpec, kinds: Mapping[str, KindSpec], names: Mapping[str, int], node: NodeSpec, other: str
-) -> Mapping[str, Any]:
+def _element(kinds: Mapping[str, KindSpec], node: NodeSpec, other: str) -> Mapping[str, Any]:
     match node.fire:
         case Each(way=Edge(node=parent, expand=path)) if parent == other and path is not None:
-            return _below(kinds[spec.nodes[names[other]].kind].output, (*path, 0))
+            return _below(kinds[other].output, (*path, 0))
         case _:
             return {}
 

@@ -181,6 +181,10 @@ class Unlocking(Living):
         if not node.inline:
             self._offer(node.lane, len(made))
             return
+        if node.held:
+            for task in made:
+                self._hold(task)
+            return
         outermost = not self._inline
         self._inline.extend((task, element or b"null") for task, (_, element) in zip(made, places, strict=True))
         if outermost:
@@ -226,31 +230,56 @@ class Unlocking(Living):
             self._remember(task, "failed", ErrorInfo(code="condition", message=wrong))
         self._leave(task, failed=bool(wrong))
 
+    def _hold(self, task: Task) -> None:
+        """The engine leases a task itself: nobody claims it, nobody can lose it."""
+        self._put(
+            _replace(
+                task,
+                state=TaskState.LEASED,
+                attempt=task.attempt + 1,
+                claimed_at=self.now,
+                deadline=task.expires_at,
+                due_at=None,
+                ended=Verb.NONE,
+            )
+        )
+
     def _settle_inline(self) -> None:
         """Settle inline tasks and those that follow from them; a loop, since a chain of them may be long."""
         while self._inline:
-            self._pass_on(*self._inline[0])
+            task, element = self._inline[0]
+            self._succeed(_replace(task, attempt=1), Body(element))
             self._inline.popleft()
 
-    def _pass_on(self, task: Task, element: bytes) -> None:
-        """An inline task SUCCEEDS with its element, or FAILED where the element does not fit what follows."""
-        node, run, task = self.node_of(task), self.runs[task.run], _replace(task, attempt=1)
-        bodies = [Body(element)]
-        try:
-            families = [(kid, self._family(kid, bodies)) for kid in node.kids]
-        except BadPath as error:
-            self._fail_inline(task, f"what follows {node.name!r} expands its element, but {error}", "invalid_output")
+    def _succeed(self, task: Task, body: Body) -> None:
+        """A task of the engine's own SUCCEEDS with an item, or FAILS where that does not fit what follows."""
+        node, run = self.node_of(task), self.runs[task.run]
+        families, (code, wrong) = self._followers(task, body)
+        if wrong:
+            self._give_up(task, wrong, code)
             return
-        if run.tasks + sum(len(family) for _, family in families) > MAX_TASKS:
-            self._fail_inline(task, f"the run would have more than {MAX_TASKS} tasks", "limit")
-            return
+        task = _replace(task, withheld=True) if run.stopping else task
         task = self._settle(task, TaskState.SUCCEEDED, Verb.COMPLETE)
-        self.items.append(NewItem(key=ItemKey(task.run, task.node, task.branch, 0), body=element))
-        self._unlock(task, node, families)
+        key = ItemKey(task.run, task.node, task.branch, 0)
+        self.items.append(NewItem(key=key, body=body.json, blob=body.blob))
+        if not run.stopping:
+            self._unlock(task, node, families)
 
-    def _fail_inline(self, task: Task, message: str, code: str) -> None:
+    def _followers(self, task: Task, body: Body) -> tuple[list[tuple[Kid, list[Child]]], tuple[str, str]]:
+        """What an item would make, and (code, message) why it may not; empty texts if it may."""
+        node, run = self.node_of(task), self.runs[task.run]
+        try:
+            families = [(kid, self._family(kid, [body])) for kid in node.kids]
+        except BadPath as error:
+            return [], ("invalid_output", f"what follows {node.name!r} expands its element, but {error}")
+        if run.tasks + sum(len(family) for _, family in families) > MAX_TASKS:
+            return [], ("limit", f"the run would have more than {MAX_TASKS} tasks")
+        return families, ("", "")
+
+    def _give_up(self, task: Task, message: str, code: str, verb: Verb = Verb.FAIL) -> None:
+        """A task of the engine's own FAILS for good."""
         self._remember(task, "failed", ErrorInfo(code=code, message=message))
-        self._leave(self._settle(_replace(task, code=code), TaskState.FAILED, Verb.FAIL), failed=True)
+        self._leave(self._settle(_replace(task, code=code), TaskState.FAILED, verb), failed=True)
 
     def _stillborn(
         self, run: Run, node: CompiledNode, branch: bytes, state: TaskState, code: str, parent: int | None = None

@@ -134,6 +134,7 @@ class TaskView(_View, frozen=True):
     losses: int
     created_at: datetime
     due_at: datetime | None = None
+    expires_at: datetime | None = None
     claimed_at: datetime | None = None
     settled_at: datetime | None = None
     session: int | None = None
@@ -143,6 +144,13 @@ class TaskView(_View, frozen=True):
     message: str = ""
     progress: float | None = None
     progress_message: str = ""
+
+
+class SettleRequest(_View, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a wait is settled with: a value that fits its schema, or why it fails."""
+
+    value: msgspec.Raw = ABSENT
+    fail: str | None = None
 
 
 class AttemptView(_View, frozen=True):

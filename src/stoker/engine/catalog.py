@@ -10,8 +10,9 @@ import msgspec
 
 from stoker.core.compile import compile_graph, with_lanes
 from stoker.core.duration import Micros
-from stoker.core.graph import ITEM_KIND, GraphSpec, KindSpec
+from stoker.core.graph import GraphSpec, KindSpec
 from stoker.core.names import fault
+from stoker.core.own import OWN
 from stoker.core.views import GraphView, Page, PushRequest
 from stoker.engine import single
 from stoker.engine.gates import ANY
@@ -20,7 +21,7 @@ from stoker.engine.namespaces import Namespaces
 from stoker.engine.peers import Peers
 from stoker.engine.ports import Clock, Reader, Store, Tx
 from stoker.engine.sessions import Sessions
-from stoker.engine.versions import Version, Versions, check_schemas, lane_key, lanes_of
+from stoker.engine.versions import Version, Versions, check_schemas, check_waits, lane_key, lanes_of
 from stoker.errors import Invalid, NotFound
 
 
@@ -58,7 +59,8 @@ class Catalog:
         known.update({kind.name: kind for kind in request.kinds})
         compiled = compile_graph(request.graph, known)
         check_schemas([KindSpec(name=name, input=wanted.schema) for name, wanted in request.graph.inputs.items()])
-        used = [known[name] for name in sorted({node.kind for node in request.graph.nodes} - {ITEM_KIND})]
+        check_waits(request.graph)
+        used = [known[name] for name in sorted({node.kind for node in request.graph.nodes} - OWN)]
         spec = msgspec.json.encode(request.graph).decode()
         kinds = msgspec.json.encode(used).decode()
         digest = sha256(f"{spec}\n{kinds}".encode()).hexdigest()

@@ -28,6 +28,7 @@ from stoker.core.views import (
     RunnerView,
     RunRef,
     RunView,
+    SettleRequest,
     TaskView,
     TokenRequest,
     TokenView,
@@ -131,6 +132,14 @@ class Views(Protocol):
     async def runners(self, namespace: str) -> list[RunnerView]: ...
 
 
+class Waits(Protocol):
+    async def settle(self, namespace: str, task: int, request: SettleRequest) -> TaskView: ...
+    async def open(self, namespace: str, *, run: int | None, limit: int, after: str | None) -> Page[TaskView]: ...
+    async def input(self, namespace: str, task: int) -> AsyncIterator[bytes]:
+        """What a task that the engine holds is bound to, to be streamed as one JSON object."""
+        ...
+
+
 class Artifacts(Protocol):
     async def put(self, namespace: str, name: str, media_type: str, chunks: AsyncIterator[bytes]) -> ArtifactView:
         """Stream bytes in; the artifact exists once they are durable and the row is committed."""
@@ -167,6 +176,8 @@ class Engine(Protocol):
     def leases(self) -> Leases: ...
     @property
     def views(self) -> Views: ...
+    @property
+    def waits(self) -> Waits: ...
     @property
     def artifacts(self) -> Artifacts: ...
     @property

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import UNSET
+
 from stoker.core.compiled import Compiled, CompiledNode
 from stoker.core.duration import SECOND, Micros
 from stoker.core.model import GRACE, Run, Task
@@ -11,6 +13,7 @@ from stoker.core.protocol import RunnerInfo
 from stoker.core.states import LIVE, RunState, Stopping, TaskState, Verb
 from stoker.core.views import Explanation
 from stoker.engine import livestate
+from stoker.engine.catalog import when
 from stoker.engine.ports import Clock, Reader
 from stoker.engine.sessions import Sessions, runner_names, satisfies
 
@@ -59,6 +62,10 @@ class Explaining:
         remedy = ""
         for node, state, count in await reader.rows("live_counts", run.id):
             name = graph.nodes[node].name
+            if state == TaskState.LEASED and graph.nodes[node].held:
+                because.append(f"{count} wait(s) of {name!r} are to be settled")
+                remedy = remedy or f"`stoker runs waits {run.id}` lists them."
+                continue
             if state == TaskState.LEASED:
                 because.append(f"{count} task(s) of {name!r} are being run")
                 continue
@@ -99,6 +106,8 @@ class Explaining:
                 why = await self._ready(reader, task, run, node)
                 because = why.because + await _history(reader, task)
                 return Explanation(subject=subject, state="READY", because=because, remedy=why.remedy)
+            case TaskState.LEASED if node.held:
+                return self._held(task, node, subject)
             case TaskState.LEASED:
                 because = [f"attempt {task.attempt} is being run {await self._by(reader, task)}"]
                 if task.cancel_at is not None:
@@ -137,6 +146,16 @@ class Explaining:
         if task.ended is Verb.LOSE:
             because.append(f"its last attempt was lost with its runner (loss {task.losses})")
         return Explanation(subject="", state="READY", because=because, remedy=remedy)
+
+    def _held(self, task: Task, node: CompiledNode, subject: str) -> Explanation:
+        """What a task waits for that the engine itself holds."""
+        until = f", until {when(task.deadline):%Y-%m-%d %H:%M:%S} UTC" if task.deadline is not None else ""
+        then = ""
+        if node.spec.wait is not None and task.deadline is not None:
+            then = "; then it FAILS" if node.spec.wait.default is UNSET else "; then it takes its default"
+        because = [f"it waits to be settled{until}{then}"]
+        remedy = f"`stoker tasks settle {task.id} --value JSON`, or `--fail TEXT`."
+        return Explanation(subject=subject, state="LEASED", because=because, remedy=remedy)
 
     async def _limit(self, reader: Reader, task: Task) -> list[str]:
         """What the limit of a task keeps from being run."""

@@ -58,6 +58,7 @@ def task_view(graph: Compiled, task: Task, runners: dict[int, str]) -> TaskView:
         losses=task.losses,
         created_at=when(task.created_at),
         due_at=maybe(task.due_at),
+        expires_at=maybe(task.expires_at),
         claimed_at=maybe(task.claimed_at),
         settled_at=maybe(task.settled_at),
         session=task.session,

@@ -59,6 +59,21 @@ def check_schemas(kinds: Sequence[KindSpec]) -> None:
         raise Invalid("some kinds have schemas that cannot be used", code="bad_schema", problems=problems)
 
 
+def check_waits(graph: GraphSpec) -> None:
+    """Refuse waits whose schemas are none, and defaults that do not fit them."""
+    waits = {node.name: node.wait for node in graph.nodes if node.wait is not None}
+    check_schemas([KindSpec(name=name, output=wait.schema) for name, wait in waits.items()])
+    problems = [
+        Problem(code="bad_option", place=f"node {name!r}", message=f"the default of the wait does not fit: {fault}.")
+        for name, wait in waits.items()
+        if wait.default is not msgspec.UNSET
+        if (fault := Schema(wait.schema).fault(encode(wait.default)))
+    ]
+    if problems:
+        message = f"the graph {graph.name!r} has {len(problems)} problem(s)"
+        raise Invalid(message, code="invalid_graph", problems=problems)
+
+
 class Version:
     """One graph version, ready to run."""
 

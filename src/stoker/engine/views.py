@@ -278,5 +278,5 @@ async def _counts(reader: Reader, run: Run, graph: Compiled) -> list[NodeCounts]
     return [
         NodeCounts(node=node.name, kind=node.spec.kind, **counts.get(node.index, {}))
         for node in graph.nodes
-        if not node.inline
+        if not node.inline or node.held
     ]

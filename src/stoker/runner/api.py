@@ -24,6 +24,7 @@ from stoker.core.views import (
     RunnerView,
     RunRef,
     RunView,
+    SettleRequest,
     TaskView,
     TokenRequest,
     TokenView,
@@ -136,6 +137,18 @@ class Api:
 
     async def task_logs(self, task: int, *, after: int = 0, limit: int = 1000) -> list[LogView]:
         return await self._get(f"/tasks/{task}/logs", list[LogView], after=after, limit=limit)
+
+    # waits
+
+    async def waits(self, *, run: int | None = None, limit: int = 100, after: str | None = None) -> Page[TaskView]:
+        return await self._get("/waits", Page[TaskView], run=run, limit=limit, after=after)
+
+    async def settle(self, task: int, request: SettleRequest) -> TaskView:
+        return await self.wire.call("POST", f"{self._in}/tasks/{task}/settle", body=request, answer=TaskView)
+
+    async def task_input(self, task: int) -> bytes:
+        """The JSON object that a wait is bound to: what to know before it is settled."""
+        return await self._get(f"/tasks/{task}/input", bytes)
 
     # artifacts
 

@@ -12,7 +12,7 @@ import msgspec
 
 from stoker.authoring.dump import plain, to_json
 from stoker.authoring.file import File, uploaded
-from stoker.core.views import GraphView, RunRef, TriggerRequest
+from stoker.core.views import GraphView, RunRef, SettleRequest, TaskView, TriggerRequest
 from stoker.errors import Conflict, Invalid
 from stoker.runner.api import Api
 from stoker.runner.handle import RunHandle
@@ -92,6 +92,18 @@ class Client:
         """Return the handle of a run, without asking the server."""
         return RunHandle(self, run)
 
+    def waits(self, run: int | None = None) -> list[TaskView]:
+        """Return the waits that are to be settled, of one run or of all, oldest first; at most 1,000."""
+        return self.call(self.api.waits(run=run, limit=1_000)).items
+
+    def shown(self, task: int) -> Any:
+        """Return what a wait shows to whoever settles it."""
+        return self.value(self.call(self.api.task_input(task)))
+
+    def settle(self, task: int, value: Any = None, *, fail: str | None = None) -> TaskView:
+        """Settle a wait with a value, or with a failure and its reason. Conflict if it was settled otherwise."""
+        return self.call(self._settle(task, value, fail))
+
     # for handles and files
 
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
@@ -147,6 +159,11 @@ class Client:
             tags=dict(tags),
         )
         return self._handle(await self.api.trigger(request))
+
+    async def _settle(self, task: int, value: Any, fail: str | None) -> TaskView:
+        if fail is not None:
+            return await self.api.settle(task, SettleRequest(fail=fail))
+        return await self.api.settle(task, SettleRequest(value=(await self._encoded({"value": value}))["value"]))
 
     async def _trigger_many(
         self, graph: str, inputs: Sequence[Mapping[str, Any]], tags: Mapping[str, str], place: tuple[int, int]

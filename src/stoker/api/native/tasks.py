@@ -6,6 +6,7 @@ from typing import Annotated
 
 import msgspec
 
+from stoker.api.auth import need
 from stoker.api.call import Answer, Call, as_json
 from stoker.api.native.paging import LogsQuery
 from stoker.api.native.session import SESSION_HEADER, session_of
@@ -13,6 +14,7 @@ from stoker.api.query import After, Filter, Limit, Query
 from stoker.api.route import NAMESPACED, Route
 from stoker.api.streams import started
 from stoker.core.views import AttemptView, Explanation, LogView, Page, TaskStateName, TaskView
+from stoker.errors import Invalid
 
 _TASK = f"{NAMESPACED}/tasks/{{id}}"
 
@@ -26,7 +28,9 @@ class TasksQuery(Query, frozen=True):
 
 
 class InputQuery(Query, frozen=True):
-    attempt: Annotated[int, msgspec.Meta(ge=1, description="The attempt that the caller holds.")]
+    attempt: (
+        Annotated[int, msgspec.Meta(ge=1, description="The attempt that the caller holds, if it is a runner.")] | None
+    ) = None
 
 
 async def list_tasks(call: Call) -> Answer:
@@ -62,9 +66,16 @@ async def list_task_logs(call: Call) -> Answer:
 
 
 async def get_input(call: Call) -> Answer:
+    """To the runner that holds it; or, without a session, of a task that the engine holds, such as a wait."""
     query: InputQuery = call.query
-    chunks = await call.engine.leases.input(call.namespace, session_of(call), call.id, query.attempt)
-    return Answer(stream=await started(chunks))
+    if not call.header(SESSION_HEADER.lower().encode()) and query.attempt is None:
+        need(call.caller, "read", "the input of a wait")
+        return Answer(stream=await started(await call.engine.waits.input(call.namespace, call.id)))
+    need(call.caller, "run", "the input of an attempt")
+    session = session_of(call)
+    if query.attempt is None:
+        raise Invalid("the attempt that the session holds is missing", place="query", remedy="Add `attempt=1`.")
+    return Answer(stream=await started(await call.engine.leases.input(call.namespace, session, call.id, query.attempt)))
 
 
 ROUTES = (
@@ -113,8 +124,8 @@ ROUTES = (
     Route(
         method="GET",
         path=f"{_TASK}/input",
-        scopes=("run",),
-        summary="The input of a leased task, as one JSON object",
+        scopes=("run", "read"),
+        summary="The input of a task, as one JSON object: of an attempt that the caller holds, or of a wait",
         endpoint=get_input,
         query=InputQuery,
         headers=(SESSION_HEADER,),

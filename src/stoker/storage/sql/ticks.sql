@@ -31,8 +31,8 @@ SELECT id FROM task WHERE state <= 2 AND deadline IS NOT NULL AND deadline <= :n
 SELECT id FROM run WHERE stopping > 0 ORDER BY id LIMIT :limit;
 
 -- name: sweepable
--- Tasks of a stopping run: READY ones first, LEASED ones only when the grace is over.
-SELECT id FROM task WHERE run = :run AND state <= :most ORDER BY state LIMIT :limit;
+-- Tasks of a stopping run: READY ones and those that the engine holds, others that are LEASED only when the grace is over.
+SELECT id FROM task WHERE run = :run AND state <= 2 AND (state <= :most OR session IS NULL) ORDER BY state LIMIT :limit;
 
 -- name: ahead
 -- The earliest end of a session, delay and time limit; since when a run is to be swept; whether a fan-out is to be spread.

@@ -90,3 +90,13 @@ SELECT COUNT(*) FROM task WHERE lane = :lane AND state = 1 AND due_at IS NULL AN
 
 -- name: gate
 SELECT id, name, most, starts, per, next_at FROM gate WHERE id = :id;
+
+-- name: held_tasks
+-- The tasks that the engine itself holds, of one run or of all in a namespace, oldest first.
+SELECT t.id, t.run, t.node, t.branch, t.generation, t.state, t.attempt, t.failures, t.losses, t.priority, t.lane,
+       t.order_at, t.due_at, t.parent, t.element, t.session, t.answer, t.deadline, t.ended, t.withheld, t.code,
+       t.created_at, t.claimed_at, t.settled_at, t.gate, t.expires_at, t.cancel_at
+FROM task AS t JOIN run AS r ON r.id = t.run
+WHERE t.state = 2 AND t.session IS NULL AND r.namespace = :namespace
+  AND (CAST(:run AS BIGINT) IS NULL OR t.run = :run) AND t.id > :after
+ORDER BY t.id LIMIT :limit;

@@ -1,0 +1,80 @@
+"""`stoker tasks`: settle a wait, look at what it shows."""
+
+from __future__ import annotations
+
+from cyclopts import App
+
+from stoker.cli import exits, numbers, terminal
+from stoker.cli.failure import Usage
+from stoker.cli.options import HERE, Where
+from stoker.cli.reach import reached
+
+app = App(name="tasks", help="Tasks: settle a wait, see its input.", version_flags=[], help_epilogue="")
+
+
+@app.command
+def settle(
+    id: str,  # noqa: A002
+    /,
+    *,
+    value: str | None = None,
+    fail: str | None = None,
+    where: Where = HERE,
+) -> int:
+    """Settle a wait with a value, or with a failure.
+
+    Parameters
+    ----------
+    id: str
+        The task, such as 34; `stoker runs waits` lists what waits.
+    value: str
+        What it is settled with, as JSON.
+    fail: str
+        Why it fails instead.
+    """
+    import msgspec
+
+    from stoker.core.views import SettleRequest
+
+    number = numbers.id_of(id, "task")
+    if (value is None) == (fail is None):
+        raise Usage(
+            "a wait is settled with one value or with one failure",
+            place="--value",
+            remedy="Pass --value JSON or --fail TEXT.",
+        )
+    request = SettleRequest(fail=fail) if value is None else SettleRequest(value=msgspec.Raw(_json(value)))
+    with reached(where) as here:
+        view = here.client.call(here.client.api.settle(number, request))
+    if where.output == "json":
+        terminal.document(view)
+    else:
+        terminal.say(f"task {number} ({view.node}) is {view.state}")
+    return exits.OK
+
+
+@app.command(name="input")
+def input_(id: str, /, *, where: Where = HERE) -> int:  # noqa: A002
+    """Print what a wait shows to whoever settles it, as JSON.
+
+    Parameters
+    ----------
+    id: str
+        The task, such as 34.
+    """
+    number = numbers.id_of(id, "task")
+    with reached(where) as here:
+        terminal.say(here.client.call(here.client.api.task_input(number)).decode())
+    return exits.OK
+
+
+def _json(text: str) -> bytes:
+    import msgspec
+
+    try:
+        msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise Usage(
+            f"--value {text!r} is not JSON: {error}", place="--value", remedy="Quote a text twice: '\"yes\"'."
+        ) from None
+    return text.encode()
