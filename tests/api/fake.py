@@ -15,6 +15,8 @@ from stoker.core.protocol import Assignment, ClaimAnswer, ClaimRequest, Receipt,
 from stoker.core.views import (
     ArtifactView,
     AttemptView,
+    BulkAnswer,
+    BulkRequest,
     Explanation,
     GraphView,
     Hint,
@@ -26,6 +28,7 @@ from stoker.core.views import (
     RunRef,
     RunView,
     SettleRequest,
+    Skipped,
     TaskView,
     TokenRequest,
     TokenView,
@@ -42,6 +45,7 @@ class FakeEngine:
     def __init__(self) -> None:
         self.catalog: Any = self
         self.runs: Any = self
+        self.bulk: Any = self
         self.leases: Any = self
         self.views: Any = self
         self.waits: Any = FakeWaits(self)
@@ -197,6 +201,10 @@ class FakeEngine:
             raise found
         return found
 
+    async def bulk_runs(self, namespace: str, verb: str, request: BulkRequest) -> BulkAnswer:
+        self.note("bulk", namespace, verb, request)
+        return BulkAnswer(matched=2, done=[2], skipped=[Skipped(id=1, code="ended", message="it has ended")], after="c")
+
     # leases
 
     async def claim(self, namespace: str, request: ClaimRequest, kinds: frozenset[str]) -> ClaimAnswer:
@@ -326,6 +334,13 @@ class FakeEngine:
             self.hung_up.set()
 
 
+class FakeBulk:
+    """The verbs for many, whose `runs` is a verb too."""
+
+    def __init__(self, engine: FakeEngine) -> None:
+        self.runs = engine.bulk_runs
+
+
 class FakeViews:
     """The views, whose `runs` is a verb where the engine's is a noun."""
 
@@ -359,6 +374,7 @@ class FakeWaits:
 def make() -> FakeEngine:
     engine = FakeEngine()
     engine.views = FakeViews(engine)
+    engine.bulk = FakeBulk(engine)
     return engine
 
 

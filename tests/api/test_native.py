@@ -10,6 +10,7 @@ import pytest
 
 from api.conftest import Served
 from api.fake import SESSION, assignment, failed_run
+from stoker.core.views import BulkRequest
 from stoker.errors import NoResult
 
 KIND = {"name": "grind"}
@@ -66,6 +67,18 @@ async def test_runs_are_listed_by_state_and_graph(served: Served) -> None:
     assert (status, page) == (200, {"items": [], "after": "next"})
     asked = {"filter": "tag.a=b", "state": "FAILED", "graph": "mill", "limit": 2, "after": "c"}
     assert ("runs", "default", asked) in served.engine.asked
+
+
+@pytest.mark.parametrize("verb", ["cancel", "retry"])
+async def test_many_runs_are_cancelled_and_retried_a_page_at_a_time(served: Served, verb: str) -> None:
+    request = {"filter": "graph=mill", "dry_run": True, "limit": 2, "after": "b"}
+    status, answer, _ = await served.ask("POST", f"runs/{verb}", request)
+    skipped = [{"id": 1, "code": "ended", "message": "it has ended"}]
+    assert (status, answer) == (200, {"matched": 2, "done": [2], "skipped": skipped, "after": "c"})
+    assert ("bulk", "default", verb, BulkRequest(**request)) in served.engine.asked
+    status, problem, _ = await served.ask("POST", f"runs/{verb}", {"filters": "graph=mill"})
+    assert (status, problem["code"]) == (400, "invalid")
+    assert (await served.ask("GET", f"runs/{verb}"))[0] == 405
 
 
 async def test_a_run_is_shown_cancelled_retried_and_explained(served: Served) -> None:

@@ -18,12 +18,14 @@ from stoker.bootstrap.lock import locked
 from stoker.engine.alarm import Alarm
 from stoker.engine.artifacts import Artifacts
 from stoker.engine.batch import Batches
+from stoker.engine.bulk import Bulk
 from stoker.engine.catalog import Catalog
 from stoker.engine.dispatch import Dispatcher
 from stoker.engine.events import Hub
 from stoker.engine.gates import Gates
 from stoker.engine.ids import Ids
 from stoker.engine.leases import Leases
+from stoker.engine.lists import Lists
 from stoker.engine.live import Live
 from stoker.engine.namespaces import Namespaces
 from stoker.engine.peers import Peers
@@ -111,6 +113,7 @@ class StokerEngine:
             self.peers,
             self.alarm,
         )
+        self.bulk = Bulk(self.store, self._namespaces, Lists(self.store, self.clock), self.runs, self.clock)
         self.live = Live(self.store, self._namespaces, versions, self.batches, self.blobs)
         self.waits = Waits(self.store, self._namespaces, versions, self.batches, self.views, self.blobs)
         self.leases = Leases(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 
 from stoker.cli import exits, numbers, terminal
+from stoker.cli.bulk import bulk, one_of
 from stoker.cli.ending import end, failed
 from stoker.cli.failure import lines
 from stoker.cli.options import HERE, Where
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from stoker.core.views import LogView, RunView
 
 app = App(name="runs", help="Runs: list, show, result, logs, cancel, retry.", version_flags=[], help_epilogue="")
+
+All = Annotated[bool, Parameter(negative=(), show_default=False, help="Without a filter: every run.")]
+DryRun = Annotated[bool, Parameter(negative=(), show_default=False, help="Only say what would be done.")]
+Yes = Annotated[bool, Parameter(name=("--yes", "-y"), negative=(), show_default=False, help="Do not ask.")]
 
 FOLLOW_S = 0.5
 LOGS = 1000
@@ -62,7 +67,7 @@ def list_(
         terms = chosen(filter, state=state, graph=graph)
         terminal.note(f"no runs{' with ' + terms if terms else ''} {_in(here)}")
         return exits.OK
-    show_table(page.items)
+    terminal.say(table_of(page.items))
     if page.after:
         terminal.note(f"more: --after {page.after}")
     return exits.OK
@@ -168,15 +173,25 @@ def logs(
 
 
 @app.command
-def cancel(id: str, /, *, where: Where = HERE) -> int:  # noqa: A002
-    """Cancel a run: its tasks are told, and what has not begun never does.
+def cancel(
+    *which: str,
+    all: All = False,  # noqa: A002  its flag
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    where: Where = HERE,
+) -> int:
+    """Cancel a run, or all that a filter asks for: their tasks are told, and what has not begun never does.
+
+    Several are shown and asked for first. It can be interrupted and repeated: what is stopping already is left out.
 
     Parameters
     ----------
-    id: str
-        The run, such as 12.
+    which: str
+        The run, such as 12; several; or a filter as of `stoker runs list`, such as graph=nightly 'created>1d'.
     """
-    number = numbers.id_of(id)
+    number = one_of(which)
+    if number is None or dry_run:
+        return bulk("cancel", which, where, all_=all, dry_run=dry_run, yes=yes)
     with reached(where) as here:
         api, call = here.client.api, here.client.call
         view = call(api.cancel(number))
@@ -190,15 +205,27 @@ def cancel(id: str, /, *, where: Where = HERE) -> int:  # noqa: A002
 
 
 @app.command
-def retry(id: str, /, *, where: Where = HERE) -> int:  # noqa: A002
-    """Make the failed and cancelled tasks of a run READY again; what succeeded is kept.
+def retry(
+    *which: str,
+    all: All = False,  # noqa: A002  its flag
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    where: Where = HERE,
+) -> int:
+    """Make the failed and cancelled tasks of a run, or of all that a filter asks for, READY again.
+
+    What succeeded is kept.
+
+    Several are shown and asked for first. It can be interrupted and repeated: what runs again is left out.
 
     Parameters
     ----------
-    id: str
-        The run, such as 12.
+    which: str
+        The run, such as 12; several; or a filter as of `stoker runs list`, such as state=FAILED tag.team=blue.
     """
-    number = numbers.id_of(id)
+    number = one_of(which)
+    if number is None or dry_run:
+        return bulk("retry", which, where, all_=all, dry_run=dry_run, yes=yes)
     with reached(where) as here:
         answer = here.client.call(here.client.api.retry(number))
     if where.output == "json":
@@ -250,7 +277,7 @@ def waits(id: str | None = None, /, *, limit: int = 20, after: str | None = None
     return exits.OK
 
 
-def show_table(runs: Sequence[RunView]) -> None:
+def table_of(runs: Sequence[RunView]) -> str:
     """A line for each run; its tags where any has some."""
     columns = ["RUN", "GRAPH", "STATE", "STARTED", "TOOK"]
     rows = [
@@ -260,7 +287,7 @@ def show_table(runs: Sequence[RunView]) -> None:
     if any(run.tags for run in runs):
         columns.append("TAGS")
         rows = [[*row, tags_of(run)] for row, run in zip(rows, runs, strict=True)]
-    terminal.table(columns, rows, grow="GRAPH")
+    return terminal.tabled(columns, rows, grow="GRAPH")
 
 
 def chosen(terms: Sequence[str], **also: str | None) -> str:

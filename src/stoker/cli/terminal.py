@@ -58,6 +58,11 @@ def console(stream: Any = None) -> Console:
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, grow: str = "") -> None:
     """Write rows under headings. The column `grow` wraps where the terminal is narrow; the others never do."""
+    say(tabled(columns, rows, grow=grow))
+
+
+def tabled(columns: Sequence[str], rows: Sequence[Sequence[str]], *, grow: str = "") -> str:
+    """The same as text."""
     from rich.table import Table
 
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
@@ -65,7 +70,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, grow: str = 
         made.add_column(name, no_wrap=name != grow, overflow="fold")
     for row in rows:
         made.add_row(*map(styled, row))
-    _print(made)
+    return _text(made)
 
 
 def styled(text: str) -> Text:
@@ -84,14 +89,14 @@ def fields(pairs: Sequence[tuple[str, str]]) -> None:
     made.add_column(overflow="fold")
     for name, value in pairs:
         made.add_row(name, styled(value))
-    _print(made)
+    say(_text(made))
 
 
-def _print(made: Table) -> None:
+def _text(made: Table) -> str:
     out = console()
     with out.capture() as captured:
         out.print(made)
-    print("\n".join(line.rstrip() for line in captured.get().splitlines()), flush=True)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
 # --- times ---

@@ -223,6 +223,39 @@ class Page(_View, Generic[T], frozen=True):
     after: str | None = None
 
 
+class BulkRequest(_View, frozen=True, forbid_unknown_fields=True):
+    """Do it to the runs that a filter asks for: to one page of them, behind `after`. `dry_run`: only say to which.
+
+    `all`: an empty filter means every run.
+    """
+
+    filter: str = ""
+    all: bool = False
+    dry_run: bool = False
+    limit: int = 100
+    after: str | None = None
+
+
+class Skipped(_View, frozen=True):
+    """Something that a verb for many was not done to, and why."""
+
+    id: int
+    code: str
+    message: str
+
+
+class BulkAnswer(_View, frozen=True):
+    """What one page came to. `done`: to which it was (or would be) done. `after` goes into the next request.
+
+    A page may end before its limit; only without `after` it was the last one.
+    """
+
+    matched: int
+    done: list[int]
+    skipped: list[Skipped] = []
+    after: str | None = None
+
+
 class RetryAnswer(_View, frozen=True):
     """`retried`: tasks made READY again. `fired`: joins that had fired already and will not fire again."""
 

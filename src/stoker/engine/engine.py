@@ -10,11 +10,14 @@ from typing import Protocol
 
 import msgspec
 
+from stoker.core.bulk import BulkVerb
 from stoker.core.graph import KindSpec
 from stoker.core.protocol import ClaimAnswer, ClaimRequest, ReportAnswer, ReportRequest
 from stoker.core.views import (
     ArtifactView,
     AttemptView,
+    BulkAnswer,
+    BulkRequest,
     Explanation,
     FireAnswer,
     GraphView,
@@ -52,6 +55,12 @@ class Catalog(Protocol):
     async def kinds(self, namespace: str) -> list[KindSpec]: ...
     async def graphs(self, namespace: str, limit: int, after: str | None) -> Page[GraphView]: ...
     async def graph(self, namespace: str, name: str, version: int | None) -> GraphView: ...
+
+
+class Bulk(Protocol):
+    async def runs(self, namespace: str, verb: BulkVerb, request: BulkRequest) -> BulkAnswer:
+        """Cancel or retry a page of the runs that a filter asks for."""
+        ...
 
 
 class Runs(Protocol):
@@ -172,6 +181,8 @@ class Engine(Protocol):
     def runs(self) -> Runs: ...
     @property
     def live(self) -> Live: ...
+    @property
+    def bulk(self) -> Bulk: ...
     @property
     def leases(self) -> Leases: ...
     @property

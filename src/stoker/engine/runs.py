@@ -241,10 +241,14 @@ class Runs:
         """Ask a run to stop; runners are told at once. The answer shows it `stopping`; it ends CANCELLED."""
         found = await self._existing(namespace, run)
         if found.state is RunState.RUNNING:
-            answer = await self._batches.submit(Cancel(run))
-            self._peers.nudge(answer.value)
-            self._alarm.at(0)
+            await self.stop(run)
         return await self._views.run(namespace, run)
+
+    async def stop(self, run: int) -> None:
+        """The same for a run that is known to be there, without a look at it."""
+        answer = await self._batches.submit(Cancel(run))
+        self._peers.nudge(answer.value)
+        self._alarm.at(0)
 
     async def retry(self, namespace: str, run: int) -> RetryAnswer:
         """Offer again what failed or was cancelled; the run goes on."""

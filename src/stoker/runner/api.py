@@ -14,6 +14,8 @@ from stoker.core.graph import KindSpec
 from stoker.core.views import (
     ArtifactView,
     AttemptView,
+    BulkAnswer,
+    BulkRequest,
     Explanation,
     GraphView,
     Hint,
@@ -103,6 +105,14 @@ class Api:
 
     async def retry(self, run: int) -> RetryAnswer:
         return await self.wire.call("POST", f"{self._in}/runs/{run}/retry", answer=RetryAnswer)
+
+    async def cancel_runs(self, request: BulkRequest) -> BulkAnswer:
+        """Cancel a page of the runs that a filter asks for."""
+        return await self.wire.call("POST", f"{self._in}/runs/cancel", body=request, answer=BulkAnswer)
+
+    async def retry_runs(self, request: BulkRequest) -> BulkAnswer:
+        """Retry a page of the runs that a filter asks for."""
+        return await self.wire.call("POST", f"{self._in}/runs/retry", body=request, answer=BulkAnswer)
 
     async def explain_run(self, run: int) -> Explanation:
         return await self._get(f"/runs/{run}/explain", Explanation)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
@@ -12,9 +12,10 @@ import msgspec
 
 from stoker.authoring.dump import plain, to_json
 from stoker.authoring.file import File, uploaded
-from stoker.core.views import GraphView, RunRef, SettleRequest, TaskView, TriggerRequest
+from stoker.core.views import BulkAnswer, BulkRequest, GraphView, RunRef, SettleRequest, TaskView, TriggerRequest
 from stoker.errors import Conflict, Invalid
 from stoker.runner.api import Api
+from stoker.runner.bulk import Pages, pages, together
 from stoker.runner.handle import RunHandle
 from stoker.runner.portal import Portal
 
@@ -103,6 +104,17 @@ class Client:
     def settle(self, task: int, value: Any = None, *, fail: str | None = None) -> TaskView:
         """Settle a wait with a value, or with a failure and its reason. Conflict if it was settled otherwise."""
         return self.call(self._settle(task, value, fail))
+
+    def cancel_runs(self, filter: str, *, dry_run: bool = False, all: bool = False) -> BulkAnswer:  # noqa: A002  the words of the API
+        """Cancel the runs that a filter asks for, such as `graph=nightly created>1d`; `all`: an empty one means all."""
+        return together(self._bulk(self.api.cancel_runs, BulkRequest(filter=filter, all=all, dry_run=dry_run)))
+
+    def retry_runs(self, filter: str, *, dry_run: bool = False, all: bool = False) -> BulkAnswer:  # noqa: A002  as above
+        """Retry the runs that a filter asks for, such as `state=FAILED tag.team=blue`."""
+        return together(self._bulk(self.api.retry_runs, BulkRequest(filter=filter, all=all, dry_run=dry_run)))
+
+    def _bulk(self, verb: Callable[[BulkRequest], Coroutine[Any, Any, BulkAnswer]], request: BulkRequest) -> Pages:
+        return pages(lambda page: self.call(verb(page)), request)
 
     # for handles and files
 

@@ -8,6 +8,8 @@ from stoker.api.native.paging import LogsQuery
 from stoker.api.query import After, Filter, Limit, Query, Wait
 from stoker.api.route import NAMESPACED, Route
 from stoker.core.views import (
+    BulkAnswer,
+    BulkRequest,
     Explanation,
     LogView,
     Page,
@@ -90,6 +92,14 @@ async def retry_run(call: Call) -> Answer:
     return as_json(await call.engine.runs.retry(call.namespace, call.id))
 
 
+async def cancel_runs(call: Call) -> Answer:
+    return as_json(await call.engine.bulk.runs(call.namespace, "cancel", call.body))
+
+
+async def retry_runs(call: Call) -> Answer:
+    return as_json(await call.engine.bulk.runs(call.namespace, "retry", call.body))
+
+
 async def explain_run(call: Call) -> Answer:
     return as_json(await call.engine.views.explain_run(call.namespace, call.id))
 
@@ -122,6 +132,24 @@ ROUTES = (
         request=TriggerBatch,
         response=list[RunRef],
         status=201,
+    ),
+    Route(
+        method="POST",
+        path=f"{NAMESPACED}/runs/cancel",
+        scopes=("trigger",),
+        summary="Cancel the runs that a filter asks for, a page at a time",
+        endpoint=cancel_runs,
+        request=BulkRequest,
+        response=BulkAnswer,
+    ),
+    Route(
+        method="POST",
+        path=f"{NAMESPACED}/runs/retry",
+        scopes=("trigger",),
+        summary="Retry the runs that a filter asks for, a page at a time",
+        endpoint=retry_runs,
+        request=BulkRequest,
+        response=BulkAnswer,
     ),
     Route(
         method="GET",
