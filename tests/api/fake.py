@@ -160,6 +160,7 @@ class FakeEngine:
             state="RUNNING",
             stopping=False,
             priority=request.priority,
+            weight=request.weight,
             created_at=NOW,
         )
         if request.idempotency_key:

@@ -294,5 +294,6 @@ def view_of(number: int) -> RunView:
         state="RUNNING",
         stopping=False,
         priority=5,
+        weight=1,
         created_at=NOW,
     )

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from stoker.cli import exits, numbers, terminal
 from stoker.cli.failure import Usage
+from stoker.cli.listing import table_of
 from stoker.cli.options import Where
 from stoker.cli.reach import Reached, reached
 from stoker.core.bulk import BulkVerb
@@ -86,8 +87,6 @@ def _patiently(here: Reached, verb: BulkVerb, page: BulkRequest) -> BulkAnswer:
 
 def _show(here: Reached, would: BulkAnswer) -> None:
     """The newest of them, on stderr like the question."""
-    from stoker.cli.runs import table_of
-
     ids = term("id", *map(str, would.done[:SHOWN]))
     terminal.note(table_of(here.client.call(here.client.api.runs(ids)).items))
     if (more := len(would.done) - SHOWN) > 0:

@@ -11,6 +11,7 @@ from stoker.cli import exits, numbers, terminal
 from stoker.cli.bulk import bulk, one_of
 from stoker.cli.ending import end, failed
 from stoker.cli.failure import lines
+from stoker.cli.listing import state_of, table_of, tags_of, took
 from stoker.cli.options import HERE, Where
 from stoker.cli.reach import Reached, listed, reached
 from stoker.core.filter import term
@@ -200,7 +201,7 @@ def cancel(
     if where.output == "json":
         terminal.document(view)
     else:
-        terminal.say(f"run {number} is {_state(view)}")
+        terminal.say(f"run {number} is {state_of(view)}")
     return exits.OK
 
 
@@ -277,19 +278,6 @@ def waits(id: str | None = None, /, *, limit: int = 20, after: str | None = None
     return exits.OK
 
 
-def table_of(runs: Sequence[RunView]) -> str:
-    """A line for each run; its tags where any has some."""
-    columns = ["RUN", "GRAPH", "STATE", "STARTED", "TOOK"]
-    rows = [
-        [str(run.id), f"{run.graph} v{run.version}", _state(run), terminal.ago(run.created_at), _took(run)]
-        for run in runs
-    ]
-    if any(run.tags for run in runs):
-        columns.append("TAGS")
-        rows = [[*row, tags_of(run)] for row, run in zip(rows, runs, strict=True)]
-    return terminal.tabled(columns, rows, grow="GRAPH")
-
-
 def chosen(terms: Sequence[str], **also: str | None) -> str:
     """The filter that arguments and options make together."""
     return " ".join([*terms, *(term(field, value) for field, value in also.items() if value is not None)])
@@ -301,9 +289,9 @@ def _show(view: RunView) -> None:
     pairs = [
         ("run", str(view.id)),
         ("graph", f"{view.graph} v{view.version}"),
-        ("state", _state(view)),
+        ("state", state_of(view)),
         ("started", f"{view.created_at:%Y-%m-%d %H:%M:%S} UTC, {terminal.ago(view.created_at)}"),
-        ("took", _took(view)),
+        ("took", took(view)),
     ]
     pairs += [("idempotency key", view.idempotency_key)] if view.idempotency_key else []
     pairs += [("tags", tags_of(view))] if view.tags else []
@@ -330,18 +318,6 @@ def _write(chunk: list[LogView], where: Where, follow: bool) -> None:
         head = f"{one.branch}/{one.node}" if one.branch else one.node
         for line in one.text.rstrip("\n").split("\n"):
             terminal.say(f"{head} | {line}")
-
-
-def tags_of(view: RunView) -> str:
-    return " ".join(f"{name}={value}" for name, value in view.tags.items())
-
-
-def _state(view: RunView) -> str:
-    return f"{view.state} (stopping)" if view.stopping and view.state == "RUNNING" else view.state
-
-
-def _took(view: RunView) -> str:
-    return terminal.took((view.ended_at or terminal.now()) - view.created_at)
 
 
 def _in(here: Reached) -> str:
