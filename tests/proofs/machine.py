@@ -21,7 +21,7 @@ from core.player import slices_of
 from engine.plant import NS, Hand, encoded
 from proofs.plan import KINDS, Plan, drawn
 from proofs.twins import Place, Tables, Twins, memories
-from proofs.world import LEASE, World
+from proofs.world import LEASE, Promised, World
 from stoker.core.duration import Micros
 from stoker.core.model import CLOSED_GRACE, SLICE
 from stoker.core.protocol import (
@@ -102,11 +102,16 @@ class Machine(RuleBasedStateMachine):
     # --- what a step is made of ---
 
     def same(self, act: Callable[[Place], Awaitable[Any]]) -> Any:
-        """Have every place do it, a moment later than the step before."""
-        self.sound = False
-        self.twins.clock.time += STEP
-        self.world.now = self.twins.clock.now()
+        """Have every place do it."""
+        self._begin_step()
         return self.runner.run(self.twins.same(act))
+
+    def _begin_step(self) -> None:
+        """A moment later than the step before."""
+        if self.sound:
+            self.sound = False
+            self.twins.clock.time += STEP
+            self.world.now = self.twins.clock.now()
 
     def _after(self) -> None:
         """What held claims were answered, then a look at everything."""
@@ -237,6 +242,7 @@ class Machine(RuleBasedStateMachine):
     def retry(self, which: int, at: int) -> None:
         """Offer again what failed or was cancelled in a run; only an ended run with such tasks can be retried."""
         run = list(self.world.runs)[which % len(self.world.runs)]
+        self._begin_step()
         unmade = any(row.run == run and row.state is TaskState.CANCELLED for row in self.tables.spreads.values())
         refused = self.world.retry(run, unmade=unmade)
         answer = self.same(lambda place: self._server(place, at).engine.runs.retry(NS, run))
@@ -286,6 +292,7 @@ class Machine(RuleBasedStateMachine):
         self.introduced[at].add(name)
 
     def _claimed_sync(self, name: str, *, alone: bool) -> None:
+        self._begin_step()
         hand = self.hand(name)
         self.world.claims = True
         self.world.keep(self.sessions[name], hand.listed, 2**62 if alone else hand.read, [], surely=False)
@@ -368,7 +375,9 @@ class Machine(RuleBasedStateMachine):
         self._exchange(list(self.sessions)[who % len(self.sessions)], [], want, 1, at)
 
     def _exchange(self, name: str, reports: list[Report], want: int, heard: int, at: int) -> None:
-        """Reports, a beat and a wish in one call."""
+        """Reports, a beat and a wish in one call. Where a failure stops the run, what it leaves of the next is open."""
+        if any(self.world.runs[task.run].plan.stops for task in self._tasks_of(reports)):
+            reports = reports[:1]
         hand, world, session = self.hand(name), self.world, self.sessions[name]
         listed, read = hand.listed, hand.read
         answer: ReportAnswer = self.same(
@@ -387,6 +396,9 @@ class Machine(RuleBasedStateMachine):
         self._check_stops(answer, listed, session, reports)
         self._after()
 
+    def _tasks_of(self, reports: Sequence[Report]) -> list[Promised]:
+        return [self.world.tasks[report.task] for report in reports if report.task in self.world.tasks]
+
     def _check_stops(self, answer: ReportAnswer, listed: list[Held], session: int, reports: list[Report]) -> None:
         """A runner learns of everything it works on in vain."""
         told = {(stop.task, stop.attempt): stop.reason for stop in answer.stop}
@@ -397,9 +409,10 @@ class Machine(RuleBasedStateMachine):
             task = self.world.tasks[lease.task]
             holds = (task.attempt, task.session, task.state) == (lease.attempt, session, TaskState.LEASED)
             wanted = None if holds else "stale"
-            if holds and self.world.runs[task.run].stopping:
+            if holds and self.world._cancelling(task):
                 wanted = "cancelled"
-            if lease.task not in self.world.maybe:
+            stops = self.world.runs[task.run].plan.stops  # perhaps since one of these reports
+            if lease.task not in self.world.maybe and not (holds and stops):
                 assert told.get((lease.task, lease.attempt)) == wanted
 
     def _outcome(self, verb: str, lease: Held) -> Report:
@@ -458,7 +471,8 @@ class Machine(RuleBasedStateMachine):
     def pass_time(self, seconds: float, at: int) -> None:
         """Time passes; then one server does what is due."""
         self.twins.clock.advance(seconds)
-        now = self.twins.clock.now() + STEP
+        self._begin_step()
+        now = self.world.now
         over = {}
         for name, session in self.sessions.items():
             until = self.tables.ends[session]

@@ -14,11 +14,11 @@ from core import graphs
 from stoker.core.compile import compile_graph
 from stoker.core.compiled import Compiled
 from stoker.core.duration import SECOND, Micros
-from stoker.core.graph import ITEM_KIND, Each, GraphSpec, KindSpec, Limit, NodeSpec
+from stoker.core.graph import ITEM_KIND, Each, GraphSpec, Limit, NodeSpec
 
 GATED, MOST = "two", 2  # the limit that some nodes are under, and how many tasks it lets run at once
 OUTPUT = {"type": ["object", "array"]}
-KINDS = tuple(KindSpec(name=name, items=kind.items, output=OUTPUT) for name, kind in graphs.KINDS.items())
+KINDS = tuple(msgspec.structs.replace(kind, output=OUTPUT) for kind in graphs.KINDS.values())
 
 
 class Plan:
@@ -47,15 +47,33 @@ class Plan:
     def tolerated(self, node: str) -> bool:
         return self.nodes[node].tolerated
 
-    def max_losses(self, node: str) -> int:
-        return self.nodes[node].max_losses
+    def _said(self, node: str, option: str) -> Any:
+        """What the node says, or else its graph for all nodes."""
+        own = getattr(self.nodes[node], option)
+        return getattr(self.spec.defaults, option) if own is None else own
 
-    def timeout(self, node: str) -> Micros | None:
-        return 10 * SECOND if self.nodes[node].timeout else None
+    def max_losses(self, node: str) -> int:
+        return 3 if (said := self._said(node, "max_losses")) is None else int(said)
+
+    def losses_are_failures(self, node: str) -> bool:
+        return bool(self._said(node, "losses_are_failures"))
+
+    def max_attempts(self, node: str) -> int | None:
+        return next((kind.max_attempts for kind in KINDS if kind.name == self.kind(node)), None)
+
+    def time(self, node: str, option: str) -> Micros | None:
+        """What `timeout`, `queue_timeout` or `task_timeout` allows."""
+        said = self._said(node, option)
+        return None if said is None else int(said.removesuffix("s")) * SECOND
+
+    @property
+    def stops(self) -> bool:
+        """Whether a run stops at its first failure."""
+        return self.spec.on_failure == "stop"
 
     def pause(self, node: str, failures: int) -> Micros | None:
         """How long after so many failures the next attempt may begin; None: there is none."""
-        retry = self.nodes[node].retry
+        retry = self._said(node, "retry")
         if retry is None or failures >= retry.attempts:
             return None
         return 2 ** (failures - 1) * SECOND if retry.base == "1s" else 0

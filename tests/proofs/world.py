@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from proofs.plan import GATED, MOST, Plan
 from stoker.core.duration import SECOND, Micros
 from stoker.core.model import Run, Task
 from stoker.core.protocol import Assignment, Complete, Fail, Held, Log, Progress, Prune, Release, Report, Requeue
-from stoker.core.states import RunState, TaskState, Verb
+from stoker.core.states import RunState, Stopping, TaskState, Verb
 
 LEASE = 20 * SECOND
 GRACE = 30 * SECOND
@@ -38,10 +39,12 @@ class Promised:
     ended: Verb = Verb.NONE
     due: Micros | None = None
     deadline: Micros | None = None
+    expires: Micros | None = None
+    asked: Micros | None = None  # when its cancel was asked for
     withheld: bool = False
 
-    def after(self, state: TaskState, ended: Verb, due: Micros | None = None, **more: int) -> Promised:
-        return replace(self, state=state, ended=ended, due=due, deadline=None, **more)
+    def after(self, state: TaskState, ended: Verb, **more: Any) -> Promised:
+        return replace(self, state=state, ended=ended, due=None, deadline=None, **more)
 
 
 @dataclass
@@ -56,8 +59,9 @@ class Lent:
 class RunModel:
     plan: Plan
     state: RunState = RunState.RUNNING
-    stopping: bool = False
+    stopping: Stopping = Stopping.NO
     cancel_at: Micros = 0
+    failed: int = 0  # tasks that count as failures
 
 
 class World:
@@ -68,7 +72,7 @@ class World:
         self.now: Micros = 0
         self.runs: dict[int, RunModel] = {}
         self.tasks: dict[int, Promised] = {}
-        self.maybe: dict[int, Promised] = {}  # the other end that the rules allow
+        self.maybe: dict[int, list[Promised]] = {}  # other ends that the rules allow
         self.lent: dict[Key, Lent] = {}
         self.accepted: dict[int, list[bytes]] = {}  # by task: the items of its one accepted result
         self.keys: dict[str, tuple[str, int]] = {}  # idempotency keys: what was asked, and which run it made
@@ -107,7 +111,7 @@ class World:
     def cancel(self, run: int) -> None:
         found = self.runs[run]
         if found.state is RunState.RUNNING and not found.stopping:
-            found.stopping, found.cancel_at = True, self.now
+            found.stopping, found.cancel_at = Stopping.CANCEL, self.now
 
     def retry(self, run: int, *, unmade: bool) -> str | None:
         """Offer again what failed or was cancelled; else why not. `unmade`: whether tasks were cancelled unmade."""
@@ -119,13 +123,39 @@ class World:
         if not (again or held or unmade):
             return "nothing_to_retry"
         for task in again:
-            self.tasks[task] = self.tasks[task].after(TaskState.READY, Verb.NONE, failures=0, losses=0)
+            self.tasks[task] = self._renewed(self.tasks[task])
         for task in held:
             self.tasks[task] = replace(self.tasks[task], withheld=False)
-        found.state, found.stopping = RunState.RUNNING, False
+        found.state, found.stopping = RunState.RUNNING, Stopping.NO
         self.unlocked.add(run)
         self.reopened.add(run)
         return None
+
+    def _renewed(self, task: Promised) -> Promised:
+        """A task offered anew by hand: what it spent and its times begin anew."""
+        total = self.runs[task.run].plan.time(task.node, "task_timeout")
+        expires = None if total is None else self.now + total
+        return self._ready(replace(task, failures=0, losses=0, asked=None, expires=expires), Verb.NONE)
+
+    def _ready(self, task: Promised, verb: Verb, pause: Micros = 0) -> Promised:
+        """Offered again, perhaps after a pause; only what is offered counts as waiting."""
+        if pause:
+            return replace(task.after(TaskState.READY, verb), due=self.now + pause, deadline=task.expires)
+        return replace(task.after(TaskState.READY, verb), deadline=self._patience(task))
+
+    def _patience(self, task: Promised) -> Micros | None:
+        queue = self.runs[task.run].plan.time(task.node, "queue_timeout")
+        return _first(None if queue is None else self.now + queue, task.expires)
+
+    def _go_on(self, task: Promised, verb: Verb, pause: Micros = 0) -> Promised:
+        """One more attempt, if the kind allows so many."""
+        most = self.runs[task.run].plan.max_attempts(task.node)
+        if most is not None and task.attempt >= most:
+            return task.after(TaskState.FAILED, verb)
+        return self._ready(task, verb, pause)
+
+    def _cancelling(self, task: Promised) -> bool:
+        return task.asked is not None or self.runs[task.run].stopping is not Stopping.NO
 
     def _stands(self, task: int) -> bool:
         """Whether it was offered before: what failed as it was made has nothing to be tried again."""
@@ -161,40 +191,42 @@ class World:
         """The task as its holder has it: leased, or lost and not claimed since, with the loss taken back."""
         if task.state is TaskState.LEASED:
             return task
-        if task.state is TaskState.READY and task.ended is Verb.LOSE and not self.runs[task.run].stopping:
-            return replace(task, state=TaskState.LEASED, ended=Verb.NONE, losses=task.losses - 1)
-        return None
+        run = self.runs[task.run]
+        if task.state is not TaskState.READY or task.ended is not Verb.LOSE or run.stopping:
+            return None
+        failures = task.failures - run.plan.losses_are_failures(task.node)
+        return replace(
+            task, state=TaskState.LEASED, ended=Verb.NONE, losses=task.losses - 1, failures=failures, due=None
+        )
 
     def _reported(self, task: Promised, report: Report) -> tuple[Promised, str]:
-        stopping = self.runs[task.run].stopping
+        verb = VERBS[type(report)]
         match report:
             case Complete() if self._fits(task, report):
-                return replace(task.after(TaskState.SUCCEEDED, Verb.COMPLETE), withheld=stopping), "accepted"
+                stopping = self.runs[task.run].stopping is not Stopping.NO
+                return replace(task.after(TaskState.SUCCEEDED, verb), withheld=stopping), "accepted"
             case Complete():
                 return self._failed(task, retryable=True), "invalid"
             case Fail(retryable=retryable):
                 return self._failed(task, retryable=retryable), "accepted"
-            case _ if stopping:
-                return task.after(TaskState.CANCELLED, VERBS[type(report)]), "accepted"
+            case _ if self._cancelling(task):
+                return task.after(TaskState.CANCELLED, verb), "accepted"
             case Prune():
-                return task.after(TaskState.PRUNED, Verb.PRUNE), "accepted"
+                return task.after(TaskState.PRUNED, verb), "accepted"
             case Requeue(after_s=after):
-                due = self.now + round(after * SECOND) if after > 0 else None
-                return task.after(TaskState.READY, Verb.REQUEUE, due), "accepted"
-        return task.after(TaskState.READY, Verb.RELEASE), "accepted"
+                return self._go_on(task, verb, round(max(after, 0) * SECOND)), "accepted"
+        return self._go_on(task, verb), "accepted"
 
     def _fits(self, task: Promised, report: Complete) -> bool:
         return self.runs[task.run].plan.fits(task.node, [bytes(item.value) for item in report.items])
 
     def _failed(self, task: Promised, *, retryable: bool, verb: Verb = Verb.FAIL) -> Promised:
         """A failure counts, and is tried again after the policy's delay as long as the policy has attempts left."""
-        if self.runs[task.run].stopping:
+        if self._cancelling(task):
             return task.after(TaskState.CANCELLED, verb)
-        failures = task.failures + 1
-        pause = self.runs[task.run].plan.pause(task.node, failures) if retryable else None
-        if pause is None:
-            return task.after(TaskState.FAILED, verb, failures=failures)
-        return task.after(TaskState.READY, verb, self.now + pause if pause else None, failures=failures)
+        task = replace(task, failures=task.failures + 1)
+        pause = self.runs[task.run].plan.pause(task.node, task.failures) if retryable else None
+        return task.after(TaskState.FAILED, verb) if pause is None else self._go_on(task, verb, pause)
 
     def _noted(self, session: int, report: Progress | Log) -> set[str]:
         task = self.tasks.get(report.task)
@@ -213,7 +245,7 @@ class World:
                 continue
             kept = self._held(task)
             if kept is not None and kept != task:
-                deadline = self._deadline(kept, self.lent[lease.task, lease.attempt].at)
+                deadline = self._deadline(kept, self.lent[lease.task, lease.attempt].at)  # its time went on
                 full = self.runs[task.run].plan.limited(task.node)  # it may be
                 self._become(lease.task, replace(kept, deadline=deadline), surely=surely and not full)
         for id_, task in list(self.tasks.items()):
@@ -223,14 +255,17 @@ class World:
                 self._become(id_, self._released(task), surely=surely)
 
     def _released(self, task: Promised) -> Promised:
-        stopping = self.runs[task.run].stopping
-        return task.after(TaskState.CANCELLED if stopping else TaskState.READY, Verb.RELEASE)
+        if self._cancelling(task):
+            return task.after(TaskState.CANCELLED, Verb.RELEASE)
+        return self._go_on(task, Verb.RELEASE)
 
     def _become(self, id_: int, task: Promised, *, surely: bool) -> None:
         if surely:
             self.tasks[id_] = task
         else:
-            self.maybe[id_] = task
+            self.maybe.setdefault(id_, []).append(task)
+        if self.runs[task.run].plan.stops:  # perhaps it was stopped just before
+            self.maybe.setdefault(id_, []).append(task.after(TaskState.CANCELLED, task.ended))
         self.unlocked.add(task.run)
 
     def leave(self, session: int) -> None:
@@ -242,58 +277,95 @@ class World:
     def handed(self, session: int, number: int, tasks: Iterable[Assignment]) -> None:
         """Tasks given to a session: each was offered, and the fence moves."""
         for given in tasks:
-            before = self.tasks.get(given.task) or Promised(run=given.run, node=given.node)
-            if before.state is not TaskState.READY:
-                before = self.maybe.pop(given.task, before)
+            known = self.tasks.get(given.task) or self._born(given)
+            before = next((each for each in self._allowed(given.task, known) if each.state is TaskState.READY), known)
             assert before.state is TaskState.READY, f"{given} was handed out, but it is {before}"
             assert before.due is None, f"{given} was handed out before it was due"
             assert not self.runs[before.run].stopping, f"{given} was handed out, but its run is stopping"
             assert given.attempt == before.attempt + 1, f"{given} does not move the fence of {before}"
+            assert before.deadline is None or before.deadline > self.now, (
+                f"{given} was handed out, but its time is over"
+            )
+            self.maybe.pop(given.task, None)
             lease = replace(before, state=TaskState.LEASED, attempt=given.attempt, session=session, ended=Verb.NONE)
             self.tasks[given.task] = replace(lease, deadline=self._deadline(lease, self.now))
             self._offered.add(given.task)
             self.lent[given.task, given.attempt] = Lent(number, self.now)
 
+    def _allowed(self, id_: int, known: Promised) -> list[Promised]:
+        return [known, *self.maybe.get(id_, [])]
+
+    def _born(self, given: Assignment) -> Promised:
+        """A task that this step made and handed out at once."""
+        total = self.runs[given.run].plan.time(given.node, "task_timeout")
+        return Promised(run=given.run, node=given.node, expires=None if total is None else self.now + total)
+
     def _deadline(self, task: Promised, at: Micros) -> Micros | None:
-        timeout = self.runs[task.run].plan.timeout(task.node)
-        return None if timeout is None else at + timeout
+        timeout = self.runs[task.run].plan.time(task.node, "timeout")
+        return _first(None if timeout is None else at + timeout, task.expires)
 
     # --- time ---
 
     def tick(self, over: Mapping[int, bool]) -> None:
         """All that is due. `over`: sessions whose leases have ended; False if the server may still be patient."""
         for id_, task in list(self.tasks.items()):
-            stopping = self.runs[task.run].stopping
+            ends = [self._swept(self._late(task))]
             if task.state is TaskState.LEASED and task.session in over:
-                self._become(id_, self._lost(task), surely=over[task.session])
-                if over[task.session]:
-                    continue
-            late = task.deadline is not None and task.deadline <= self.now
-            if task.state is TaskState.LEASED and late:
-                self._become(id_, self._failed(task, retryable=True, verb=Verb.TIMEOUT), surely=True)
-            elif stopping:
-                self._become(id_, self._swept(task), surely=True)
-            elif task.state is TaskState.READY and task.due is not None and task.due <= self.now:
-                self.tasks[id_] = replace(task, due=None)
+                lost = self._swept(self._late(self._lost(task)))
+                ends = [lost] if over[task.session] else [*ends, lost]
+            if self.runs[task.run].plan.stops:  # one of them may be the failure that stops the run for the others
+                ends += [end for each in (task, *ends) for end in self._stopped(each)]
+            self.tasks[id_], self.maybe[id_] = ends[0], ends[1:]
         self.unlocked |= self.runs.keys()  # what was put off is made
         self.claims = True
 
     def _lost(self, task: Promised) -> Promised:
-        run = self.runs[task.run]
-        if run.stopping:
+        """A loss counts, perhaps as a failure too, and is tried again as long as both may be."""
+        plan = self.runs[task.run].plan
+        if self._cancelling(task):
             return task.after(TaskState.CANCELLED, Verb.LOSE)
-        losses = task.losses + 1
-        spent = losses >= run.plan.max_losses(task.node)
-        return task.after(TaskState.FAILED if spent else TaskState.READY, Verb.LOSE, losses=losses)
+        counts = plan.losses_are_failures(task.node)
+        task = replace(task, losses=task.losses + 1, failures=task.failures + counts)
+        pause = plan.pause(task.node, task.failures) if counts else 0
+        if task.losses >= plan.max_losses(task.node) or pause is None:
+            return task.after(TaskState.FAILED, Verb.LOSE)
+        return self._go_on(task, Verb.LOSE, pause)
+
+    def _late(self, task: Promised) -> Promised:
+        """What a task had time for is over; a delayed one is offered."""
+        if task.state in LIVE and task.deadline is not None and task.deadline <= self.now:
+            return self._over(task)
+        if task.state is TaskState.READY and task.due is not None and task.due <= self.now:
+            return replace(task, due=None, deadline=self._patience(task))
+        return task
+
+    def _over(self, task: Promised) -> Promised:
+        if self._cancelling(task):
+            late = self.now >= (task.asked or self.runs[task.run].cancel_at) + GRACE
+            verb = Verb.CANCEL if late else Verb.TIMEOUT
+            return task.after(TaskState.CANCELLED, verb) if task.state is TaskState.LEASED else task
+        if task.state is TaskState.LEASED and task.deadline != task.expires:
+            return self._failed(task, retryable=True, verb=Verb.TIMEOUT)
+        if task.state is TaskState.READY:
+            task = replace(task, attempt=task.attempt + 1, session=None)
+        return replace(task.after(TaskState.FAILED, Verb.TIMEOUT), failures=task.failures + 1)
 
     def _swept(self, task: Promised) -> Promised:
         """A stopping run's READY tasks are cancelled at once, its LEASED ones when their grace is over."""
         run = self.runs[task.run]
         if run.stopping and task.state is TaskState.READY:
-            return task.after(TaskState.CANCELLED, Verb.CANCEL, attempt=task.attempt + 1)
+            return task.after(TaskState.CANCELLED, Verb.CANCEL, attempt=task.attempt + 1, session=None)
         if run.stopping and task.state is TaskState.LEASED and self.now >= run.cancel_at + GRACE:
             return task.after(TaskState.CANCELLED, Verb.CANCEL)
         return task
+
+    def _stopped(self, task: Promised) -> list[Promised]:
+        """What else becomes of a task if its run is stopped meanwhile."""
+        if task.state is TaskState.READY:
+            return [task.after(TaskState.CANCELLED, Verb.CANCEL, attempt=task.attempt + 1, session=None)]
+        if task.state is TaskState.LEASED:
+            return [task.after(TaskState.CANCELLED, verb) for verb in (Verb.LOSE, Verb.TIMEOUT)]
+        return []
 
     # --- what can be seen ---
 
@@ -336,11 +408,13 @@ class World:
             ended=row.ended,
             due=row.due_at,
             deadline=row.deadline,
+            expires=row.expires_at,
+            asked=row.cancel_at,
             withheld=row.withheld,
         )
 
     def _check_known(self, id_: int, row: Task, seen: Promised) -> None:
-        allowed = [self.tasks[id_], *([self.maybe[id_]] if id_ in self.maybe else [])]
+        allowed = self._allowed(id_, self.tasks[id_])
         if seen not in allowed and row.code == "binding" and self.claims:
             before = next(each for each in allowed if each.state is TaskState.READY)
             counts = {"attempt": before.attempt + 1, "failures": before.failures + 1, "session": None}
@@ -351,11 +425,12 @@ class World:
 
     def _check_new(self, row: Task, seen: Promised) -> None:
         assert row.run in self.unlocked, f"nothing unlocked {row}"
-        assert not self.runs[row.run].stopping, f"{row} was made in a stopping run"
-        born = Promised(run=row.run, node=seen.node)
+        born = Promised(run=row.run, node=seen.node, deadline=seen.deadline, expires=seen.expires)
         settled = replace(seen, state=TaskState.READY, attempt=0, ended=Verb.NONE)
         if seen.state is TaskState.READY:
             assert seen == born
+        elif seen.ended is Verb.CANCEL:
+            assert self.runs[row.run].plan.stops
         else:
             assert (settled, seen.attempt) == (born, 1)
             inline = self.runs[row.run].plan.inline(seen.node)
@@ -364,13 +439,16 @@ class World:
     def _check_run(self, id_: int, model: RunModel, row: Run, spreading: bool) -> None:
         """A run ends when nothing of it is READY, LEASED or spreading, and its end follows from its tasks."""
         own = [self.tasks[task] for task in self._of(id_)]
+        bad = (TaskState.FAILED, TaskState.CANCELLED)
+        failed = sum(task.state in bad and not model.plan.tolerated(task.node) for task in own)
+        if model.state is RunState.RUNNING and model.plan.stops and not model.stopping and failed > model.failed:
+            model.stopping, model.cancel_at = Stopping.FAILURE, row.cancel_at or 0
+            assert row.cancel_at, f"run {id_} does not stop at its failure"
+        model.failed = failed
         if model.state is RunState.RUNNING and not spreading and not any(task.state in LIVE for task in own):
-            failed = any(
-                task.state in (TaskState.FAILED, TaskState.CANCELLED) and not model.plan.tolerated(task.node)
-                for task in own
-            )
-            end = RunState.CANCELLED if model.stopping else RunState.FAILED if failed else RunState.SUCCEEDED
-            model.state, model.stopping = end, False
+            ended = RunState.FAILED if failed else RunState.SUCCEEDED
+            model.state = RunState.CANCELLED if model.stopping is Stopping.CANCEL else ended
+            model.stopping = Stopping.NO
         told = (row.state, row.stopping)
         assert told == (model.state, model.stopping), f"run {id_} is {told}, not {model.state, model.stopping}"
 
@@ -380,7 +458,7 @@ class World:
 
     def claimable(self, kinds: Iterable[str]) -> int:
         """How many tasks a runner of these kinds could be given now; 0 while unswept ones are in the way."""
-        if any(task.state is TaskState.READY and self.runs[task.run].stopping for task in self.tasks.values()):
+        if any(self._in_the_way(task) for task in self.tasks.values()):
             return 0
         plain = gated = 0
         for task in self.tasks.values():
@@ -394,3 +472,12 @@ class World:
             for task in self.tasks.values()
         )
         return plain + min(gated, max(0, MOST - busy))
+
+    def _in_the_way(self, task: Promised) -> bool:
+        """Whether it lies in its lane, but is not handed out any more."""
+        late = task.deadline is not None and task.deadline <= self.now
+        return task.state is TaskState.READY and (late or self.runs[task.run].stopping is not Stopping.NO)
+
+
+def _first(at: Micros | None, other: Micros | None) -> Micros | None:
+    return min((each for each in (at, other) if each is not None), default=None)
