@@ -7,7 +7,7 @@ POSTGRES ?= /usr/lib/postgresql
 SECONDS ?= 600
 STEPS ?= 50000
 
-.PHONY: setup postgres demo test check bench grind prove lock clean
+.PHONY: setup postgres demo test check bench grind prove guards lock clean
 
 setup: $(STAMP)
 
@@ -43,6 +43,10 @@ grind: setup postgres
 # So many random steps of the whole engine, judged by an oracle; what fails is made small.
 prove: setup postgres
 	STOKER_STEPS=$(STEPS) STOKER_SHRINK=1 $(BIN)/python -m pytest -x --timeout 0 tests/proofs/test_machine.py
+
+# Break each guard on purpose, in a copy of the sources, and see its test fail.
+guards: setup postgres
+	PYTHONPATH=tests $(BIN)/python -m proofs.guards
 
 # Compile the pinned, hashed requirements anew (no index addresses are written).
 lock:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import os
 from collections import Counter
@@ -17,11 +16,9 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from contract.test_same import as_if_shared, in_one_order
-from databases import Cluster
 from engine.plant import ManualClock
 from proofs.machine import Machine
 from proofs.twins import Place, Twins
-from stoker.storage.postgres.store import Postgres
 
 STEPS = int(os.environ.get("STOKER_STEPS", "1800"))
 LENGTH = 60  # steps of one example
@@ -43,32 +40,6 @@ PROFILE = settings(
     suppress_health_check=list(HealthCheck),
     print_blob=True,
 )
-
-
-@pytest.fixture
-def urls(cluster: Cluster) -> Iterator[Iterator[str]]:
-    """Fresh databases that have been migrated already, as many as are asked for."""
-    template = cluster.create()
-    asyncio.run(_migrate(template))
-    made: list[str] = []
-    yield (_copy(cluster, template, number, made) for number in itertools.count())
-    for url in [*made, template]:
-        cluster.drop(url)
-
-
-async def _migrate(url: str) -> None:
-    store = Postgres(url)
-    await store.open()
-    await store.close()
-
-
-def _copy(cluster: Cluster, template: str, number: int, made: list[str]) -> str:
-    while made:
-        cluster.drop(made.pop())
-    name = f"copy{number}"
-    cluster.psql(f"CREATE DATABASE {name} TEMPLATE {template.partition('?')[0].rpartition('/')[2]}")
-    made.append(cluster.url(name))
-    return made[-1]
 
 
 @pytest.mark.timeout(0)

@@ -1,0 +1,371 @@
+"""Every transaction of the engine, and a call that leads to it: what is broken at each seam, one after the other.
+
+A call is a function that sets the stage and gives what is then called. It is named after the verb that it submits, or
+after the method that has a transaction of its own. `test_seams` fails where one has no call here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+import pytest
+
+from core.player import slices_of
+from engine.plant import KINDS, NS, Plant, after, completion, encoded, failure, join, node
+from stoker.core.graph import KindSpec, OnChange, Ref, Retry, RunInput
+from stoker.core.protocol import Log, Progress
+from stoker.core.views import PublishRequest, TokenRequest
+from stoker.errors import StokerError
+
+
+class Stage(Plant):
+    """An installation that keeps the claims that it holds open."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.waiting: list[asyncio.Task[Any]] = []
+
+    async def stop(self) -> None:
+        await super().stop()
+        for call in self.waiting:
+            with suppress(StokerError):
+                await call
+
+
+Act = Callable[[], Awaitable[Any]]
+
+
+class Call(NamedTuple):
+    """`quiet`: nobody waits for the outcome, or cannot be told. `mend`: what time makes up for.
+
+    `shared`: only with other servers. `anew`: asked again, it does it again, or refuses, as it says.
+    """
+
+    stage: Callable[[Stage], Awaitable[Act]]
+    quiet: bool = False
+    mend: Callable[[Stage], Awaitable[None]] | None = None
+    shared: bool = False
+    anew: bool = False
+
+
+CALLS: dict[str, Call] = {}
+
+
+def call(name: str, **options: Any) -> Callable[[Callable[[Stage], Awaitable[Act]]], None]:
+    def add(stage: Callable[[Stage], Awaitable[Act]]) -> None:
+        CALLS[name] = Call(stage, **options)
+
+    return add
+
+
+# --- callers ---
+
+
+@call("Trigger")
+async def trigger(plant: Stage) -> Act:
+    await plant.push(node("a"))
+    return lambda: plant.trigger(idempotency_key="once")
+
+
+@call("Cancel")
+async def cancel(plant: Stage) -> Act:
+    await plant.push(node("a"))
+    run = await plant.trigger()
+    return lambda: plant.engine.runs.cancel(NS, run)
+
+
+@call("RetryRun", anew=True)
+async def retry(plant: Stage) -> Act:
+    await plant.push(node("a"), node("b", join("a")))
+    run = await plant.trigger()
+    hand = plant.hand()
+    await hand.fail(*await hand.claim())
+    return lambda: plant.engine.runs.retry(NS, run)
+
+
+LIVE = (
+    node("a", OnChange(of=("x",)), bind={"x": RunInput(name="x")}),
+    node("b", OnChange(of=("a",)), bind={"a": Ref(node="a", optional=True)}),
+)
+
+
+async def live(plant: Stage) -> int:
+    await plant.push(*LIVE, inputs=("x",), mode="live")
+    return await plant.trigger(inputs={"x": 1})
+
+
+@call("Publish", anew=True)
+async def publish(plant: Stage) -> Act:
+    run = await live(plant)
+    return lambda: plant.engine.live.publish(NS, run, "a", PublishRequest(value=encoded(1)))
+
+
+@call("Said", anew=True)
+async def say(plant: Stage) -> Act:
+    run = await live(plant)
+    return lambda: plant.engine.live.say(NS, run, "a", PublishRequest(value=encoded(1)), None)
+
+
+@call("Fire", anew=True)
+async def fire(plant: Stage) -> Act:
+    run = await live(plant)
+    hand = plant.hand()
+    await hand.complete(*await hand.claim())
+    return lambda: plant.engine.live.fire(NS, run, "a")
+
+
+# --- runners ---
+
+
+@call("Ask", quiet=True)
+async def ask(plant: Stage) -> Act:
+    """What came with a lost answer is released when the runner asks again."""
+    await plant.push(node("a"), name="before")
+    hand = plant.hand()
+    await hand.ask(0)
+    await plant.push(node("a"))
+    await plant.trigger()
+    return lambda: hand.claim(1, alone=True)
+
+
+@call("Exchange")
+async def exchange(plant: Stage) -> Act:
+    await plant.push(node("a", kind="many"), node("b", after("a")), node("c", join("b", anchor="a")))
+    await plant.trigger()
+    hand = plant.hand()
+    (task,) = await hand.claim()
+    names = {"task": task.task, "attempt": task.attempt}
+    reports = [Log(**names, seq=0, text="x"), Progress(**names, fraction=0.5), completion(task, items=[1, 2])]
+    return lambda: hand.report(*reports)
+
+
+@call("Unbound", quiet=True)
+async def unbound(plant: Stage) -> Act:
+    deep = {"all": Ref(node="b", many=True, path=("deep",))}
+    await plant.push(node("a"), node("b", after("a", ())), node("c", join("b"), bind=deep))
+    await plant.trigger()
+    hand = plant.hand()
+    await hand.complete(*await hand.claim(), [1, 2])
+    for task in await hand.claim(2):
+        await hand.complete(task, {"deep" if task.branch.endswith("[0]") else "shallow": "x" * 100_000})
+    (task,) = await hand.claim()
+
+    async def fetch() -> None:
+        with pytest.raises(StokerError, match=r"cannot be bound|is away|was lost again|went away|no lease"):
+            async for _ in await plant.engine.leases.input(NS, hand.secret, task.task, task.attempt):
+                pass
+
+    return fetch
+
+
+@call("Handback", quiet=True)
+async def hand_back(plant: Stage) -> Act:
+    await plant.push(node("a"))
+    await plant.trigger()
+    hand = plant.hand()
+    answer = await hand.ask(1)
+    hand.drop()
+
+    async def undelivered() -> None:
+        await plant.engine.leases.undelivered(hand.secret, answer)
+        await plant.settled()
+
+    return undelivered
+
+
+@call("Leave")
+async def leave(plant: Stage) -> Act:
+    await plant.push(node("a"))
+    await plant.trigger()
+    hand = plant.hand()
+    await hand.claim()
+    return lambda: plant.engine.leases.leave(NS, hand.secret)
+
+
+@call("Shorten")
+async def shorten(plant: Stage) -> Act:
+    await plant.push(node("a"))
+    await plant.trigger()
+    hand = plant.hand()
+    await hand.claim()
+    return lambda: plant.engine.leases.closed(hand.secret)
+
+
+@call("Sessions._insert")
+async def introduce(plant: Stage) -> Act:
+    hand = plant.hand()
+    return lambda: hand.ask(0)
+
+
+@call("Sessions._update")
+async def update(plant: Stage) -> Act:
+    hand = plant.hand()
+    await hand.ask(0)
+    hand.info = plant.hand("renamed").info
+    return lambda: hand.ask(0)
+
+
+# --- time ---
+
+
+async def _later(plant: Stage) -> None:
+    """A server that could not reach its database is patient for a lease length."""
+    await plant.pass_time(21)
+
+
+def ticks(plant: Stage, seconds: float = 0) -> Act:
+    async def tick() -> None:
+        await plant.tick()
+
+    plant.clock.advance(seconds)
+    return tick
+
+
+@call("Lose", mend=_later)
+async def lose(plant: Stage) -> Act:
+    await plant.push(node("a"))
+    await plant.trigger()
+    await plant.hand().claim()
+    plant.clock.advance(21)
+    return plant.engine.upkeep.reap
+
+
+@call("PutAway", mend=_later)
+async def put_away(plant: Stage) -> Act:
+    await plant.hand().ask(0)
+    return ticks(plant, 21)
+
+
+@call("Present")
+async def present(plant: Stage) -> Act:
+    hand = plant.hand()
+    waiting = hand.waiting()
+    await hand.armed()
+    plant.waiting.append(waiting)
+    await plant.tick()
+    return ticks(plant, 30)
+
+
+@call("Due")
+async def due(plant: Stage) -> Act:
+    await plant.push(node("a", retry=Retry(attempts=2, base="2s")))
+    await plant.trigger()
+    hand = plant.hand()
+    (task,) = await hand.claim()
+    await hand.report(failure(task))
+    return ticks(plant, 2)
+
+
+@call("Expire")
+async def expire(plant: Stage) -> Act:
+    await plant.push(node("a", timeout="5s"))
+    await plant.trigger()
+    await plant.hand().claim()
+    return ticks(plant, 5)
+
+
+@call("Sweep")
+async def sweep(plant: Stage) -> Act:
+    await plant.push(node("a"))
+    await plant.engine.runs.cancel(NS, await plant.trigger())
+    return ticks(plant)
+
+
+@call("Spread")
+async def spread(plant: Stage) -> Act:
+    await plant.push(node("a"), node("b", after("a", ())))
+    await plant.trigger()
+    hand = plant.hand()
+    with slices_of(2):
+        await hand.complete(*await hand.claim(), [1, 2, 3])
+    return ticks(plant)
+
+
+@call("Refuse", quiet=True)
+async def refuse(plant: Stage) -> Act:
+    await plant.push(node("a"), node("b", after("a"), bind={"x": Ref(node="a", path=("deep", 0))}))
+    await plant.trigger()
+    hand = plant.hand()
+    await hand.complete(*await hand.claim(), {"deep": []})
+
+    async def claim() -> None:
+        assert await hand.claim() == []
+        await plant.settled()
+
+    return claim
+
+
+# --- what is kept besides ---
+
+
+@call("Catalog.push")
+async def push(plant: Stage) -> Act:
+    return lambda: plant.push(node("a", limit=None))
+
+
+@call("Catalog.put_kinds")
+async def put_kinds(plant: Stage) -> Act:
+    return lambda: plant.engine.catalog.put_kinds(NS, [*KINDS, KindSpec(name="another")])
+
+
+@call("Namespaces.made")
+async def namespace(plant: Stage) -> Act:
+    return lambda: plant.engine._namespaces.made("another")
+
+
+@call("Tokens.create", anew=True)
+async def create(plant: Stage) -> Act:
+    return lambda: plant.engine.tokens.create(TokenRequest(name="one", scopes=["read"]))
+
+
+@call("Tokens.revoke", anew=True)
+async def revoke(plant: Stage) -> Act:
+    token = await plant.engine.tokens.create(TokenRequest(name="one", scopes=["read"]))
+    return lambda: plant.engine.tokens.revoke(token.id)
+
+
+@call("Artifacts.put", anew=True)
+async def put(plant: Stage) -> Act:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"bytes"
+
+    return lambda: plant.engine.artifacts.put(NS, "a name", "text/plain", chunks())
+
+
+@call("Peers._beat", shared=True)
+async def peer(plant: Stage) -> Act:
+    plant.clock.advance(11)
+    return plant.engine.peers.tick
+
+
+@call("Peers.close", shared=True)
+async def gone(plant: Stage) -> Act:
+    async def close() -> None:
+        await single_leave(plant)
+
+    return close
+
+
+async def single_leave(plant: Stage) -> None:
+    """What a server does to its row as it stops, without stopping."""
+    peers = plant.engine.peers
+    hints, peers._hints = peers._hints, Mute()
+    try:
+        await peers.close()
+    finally:
+        peers._hints = hints
+
+
+class Mute:
+    """Whispers that nobody hears."""
+
+    deaf = True
+
+    async def say(self, text: str) -> None:
+        return None
+
+    async def close(self) -> None:
+        return None
