@@ -23,6 +23,8 @@ if TYPE_CHECKING:
         graph,
         node,
         optional,
+        store,
+        text,
         wait,
     )
     from stoker.bootstrap.embedded import embedded, run
@@ -41,7 +43,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "stoker.authoring": (
         "Cancelled", "File", "Graph", "Items", "Limit", "Node", "NotRetryable", "Prune", "Requeue", "Requirements",
-        "Retry", "Task", "current_task", "each", "graph", "node", "optional", "wait",
+        "Retry", "Task", "current_task", "each", "graph", "node", "optional", "store",
+        "text", "wait",
     ),
     "stoker.bootstrap.embedded": ("embedded", "run"),
     "stoker.errors": ("NoResult", "Rejected", "RunCancelled", "RunFailed", "StokerError", "Unavailable"),
@@ -80,6 +83,8 @@ __all__ = [
     "node",
     "optional",
     "run",
+    "store",
+    "text",
     "wait",
 ]
 

@@ -13,12 +13,15 @@ from stoker.core.graph import (
     Element,
     Expand,
     GraphSpec,
+    InputSpec,
     Join,
     ListOf,
     NodeSpec,
     ObjectOf,
     Ref,
     RunInput,
+    Store,
+    Text,
     Value,
 )
 
@@ -444,3 +447,41 @@ def test_a_condition_where_handles_are_brought_together_is_refused():
 
     with pytest.raises(stoker.Misuse, match="needs a handle that is not above each element"):
         lowered(graph)
+
+
+# --- texts and the store ---
+
+
+def test_a_text_of_parts_and_values_of_the_store():
+    spec = lowered(lambda x: b(stoker.text("s3://", stoker.store("bucket"), "/", a(x)["id"]), stoker.store("n", 3)))
+    assert place(spec, "b").bind == {
+        "x": Text(parts=(Value(value="s3://"), Store(name="bucket"), Value(value="/"), Ref(node="a", path=("id",)))),
+        "y": Store(name="n"),
+    }
+    assert place(spec, "b").fire == Each(way=Edge(node="a"))
+    assert spec.store == {"bucket": InputSpec(), "n": InputSpec(required=False, default=3)}
+
+
+def test_a_text_stays_on_the_branch_of_a_mapped_handle():
+    spec = lowered(lambda: b.map(x=stoker.text("<", a.map(x=stoker.each(source())), ">")))
+    assert place(spec, "b").bind == {"x": Text(parts=(Value(value="<"), Ref(node="a"), Value(value=">")))}
+
+
+def test_a_list_of_the_store_can_be_mapped_over():
+    spec = lowered(lambda: a.map(x=stoker.each(stoker.store("files"))))
+    assert place(spec, "a").expand == Expand(over=Store(name="files"))
+
+
+def test_a_key_of_the_store_has_one_default():
+    with pytest.raises(stoker.Misuse, match="has another default here than before"):
+        lowered(lambda: a(stoker.store("n", 1), stoker.store("n", 2)))
+
+
+def test_the_store_is_for_graphs():
+    with pytest.raises(stoker.Misuse, match=r"store\('n'\) stands outside of a graph"):
+        stoker.store("n")
+
+
+def test_a_formatted_handle_says_how_to_write_a_text():
+    with pytest.raises(stoker.Misuse, match=r"cannot be formatted.*stoker.text"):
+        lowered(lambda x: a(f"<{x}>"))

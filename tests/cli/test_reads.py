@@ -183,3 +183,25 @@ def test_a_run_is_shown_with_the_tags_it_was_given(stoker: Stoker, pipeline: Pat
     assert stoker("run", f"{pipeline}:shares", "-i", "x=3", *given).code == 0
     assert stoker("runs", "get", "1", "-o", "json").json["tags"] == {"stage": "2", "team": "blue"}
     assert "stage=2 team=blue" in stoker("runs", "get", "1").out
+
+
+def test_the_store_is_given_at_the_run(stoker: Stoker, tmp_path: Path) -> None:
+    file = tmp_path / "stored.py"
+    file.write_text(STORED)
+    assert stoker("run", f"{file}:told", "--store", "bucket=b", "--store", 'deep={"n": 2}').json == "b/2"
+    refused = stoker("run", f"{file}:told", "--store", "deep=5")
+    assert refused.code == 1
+    assert "--store bucket=VALUE" in refused.err
+
+
+STORED = """
+import stoker
+
+@stoker.node
+def same(x: str) -> str:
+    return x
+
+@stoker.graph
+def told():
+    return same(stoker.text(stoker.store("bucket"), "/", stoker.store("deep", {"n": 1})["n"]))
+"""

@@ -211,13 +211,14 @@ async def test_bodies_are_kept_byte_for_byte(store: Store, body: bytes) -> None:
     async def put(tx: Any) -> None:
         fold = Fold(now=NOW, next_id=lambda: 1, dice=lambda: 0.5)
         fold.items = [NewItem(key=key(0), body=body)]
-        fold.new_inputs = {1: body}
+        fold.new_inputs, fold.new_stores = {1: body}, {2: body}
         await tx.write(fold)
 
     await store.transact(put)
     (item,) = await store.read(lambda reader: reader.items([key(0), key(1)]))
     assert (item.body, item.size, item.blob) == (body, len(body), None)
     assert await store.read(lambda reader: reader.run_inputs([1, 2])) == {1: body}
+    assert await store.read(lambda reader: reader.run_stores([1, 2])) == {2: body}
 
 
 async def test_a_large_item_is_a_reference(store: Store) -> None:

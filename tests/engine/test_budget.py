@@ -79,7 +79,17 @@ async def test_the_success_path_leaves_no_other_rows(plant: Plant) -> None:
     await asyncio.gather(*(plant.trigger() for _ in range(20)))
     while tasks := await hand.claim(100):
         await hand.report(*(completion(task) for task in tasks))
-    for table in ("attempt", "node_count", "log", "progress", "join_row", "run_input", "run_key", "run_tag"):
+    for table in (
+        "attempt",
+        "node_count",
+        "log",
+        "progress",
+        "join_row",
+        "run_input",
+        "run_key",
+        "run_store",
+        "run_tag",
+    ):
         assert await plant.sql(f"SELECT COUNT(*) FROM {table}") == [(0,)], table
 
 

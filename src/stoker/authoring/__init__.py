@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from stoker.authoring.file import ArtifactAccess, File, artifacts, files_in, uploaded
     from stoker.authoring.function import FunctionNode, node
     from stoker.authoring.graphs import Graph, graph, work_of
-    from stoker.authoring.handle import Handle, each, optional
+    from stoker.authoring.handle import Handle, each
     from stoker.authoring.items import Items
     from stoker.authoring.limit import Limit
     from stoker.authoring.misuse import Misuse
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from stoker.authoring.retry import Retry
     from stoker.authoring.signals import Cancelled, NotRetryable, Prune, Requeue, Signal
     from stoker.authoring.task import Task, current_task, running
+    from stoker.authoring.values import optional, store, text
     from stoker.authoring.waits import wait
     from stoker.authoring.work import Work
     from stoker.core.graph import Requirements
@@ -24,7 +25,7 @@ _HOMES = {
     "stoker.authoring.file": ("ArtifactAccess", "File", "artifacts", "files_in", "uploaded"),
     "stoker.authoring.function": ("FunctionNode", "node"),
     "stoker.authoring.graphs": ("Graph", "graph", "work_of"),
-    "stoker.authoring.handle": ("Handle", "each", "optional"),
+    "stoker.authoring.handle": ("Handle", "each"),
     "stoker.authoring.items": ("Items",),
     "stoker.authoring.limit": ("Limit",),
     "stoker.authoring.misuse": ("Misuse",),
@@ -32,6 +33,7 @@ _HOMES = {
     "stoker.authoring.retry": ("Retry",),
     "stoker.authoring.signals": ("Cancelled", "NotRetryable", "Prune", "Requeue", "Signal"),
     "stoker.authoring.task": ("Task", "current_task", "running"),
+    "stoker.authoring.values": ("optional", "store", "text"),
     "stoker.authoring.waits": ("wait",),
     "stoker.authoring.work": ("Work",),
     "stoker.core.graph": ("Requirements",),
@@ -65,6 +67,8 @@ __all__ = [
     "node",
     "optional",
     "running",
+    "store",
+    "text",
     "uploaded",
     "wait",
     "work_of",

@@ -115,6 +115,7 @@ class Graph(Generic[P, R]):
             name=self.name,
             steps=tuple(trace.steps),
             inputs=specs,
+            store=trace.store,
             result=result,
             description=summary(self.code),
         )

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, Never
 
 from stoker.authoring.misuse import NoAttribute, misuse
-from stoker.authoring.program import Elem, Input, Out
+from stoker.authoring.program import Elem, Input, Out, Stored
 
 
 class Handle:
@@ -20,7 +20,7 @@ class Handle:
     __slots__ = ("_label", "_term", "_trace")
     __hash__ = None  # type: ignore[assignment]  # a handle is compared with nothing
 
-    def __init__(self, term: Out | Elem | Input, label: str, trace: object) -> None:
+    def __init__(self, term: Out | Elem | Input | Stored, label: str, trace: object) -> None:
         self._term = term
         self._label = label
         self._trace = trace
@@ -59,8 +59,12 @@ class Handle:
 
 
 def _refusing(what: str) -> Any:
+    remedy = "Do this inside a node."
+    if what == "formatted":
+        remedy = 'Write stoker.text("s3://", handle, "/x"), or do this inside a node.'
+
     def refuse(self: Handle, *_: object) -> Never:
-        raise misuse(f"{self._label} is not computed yet; it cannot be {what}.", "Do this inside a node.")
+        raise misuse(f"{self._label} is not computed yet; it cannot be {what}.", remedy)
 
     return refuse
 
@@ -99,14 +103,16 @@ class Spared:
         return f"optional({self.handle!r})"
 
 
-def optional(handle: Any, default: Any = None) -> Any:
-    """A handle that may have no value, since a condition was false or its task was pruned: the node runs all the same.
+class Words:
+    """`text(...)`: parts of a text."""
 
-    `default` is what it gets then. If nothing at all arrives at a node it is skipped, unless it is `join="all_done"`.
-    """
-    if isinstance(handle, Handle):
-        return Spared(handle, default)
-    raise misuse(f"optional() takes a handle, not {handle!r}.", "Pass what calling a node gave.")
+    __slots__ = ("parts",)
+
+    def __init__(self, parts: tuple[Any, ...]) -> None:
+        self.parts = parts
+
+    def __repr__(self) -> str:
+        return f"text({', '.join(map(repr, self.parts))})"
 
 
 class Several:

@@ -28,12 +28,14 @@ from stoker.authoring.program import (
     Region,
     Seq,
     Spread,
+    Stored,
     Term,
+    Words,
     sources,
 )
 from stoker.authoring.scopes import Point, Scope, below, encloses, start_of
-from stoker.authoring.trees import Leaf, Tree, binding, points
-from stoker.core.graph import Binding, GraphSpec, RunInput, Value
+from stoker.authoring.trees import Joined, Leaf, Tree, binding, points
+from stoker.core.graph import Binding, GraphSpec, RunInput, Store, Value
 
 
 def lower(program: Program) -> GraphSpec:
@@ -72,6 +74,7 @@ class _Pass:
             name=self.program.name,
             nodes=tuple(self.opened.nodes),
             inputs=self.program.inputs,
+            store=self.program.store,
             result=result,
             description=self.program.description,
         )
@@ -132,6 +135,10 @@ class _Pass:
                 return Value(value=msgspec.json.decode(json))
             case Input(name, path):
                 return RunInput(name=name, path=path)
+            case Stored(name, path):
+                return Store(name=name, path=path)
+            case Words(parts):
+                return Joined(tuple(self._tree(part, region) for part in parts))
             case Seq(items):
                 return [self._tree(item, region) for item in items]
             case Fields(items):
@@ -167,7 +174,7 @@ class _Pass:
                 self._check_reachable([leaf.point], caller, "each")
                 over = self.opened.bound(leaf, caller)
                 return self.opened.by_list(caller, over, (id(leaf.point), leaf.path))
-            case Const() | Input():
+            case Const() | Input() | Stored():
                 over = binding(self._tree(source, region), lambda leaf: self.opened.bound(leaf, caller))
                 return self.opened.by_list(caller, over, (source,))
             case _:

@@ -29,6 +29,14 @@ class Input:
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """A value of the run's store."""
+
+    name: str
+    path: Path = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Out:
     """The output of a call, by the call's index."""
 
@@ -63,7 +71,14 @@ class Maybe:
     default: bytes
 
 
-Term = Const | Input | Out | Elem | Seq | Fields | Maybe
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A text put together from parts."""
+
+    parts: tuple[Term, ...]
+
+
+Term = Const | Input | Stored | Out | Elem | Seq | Fields | Maybe | Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +122,7 @@ class Program:
     name: str
     steps: tuple[Call | Region, ...]
     inputs: dict[str, InputSpec] = field(default_factory=dict)
+    store: dict[str, InputSpec] = field(default_factory=dict)
     result: Term | None = None
     description: str = ""
 
@@ -118,7 +134,7 @@ def sources(term: Argument) -> list[Out | Elem]:
             return [term]
         case Spread(source) | Maybe(source):
             return sources(source)
-        case Seq(items):
+        case Seq(items) | Words(items):
             return [found for item in items for found in sources(item)]
         case Fields(items):
             return [found for _, item in items for found in sources(item)]

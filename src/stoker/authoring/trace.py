@@ -12,11 +12,26 @@ import msgspec
 from stoker.authoring.dump import plain
 from stoker.authoring.file import File
 from stoker.authoring.handle import Handle, Several, Spared
+from stoker.authoring.handle import Words as Parts
 from stoker.authoring.misuse import here, misuse
 from stoker.authoring.names import unique
-from stoker.authoring.program import Argument, Call, Const, Elem, Fields, Maybe, Out, Policy, Region, Seq, Spread, Term
+from stoker.authoring.program import (
+    Argument,
+    Call,
+    Const,
+    Elem,
+    Fields,
+    Maybe,
+    Out,
+    Policy,
+    Region,
+    Seq,
+    Spread,
+    Term,
+    Words,
+)
 from stoker.authoring.work import Work
-from stoker.core.graph import NodeSpec
+from stoker.core.graph import InputSpec, NodeSpec
 from stoker.errors import StokerError
 
 _current: ContextVar[Trace | None] = ContextVar("stoker_trace", default=None)
@@ -33,6 +48,7 @@ class Trace:
     def __init__(self) -> None:
         self.steps: list[Call | Region] = []
         self.works: dict[str, Work] = {}
+        self.store: dict[str, InputSpec] = {}
         self._names: dict[str, int] = {}
         self._prefix = ""
         self._region = 0
@@ -139,6 +155,8 @@ class Trace:
                 return value._term
             case Spared():
                 return self._spared(value)
+            case Parts():
+                return Words(tuple(self.term(part) for part in value.parts))
             case Several():
                 raise misuse("each(...) stands inside another value.", "Pass it as an argument of .map itself.")
             case list() | tuple():

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import UNSET
 
 from stoker.authoring.scopes import Point
-from stoker.core.graph import Binding, ListOf, ObjectOf, Path, RunInput, Value
+from stoker.core.graph import Binding, ListOf, ObjectOf, Path, RunInput, Store, Text, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,14 @@ class Leaf:
         return self if found is None else Leaf(found.point, found.path + self.path, self.spared)
 
 
-Tree = Leaf | Value | RunInput | list["Tree"] | dict[str, "Tree"]
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The parts of a text."""
+
+    parts: tuple[Tree, ...]
+
+
+Tree = Leaf | Value | RunInput | Store | Joined | list["Tree"] | dict[str, "Tree"]
 
 
 def points(*trees: Tree) -> list[Point]:
@@ -37,7 +44,7 @@ def points(*trees: Tree) -> list[Point]:
         match stack.pop():
             case Leaf(point):
                 found[point] = None
-            case list(items):
+            case list(items) | Joined(items):
                 stack.extend(reversed(items))
             case dict(fields):
                 stack.extend(reversed(fields.values()))
@@ -53,6 +60,8 @@ def replaced(tree: Tree, to: Mapping[Point, Leaf]) -> Tree:
             return tree.moved(to)
         case list():
             return [replaced(item, to) for item in tree]
+        case Joined(parts):
+            return Joined(tuple(replaced(part, to) for part in parts))
         case dict():
             return {name: replaced(item, to) for name, item in tree.items()}
         case _:
@@ -66,6 +75,8 @@ def binding(tree: Tree, of: Callable[[Leaf], Binding]) -> Binding:
             return of(tree)
         case list():
             return ListOf(items=tuple(binding(item, of) for item in tree))
+        case Joined(parts):
+            return Text(parts=tuple(binding(part, of) for part in parts))
         case dict():
             return ObjectOf(fields={name: binding(item, of) for name, item in tree.items()})
         case _:

@@ -31,6 +31,14 @@ def parse(given: Sequence[str], inputs: Mapping[str, InputSpec]) -> dict[str, An
     return found
 
 
+def loose(text: str) -> Any:
+    """A value without a schema: JSON if it is some, else the text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
 def example(inputs: Mapping[str, InputSpec]) -> str:
     """The flags that a run of the graph needs."""
     return _example((name for name, spec in inputs.items() if spec.required), inputs)

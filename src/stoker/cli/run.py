@@ -36,6 +36,7 @@ def run(
     tag: Annotated[list[str] | None, Parameter(negative=())] = None,
     priority: int = 5,
     weight: int = 1,
+    store: Annotated[list[str] | None, Parameter(negative=())] = None,
     where: Where = HERE,
 ) -> int:
     """Run a graph of a file and print its result as JSON.
@@ -62,9 +63,12 @@ def run(
         From 0 to 9: tasks of a run of higher priority go first.
     weight: int
         From 1 to 100: so many of its tasks are claimed for one of a run of weight 1, where both have many.
+    store: list[str] | None
+        A value of the run's store, k=v: JSON, or text.
     """
     wait_s = numbers.seconds(timeout, "--timeout")
     tags = numbers.pairs(tag or [], "--tag")
+    stored = {key: inputs.loose(value) for key, value in numbers.pairs(store or [], "--store").items()}
     graph, loaded = load.graph_of(target)
     values = inputs.parse(input or [], load.checked(graph).graph.inputs)
     with ExitStack() as stack:
@@ -73,7 +77,7 @@ def run(
             stack.enter_context(_runner(here, [*loaded.nodes, graph]))
         name = here.client.push(graph).name
         unserved = [] if here.embedded is not None else _unserved(here, graph)
-        handle = here.client.trigger_many(name, [values], tags, priority=priority, weight=weight)[0]
+        handle = here.client.trigger_many(name, [values], tags, stored, priority=priority, weight=weight)[0]
         try:
             _tell(here, handle.id, graph, unserved)
             view = _watched(here, handle.id, wait_s) if watch else wait(here, handle.id, wait_s, LONG_S)

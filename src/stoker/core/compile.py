@@ -28,6 +28,7 @@ from stoker.core.graph import (
     OnChange,
     Ref,
     RunInput,
+    Store,
 )
 from stoker.core.names import fault
 from stoker.core.options import faults, options
@@ -103,6 +104,10 @@ class _Compiler:
             if node.name in self.names:
                 self.problem("duplicate_node", f"nodes[{index}]", f"the name {node.name!r} is taken by another node.")
             self.names.setdefault(node.name, index)
+        for where, names in (("inputs", spec.inputs), ("store", spec.store)):
+            self.problems += [
+                Problem(code="bad_name", place=where, message=wrong) for wrong in map(fault, names) if wrong
+            ]
         for node in self.given.nodes:
             self.problems.extend(edges.problems(node))
         for node in spec.nodes:
@@ -141,6 +146,8 @@ class _Compiler:
         if node.expand:
             bindings.append(("expand", node.expand.over))
         for name, binding in bindings:
+            if bad := fault(name):
+                self.problem("bad_name", f"{place}, bind", bad)
             for leaf in binding_refs(binding):
                 self._check_leaf(f"{place}, input {name!r}" if name != "expand" else f"{place}, expand", leaf)
         if kind is not None:
@@ -187,6 +194,13 @@ class _Compiler:
                 self.problem("unknown_node", place, f"it refers to {name!r}, which is not a node of this graph.")
             case RunInput(name=name) if name not in self.spec.inputs:
                 self.problem("unknown_input", place, f"the graph has no input {name!r}.")
+            case Store(name=name) if name not in self.spec.store:
+                self.problem(
+                    "unknown_input",
+                    place,
+                    f"the graph declares no key {name!r} of its store.",
+                    "Declare it in `store`.",
+                )
             case _:
                 pass
 

@@ -8,7 +8,7 @@ import msgspec
 
 from stoker.core.branch import indexes
 from stoker.core.condition import Condition
-from stoker.core.graph import Binding, GraphSpec, KindSpec, ListOf, NodeSpec, ObjectOf, Path
+from stoker.core.graph import Binding, GraphSpec, KindSpec, ListOf, NodeSpec, ObjectOf, Path, Text
 from stoker.core.retry import RetryPolicy
 from stoker.core.times import Times
 
@@ -113,7 +113,7 @@ class Compiled(msgspec.Struct, frozen=True, kw_only=True):
 def binding_refs(binding: Binding) -> list[Binding]:
     """All leaves of a binding tree, left to right."""
     match binding:
-        case ListOf(items=items):
+        case ListOf(items=items) | Text(parts=items):
             return [leaf for item in items for leaf in binding_refs(item)]
         case ObjectOf(fields=fields):
             return [leaf for field in fields.values() for leaf in binding_refs(field)]

@@ -40,11 +40,16 @@ _replace = msgspec.structs.replace
 class Fold(Ending):
     """One batch, decided."""
 
-    def trigger(self, run: Run, graph: Compiled, inputs: bytes = b"") -> None:
-        """Start a run: open the joins of the trigger and make the first tasks. `inputs`: one JSON object, or empty."""
+    def trigger(self, run: Run, graph: Compiled, inputs: bytes = b"", store: bytes = b"") -> None:
+        """Start a run: open the joins of the trigger and make the first tasks.
+
+        `inputs`, `store`: one JSON object each, or empty.
+        """
         self.show_run(run, graph)
         if graph.asks:
-            self.show_around(run.id, Around(inputs))
+            self.show_around(run.id, Around(inputs, store))
+        if store:
+            self.new_stores[run.id] = store
         self.new_runs.add(run.id)
         self.changed_runs.add(run.id)
         if graph.live:

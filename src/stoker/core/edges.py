@@ -12,7 +12,20 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from stoker.core.condition import BadCondition, parse
-from stoker.core.graph import ITEM_KIND, Binding, Each, Edge, Expand, GraphSpec, Join, ListOf, NodeSpec, ObjectOf, Ref
+from stoker.core.graph import (
+    ITEM_KIND,
+    Binding,
+    Each,
+    Edge,
+    Expand,
+    GraphSpec,
+    Join,
+    ListOf,
+    NodeSpec,
+    ObjectOf,
+    Ref,
+    Text,
+)
 from stoker.errors import Problem
 
 MAX_SHOWN = 60  # characters of each name in that of an inline node
@@ -93,6 +106,8 @@ def _through(binding: Binding, doors: dict[str, str]) -> Binding:
             return replace(binding, node=doors[name])
         case ListOf(items=items):
             return ListOf(items=tuple(_through(item, doors) for item in items))
+        case Text(parts=parts):
+            return Text(parts=tuple(_through(part, doors) for part in parts))
         case ObjectOf(fields=fields):
             return ObjectOf(fields={key: _through(field, doors) for key, field in fields.items()})
         case _:

@@ -67,6 +67,19 @@ class RunInput(_Spec, frozen=True, tag="run_input", tag_field="type"):
     path: Path = ()
 
 
+class Store(_Spec, frozen=True, tag="store", tag_field="type"):
+    """A value of the run's store, by its key."""
+
+    name: str
+    path: Path = ()
+
+
+class Text(_Spec, frozen=True, tag="text", tag_field="type"):
+    """Its parts, one after the other: a text as it is, any other value as its JSON."""
+
+    parts: tuple[Binding, ...]
+
+
 class ListOf(_Spec, frozen=True, tag="list", tag_field="type"):
     items: tuple[Binding, ...]
 
@@ -75,7 +88,7 @@ class ObjectOf(_Spec, frozen=True, tag="object", tag_field="type"):
     fields: dict[str, Binding]
 
 
-Binding = Value | Ref | Element | RunInput | ListOf | ObjectOf
+Binding = Value | Ref | Element | RunInput | Store | Text | ListOf | ObjectOf
 
 
 # --- firing ---
@@ -186,7 +199,7 @@ class NodeSpec(_Spec, frozen=True):
 
 
 class InputSpec(_Spec, frozen=True):
-    """An input of the graph: its JSON Schema, and a default if it may be left out."""
+    """An input of the graph, or a key of its store: its JSON Schema, and a default if it may be left out."""
 
     schema: dict[str, Any] = {}
     required: bool = True
@@ -205,12 +218,16 @@ class Defaults(_Spec, frozen=True):
 
 
 class GraphSpec(_Spec, frozen=True):
-    """`mode` live: nodes fire anew whenever what they come after changes, until the run is cancelled."""
+    """`mode` live: nodes fire anew whenever what they come after changes, until the run is cancelled.
+
+    `store`: keys of the run's store that nodes are bound to. A trigger may give others too.
+    """
 
     name: str
     nodes: tuple[NodeSpec, ...]
     mode: Literal["once", "live"] = "once"
     inputs: dict[str, InputSpec] = {}
+    store: dict[str, InputSpec] = {}
     result: Binding | None = None
     description: str = ""
     defaults: Defaults = Defaults()

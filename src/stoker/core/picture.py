@@ -69,6 +69,7 @@ class Picture:
         self.changed_rows: set[JoinKey] = set()
         self.new_runs: set[int] = set()
         self.new_inputs: dict[int, bytes] = {}
+        self.new_stores: dict[int, bytes] = {}
         self.new_tags: dict[int, Mapping[str, str]] = {}
         self.live: dict[int, dict[int, LiveNode]] = {}  # by run and node: all of each live run
         self.changed_live: set[NodeKey] = set()

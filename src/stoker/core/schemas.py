@@ -5,7 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from stoker.core.graph import ITEM_KIND, Each, Edge, Element, GraphSpec, KindSpec, NodeSpec, Path, Ref, RunInput, Value
+from stoker.core.graph import (
+    ITEM_KIND,
+    Each,
+    Edge,
+    Element,
+    GraphSpec,
+    KindSpec,
+    NodeSpec,
+    Path,
+    Ref,
+    RunInput,
+    Store,
+    Text,
+    Value,
+)
 
 _OF_VALUE: dict[type, str] = {
     bool: "boolean",
@@ -30,6 +44,10 @@ def mismatch(
         case Value(value=value):
             given: Mapping[str, Any] = {"type": _OF_VALUE.get(type(value))}
             source = "the literal"
+        case Text():
+            given, source = {"type": "string"}, "the text"
+        case Store(name=key, path=()):
+            given, source = spec.store[key].schema, f"the store's {key!r}"
         case RunInput(name=run_input, path=()):
             given, source = spec.inputs[run_input].schema, f"the run's input {run_input!r}"
         case Ref(node=other, path=path, many=many):

@@ -7,6 +7,7 @@ they were received as; nothing is scanned for placeholders.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from msgspec import UNSET
@@ -14,10 +15,10 @@ from msgspec import UNSET
 from stoker.core.branch import cut, index_at
 from stoker.core.compile_live import parent
 from stoker.core.compiled import TRIGGER, Compiled, Step
-from stoker.core.graph import Binding, Element, ListOf, ObjectOf, Ref, RunInput, Value
+from stoker.core.graph import Binding, Element, ListOf, ObjectOf, Ref, RunInput, Store, Text, Value
 from stoker.core.live import Bound
 from stoker.core.model import ItemKey
-from stoker.core.values import NULL, BadPath, as_list, as_object, elements, encode, pick
+from stoker.core.values import NULL, BadPath, as_list, as_object, as_text, elements, encode, pick
 
 
 class Place(NamedTuple):
@@ -41,15 +42,22 @@ class Below(NamedTuple):
     prefix: bytes
 
 
+class StoreOf(NamedTuple):
+    """The store of a run."""
+
+    run: int
+
+
 class Found(NamedTuple):
     """What was read. An item that does not exist is not there."""
 
     items: Mapping[ItemKey, bytes]
     below: Mapping[Below, list[bytes]]
     run_inputs: Mapping[int, Mapping[str, bytes]]
+    stores: Mapping[StoreOf, Mapping[str, bytes]] = MappingProxyType({})
 
 
-Need = ItemKey | Below | int  # int: the inputs of this run
+Need = ItemKey | Below | StoreOf | int  # int: the inputs of this run
 
 
 def needs(graph: Compiled, place: Place, binding: Binding) -> Iterator[Need]:
@@ -59,7 +67,7 @@ def needs(graph: Compiled, place: Place, binding: Binding) -> Iterator[Need]:
             key = _bound(graph, place, binding)
             if key is not None:
                 yield key
-        case ListOf(items=items):
+        case ListOf(items=items) | Text(parts=items):
             for item in items:
                 yield from needs(graph, place, item)
         case ObjectOf(fields=fields):
@@ -69,6 +77,8 @@ def needs(graph: Compiled, place: Place, binding: Binding) -> Iterator[Need]:
             yield source(graph, place, binding)
         case RunInput():
             yield place.run
+        case Store():
+            yield StoreOf(place.run)
         case Element(of=name):
             at, step = _step(graph, place, name)
             if not _carried(graph, place, at):
@@ -84,6 +94,8 @@ def render(graph: Compiled, place: Place, binding: Binding, found: Found) -> byt
             return encode(value)
         case ListOf(items=items):
             return as_list(render(graph, place, item, found) for item in items)
+        case Text(parts=parts):
+            return encode("".join(as_text(render(graph, place, part, found)) for part in parts))
         case ObjectOf(fields=fields):
             return as_object({name: render(graph, place, field, found) for name, field in fields.items()})
         case Ref(path=path) | RunInput(path=path) if place.bound is not None:
@@ -91,6 +103,8 @@ def render(graph: Compiled, place: Place, binding: Binding, found: Found) -> byt
             return NULL if output is None else pick(found.items[output], path)
         case RunInput(name=name, path=path):
             return pick(found.run_inputs.get(place.run, {}).get(name, NULL), path)
+        case Store(name=name, path=path):
+            return pick(_stored(found.stores.get(StoreOf(place.run), {}), name), path)
         case Ref(path=path):
             key = source(graph, place, binding)
             if isinstance(key, Below):
@@ -104,6 +118,12 @@ def render(graph: Compiled, place: Place, binding: Binding, found: Found) -> byt
         case Element(of=name, path=path):
             return pick(_element(graph, place, name, found), path)
     raise AssertionError(binding)
+
+
+def _stored(store: Mapping[str, bytes], name: str) -> bytes:
+    if name not in store:
+        raise BadPath(f"the run's store has no {name!r}")
+    return store[name]
 
 
 def _bound(graph: Compiled, place: Place, leaf: Ref | RunInput) -> ItemKey | None:

@@ -62,6 +62,11 @@ def as_object(fields: Mapping[str, bytes]) -> bytes:
     return b"{" + b",".join([_encode(name) + b":" + body for name, body in fields.items()]) + b"}"
 
 
+def as_text(body: bytes) -> str:
+    """A JSON text as the text it is; any other value as its JSON."""
+    return msgspec.json.decode(body, type=str) if body.startswith(b'"') else body.decode()
+
+
 def show(path: Path) -> str:
     """A path as people write it: `$.parts[0]`."""
     return "$" + "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)

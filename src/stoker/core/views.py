@@ -46,6 +46,7 @@ class TriggerRequest(_View, frozen=True, forbid_unknown_fields=True):
 
     `priority`: 0 to 9; the tasks of a run of higher priority go first. `weight`: 1 to 100; where runs have many tasks,
     so many of this one are claimed for one of a run of weight 1. `tags`: names and values to find it by, at most 32.
+    `store`: key-values that nodes and conditions may read.
     """
 
     graph: str
@@ -55,6 +56,7 @@ class TriggerRequest(_View, frozen=True, forbid_unknown_fields=True):
     priority: int = 5
     weight: int = 1
     tags: dict[str, str] = {}
+    store: dict[str, msgspec.Raw] = {}
 
 
 class TriggerBatch(_View, frozen=True, forbid_unknown_fields=True):

@@ -58,7 +58,8 @@ class Catalog:
         known = {kind.name: kind for kind in await self._kinds(number)}
         known.update({kind.name: kind for kind in request.kinds})
         compiled = compile_graph(request.graph, known)
-        check_schemas([KindSpec(name=name, input=wanted.schema) for name, wanted in request.graph.inputs.items()])
+        given = [*request.graph.inputs.items(), *request.graph.store.items()]
+        check_schemas([KindSpec(name=name, input=wanted.schema) for name, wanted in given])
         check_waits(request.graph)
         used = [known[name] for name in sorted({node.kind for node in request.graph.nodes} - OWN)]
         spec = msgspec.json.encode(request.graph).decode()

@@ -213,7 +213,7 @@ class Handout:
         `unwritten`: the batch is not written yet, and what gathers items must wait for that.
         """
         sources = Sources(self._tx)
-        sources.show(self._decided.new_inputs)
+        sources.show(self._decided.new_inputs, self._decided.new_stores)
         sources.show_items(self._items)
         bound = await self._bound(fold, tasks) if any(graph.live for graph in fold.graphs.values()) else {}
         wanted = {task.id: task_needs(fold.graph_of(task), task, bound.get(task.id)) for task in tasks}

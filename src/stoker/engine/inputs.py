@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Protocol
 
 import msgspec
@@ -12,7 +12,7 @@ from stoker.core.graph import Binding, Ref
 from stoker.core.live import Bound
 from stoker.core.model import ItemKey, NewItem, StoredItem, Task
 from stoker.core.protocol import INLINE_INPUT
-from stoker.core.template import Below, Found, Need, Place, needs, render
+from stoker.core.template import Below, Found, Need, Place, StoreOf, needs, render
 from stoker.core.values import NULL, as_object, encode, pick
 from stoker.engine.ports import Blobs, Store
 
@@ -30,21 +30,24 @@ class Sources:
         self._items: dict[ItemKey, bytes] = {}
         self._below: dict[Below, list[bytes]] = {}
         self._run_inputs: dict[int, dict[str, bytes]] = {}
+        self._stores: dict[StoreOf, dict[str, bytes]] = {}
         self._large: set[Need] = set()
         self.missing_blobs: set[str] = set()
 
     @property
     def found(self) -> Found:
-        return Found(self._items, self._below, self._run_inputs)
+        return Found(self._items, self._below, self._run_inputs, self._stores)
 
     def large(self, need: Need) -> bool:
         """Whether this was left unread because of its size."""
         return need in self._large
 
-    def show(self, inputs: dict[int, bytes]) -> None:
-        """Inputs of runs that the running transaction is about to make."""
+    def show(self, inputs: Mapping[int, bytes], stores: Mapping[int, bytes]) -> None:
+        """Inputs and stores of runs that the running transaction is about to make."""
         for run, body in inputs.items():
-            self._show_inputs(run, body)
+            self._run_inputs[run] = _fields(body)
+        for run, body in stores.items():
+            self._stores[StoreOf(run)] = _fields(body)
 
     def show_items(self, items: Iterable[NewItem]) -> None:
         """Items that the running transaction is about to write, or has just written; large ones are known as such."""
@@ -53,9 +56,6 @@ class Sources:
                 self._items[item.key] = item.body
             else:
                 self._large.add(item.key)
-
-    def _show_inputs(self, run: int, body: bytes) -> None:
-        self._run_inputs[run] = {name: bytes(value) for name, value in _raw_object(body).items()}
 
     async def load(self, wanted: Iterable[Need], *, limit: int | None) -> None:
         """Read what is not known yet. What is above `limit` bytes stays unread and is known as large."""
@@ -67,8 +67,10 @@ class Sources:
                 await self._load_below(need, limit)
         runs = [need for need in new if isinstance(need, int) and need not in self._run_inputs]
         if runs:
-            for run, body in (await self._reader.run_inputs(runs)).items():
-                self._show_inputs(run, body)
+            self.show(await self._reader.run_inputs(runs), {})
+        stores = [need.run for need in new if isinstance(need, StoreOf) and need not in self._stores]
+        if stores:
+            self.show({}, await self._reader.run_stores(stores))
 
     async def _load_items(self, keys: list[ItemKey]) -> None:
         if not keys:
@@ -96,6 +98,10 @@ class Sources:
         if blob not in self._blobs:
             self.missing_blobs.add(blob)
         return self._blobs.get(blob)
+
+
+def _fields(body: bytes) -> dict[str, bytes]:
+    return {name: bytes(value) for name, value in _raw_object(body).items()}
 
 
 def task_place(task: Task, bound: Bound | None = None) -> Place:
@@ -133,6 +139,7 @@ class ItemReader(Protocol):
     async def items_below(self, run: int, node: int, prefix: bytes) -> list[StoredItem]: ...
     async def size_below(self, run: int, node: int, prefix: bytes) -> tuple[int, int]: ...
     async def run_inputs(self, runs: Iterable[int]) -> dict[int, bytes]: ...
+    async def run_stores(self, runs: Iterable[int]) -> dict[int, bytes]: ...
 
 
 class Reading:
@@ -162,6 +169,9 @@ class Reading:
 
     async def run_inputs(self, runs: Iterable[int]) -> dict[int, bytes]:
         return await self._store.read(lambda reader: reader.run_inputs(runs))
+
+    async def run_stores(self, runs: Iterable[int]) -> dict[int, bytes]:
+        return await self._store.read(lambda reader: reader.run_stores(runs))
 
 
 class Streaming:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from hashlib import sha256
+from typing import NamedTuple
 
 import msgspec
 
@@ -38,10 +39,19 @@ MOST_WEIGHT = 100
 UNHEARD_S = 5.0  # between two looks at a run that may end on another server
 
 
+class Start(NamedTuple):
+    """One run to start. `inputs`, `store`: as they are kept."""
+
+    version: Version
+    request: TriggerRequest
+    inputs: bytes
+    store: bytes
+
+
 class Trigger(Verb):
     """Start runs of known versions, all or none."""
 
-    def __init__(self, namespace: int, starts: Sequence[tuple[Version, TriggerRequest, bytes]], ids: Ids) -> None:
+    def __init__(self, namespace: int, starts: Sequence[Start], ids: Ids) -> None:
         self._namespace = namespace
         self._starts = starts
         self._ids = ids
@@ -57,7 +67,7 @@ class Trigger(Verb):
         again = iter(made)
         known = await self._known(tx)
         answers: list[RunRef] = []
-        for version, request, body in self._starts:
+        for version, request, inputs, store in self._starts:
             key = request.idempotency_key
             if key is not None and key in known:
                 answers.append(RunRef(id=known[key], created=False))
@@ -70,7 +80,7 @@ class Trigger(Verb):
                 weight=request.weight,
                 created_at=batch.fold.now,
             )
-            batch.fold.trigger(run, version.graph, body)
+            batch.fold.trigger(run, version.graph, inputs, store)
             if request.tags:
                 batch.fold.new_tags[run.id] = request.tags
             if key is not None:
@@ -84,7 +94,7 @@ class Trigger(Verb):
         """The runs that earlier triggers with these keys made. Conflict if one of them asked for something else."""
         known: dict[str, int] = {}
         asked: dict[str, bytes] = {}
-        for _, request, _ in self._starts:
+        for _, request, *_ in self._starts:
             key = request.idempotency_key
             if key is None:
                 continue
@@ -95,7 +105,8 @@ class Trigger(Verb):
             if asked.setdefault(key, mine) != mine:
                 by = f"run {known[key]}" if key in known else "another run of this call"
                 raise Conflict(
-                    f"the idempotency key {key!r} was used by {by} with another graph, other inputs or other tags.",
+                    f"the idempotency key {key!r} was used by {by} with another graph, other inputs, other tags "
+                    "or another store.",
                     code="idempotency_mismatch",
                     place="idempotency_key",
                     remedy="Use a new key for a new run.",
@@ -107,6 +118,7 @@ def request_hash(request: TriggerRequest) -> bytes:
     body = {name: bytes(value).decode() for name, value in sorted(request.inputs.items())}
     asked: list[object] = [request.graph, request.version, body]
     asked += [sorted(request.tags.items())] if request.tags else []  # without tags, as before there were any
+    asked += [{name: bytes(value).decode() for name, value in sorted(request.store.items())}] if request.store else []
     return sha256(msgspec.json.encode(asked)).digest()
 
 
@@ -214,7 +226,7 @@ class Runs:
         return refs
 
     @staticmethod
-    def _start(version: Version, request: TriggerRequest) -> tuple[Version, TriggerRequest, bytes]:
+    def _start(version: Version, request: TriggerRequest) -> Start:
         if not 0 <= request.priority <= 9:
             raise Invalid(
                 f"a priority lies between 0 and 9, not {request.priority}.", code="bad_option", place="priority"
@@ -227,15 +239,16 @@ class Runs:
             raise Invalid(wrong, code="bad_name", place="idempotency_key")
         if request.tags and (found := wrong_tags(request.tags)):
             raise Invalid(found[0], code="bad_tag", place=found[1], remedy=TAGS)
-        body = version.input_body(request.inputs)
-        if len(body) > PAYLOAD_INLINE:
-            raise TooLarge(
-                f"the inputs have {len(body)} bytes; the limit is {PAYLOAD_INLINE}.",
-                code="inputs_too_large",
-                place="inputs",
-                remedy="Pass large data as a stoker.File.",
-            )
-        return version, request, body
+        start = Start(version, request, version.input_body(request.inputs), version.store_body(request.store))
+        for place, body in (("inputs", start.inputs), ("store", start.store)):
+            if len(body) > PAYLOAD_INLINE:
+                raise TooLarge(
+                    f"the {place} of the run have {len(body)} bytes; the limit is {PAYLOAD_INLINE}.",
+                    code="inputs_too_large",
+                    place=place,
+                    remedy="Pass large data as a stoker.File.",
+                )
+        return start
 
     async def cancel(self, namespace: str, run: int) -> RunView:
         """Ask a run to stop; runners are told at once. The answer shows it `stopping`; it ends CANCELLED."""

@@ -237,9 +237,11 @@ class Transaction:
     async def _show_around(self, fold: Fold) -> None:
         """What the conditions of these runs read of them."""
         asking = [run.id for run in fold.runs.values() if fold.graphs[run.version].asks]
-        found = await self._tx.run_inputs(asking) if asking else {}
+        if not asking:
+            return
+        inputs, stores = await self._tx.run_inputs(asking), await self._tx.run_stores(asking)
         for run in asking:
-            fold.show_around(run, Around(found.get(run, b"")))
+            fold.show_around(run, Around(inputs.get(run, b""), stores.get(run, b"")))
 
     async def _load_rows(self, fold: Fold, tasks: Sequence[Task]) -> None:
         keys = {key for task in tasks for key in touched_rows(fold.graph_of(task), task)}
@@ -270,7 +272,7 @@ class Transaction:
         assert node.spec.expand is not None
         place, over = Place(run.id, want.node, want.branch), node.spec.expand.over
         sources = Sources(self._tx, self._blobs)
-        sources.show(fold.new_inputs)
+        sources.show(fold.new_inputs, fold.new_stores)
         await sources.load(needs(graph, place, over), limit=None)
         if sources.missing_blobs:
             raise MissingBlobs(sources.missing_blobs)

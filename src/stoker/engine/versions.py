@@ -12,6 +12,7 @@ from stoker.core.compile import compile_graph
 from stoker.core.compiled import Compiled
 from stoker.core.graph import INPUT_KIND, GraphSpec, KindSpec, NodeSpec
 from stoker.core.model import MAX_ITEMS
+from stoker.core.names import fault as name_fault
 from stoker.core.values import MAX_DEPTH, encode, too_deep
 from stoker.engine.ports import Lane, Reader
 from stoker.errors import Invalid, Problem
@@ -39,6 +40,10 @@ class Schema:
         error = next(iter(self._validator.iter_errors(value)))
         path = "$" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.instance_path)
         return f"{error.message} at {path}"
+
+
+_FREE = Schema({})
+_GIVE = "Give it at the trigger: store={{'{0}': ...}}, or --store {0}=VALUE."
 
 
 def _refuse(uri: str) -> Any:
@@ -83,6 +88,7 @@ class Version:
         self.number = number
         self.graph = graph
         self.inputs = {name: Schema(spec.schema) for name, spec in graph.spec.inputs.items()}
+        self.store = {name: Schema(spec.schema) for name, spec in graph.spec.store.items()}
         self.outputs = [
             self.inputs[node.name] if node.kind.name == INPUT_KIND else Schema(node.kind.output) for node in graph.nodes
         ]
@@ -108,6 +114,31 @@ class Version:
         if problems:
             message = f"the inputs of {self.graph.spec.name!r} are not what it takes"
             raise Invalid(message, code="invalid_input", problems=problems)
+        return encode(body) if body else b""
+
+    def store_body(self, given: dict[str, msgspec.Raw]) -> bytes:
+        """The run's store as it is kept: as for inputs, but keys that the graph does not declare are taken too."""
+        declared = self.graph.spec.store
+        problems = [
+            Problem(code="invalid_input", place="store", message=f"{wrong}.")
+            for name in given
+            if (wrong := name_fault(name))
+        ]
+        problems += [
+            Problem(code="invalid_input", place=f"store.{name}", message=f"{wrong}.")
+            for name, value in given.items()
+            if (wrong := self.store.get(name, _FREE).fault(bytes(value)))
+        ]
+        problems += [
+            Problem(code="missing_input", place=f"store.{name}", message="it is required.", remedy=_GIVE.format(name))
+            for name, spec in declared.items()
+            if spec.required and name not in given
+        ]
+        if problems:
+            message = f"the store is not what {self.graph.spec.name!r} takes"
+            raise Invalid(message, code="invalid_input", problems=problems)
+        defaults = {name: spec.default for name, spec in declared.items() if not spec.required}
+        body = {**defaults, **given}
         return encode(body) if body else b""
 
     def output_fault(self, node: int, bodies: Sequence[bytes]) -> str | None:

@@ -9,6 +9,7 @@ from threading import Lock
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from stoker.authoring.dump import plain, to_json
 from stoker.authoring.file import File, uploaded
@@ -66,28 +67,38 @@ class Client:
         weight: int = 1,
         version: int | None = None,
         tags: Mapping[str, str] | None = None,
+        store: Mapping[str, Any] | None = None,
         **inputs: Any,
     ) -> RunHandle:
         """Start a run of a graph (an object, pushed first, or the name of one). Files in inputs are uploaded.
 
         The same `idempotency_key` gives the same run again. `version` None: the newest. Tasks of runs of higher
         `priority` (0 to 9) go first; alike runs share by `weight` (1 to 100). By its `tags` the run is found again,
-        such as `{"team": "blue"}`.
+        such as `{"team": "blue"}`. `store`: the values that `stoker.store(key)` stands for.
         """
-        name = self._name_of(graph)
-        return self.call(self._trigger(name, inputs, idempotency_key, (priority, weight), version, tags or {}))
+        request = TriggerRequest(
+            graph=self._name_of(graph),
+            version=version,
+            idempotency_key=idempotency_key,
+            priority=priority,
+            weight=weight,
+            tags=dict(tags or {}),
+        )
+        return self.call(self._trigger(request, inputs, store or {}))
 
     def trigger_many(
         self,
         graph: Any,
         inputs: Sequence[Mapping[str, Any]],
         tags: Mapping[str, str] | None = None,
+        store: Mapping[str, Any] | None = None,
         *,
         priority: int = 5,
         weight: int = 1,
     ) -> list[RunHandle]:
-        """Start a run for each of the inputs, in one transaction. All have the same `tags`, `priority` and `weight`."""
-        return self.call(self._trigger_many(self._name_of(graph), inputs, tags or {}, (priority, weight)))
+        """Start a run for each of the inputs, in one transaction. All else is the same for all."""
+        request = TriggerRequest(graph=self._name_of(graph), priority=priority, weight=weight, tags=dict(tags or {}))
+        return self.call(self._trigger_many(request, inputs, store or {}))
 
     def run(self, run: int) -> RunHandle:
         """Return the handle of a run, without asking the server."""
@@ -152,25 +163,9 @@ class Client:
             self._pushed[id(graph)] = (graph, self.push(graph).name)  # the object is kept, so its id stays its own
         return self._pushed[id(graph)][1]
 
-    async def _trigger(
-        self,
-        graph: str,
-        inputs: Mapping[str, Any],
-        key: str | None,
-        place: tuple[int, int],
-        version: int | None,
-        tags: Mapping[str, str],
-    ) -> RunHandle:
-        request = TriggerRequest(
-            graph=graph,
-            inputs=await self._encoded(inputs),
-            version=version,
-            idempotency_key=key,
-            priority=place[0],
-            weight=place[1],
-            tags=dict(tags),
-        )
-        return self._handle(await self.api.trigger(request))
+    async def _trigger(self, request: TriggerRequest, inputs: Mapping[str, Any], store: Mapping[str, Any]) -> RunHandle:
+        given = replace(request, inputs=await self._encoded(inputs), store=await self._encoded(store))
+        return self._handle(await self.api.trigger(given))
 
     async def _settle(self, task: int, value: Any, fail: str | None) -> TaskView:
         if fail is not None:
@@ -178,10 +173,10 @@ class Client:
         return await self.api.settle(task, SettleRequest(value=(await self._encoded({"value": value}))["value"]))
 
     async def _trigger_many(
-        self, graph: str, inputs: Sequence[Mapping[str, Any]], tags: Mapping[str, str], place: tuple[int, int]
+        self, request: TriggerRequest, inputs: Sequence[Mapping[str, Any]], store: Mapping[str, Any]
     ) -> list[RunHandle]:
-        options: dict[str, Any] = {"tags": dict(tags), "priority": place[0], "weight": place[1]}
-        requests = [TriggerRequest(graph=graph, inputs=await self._encoded(one), **options) for one in inputs]
+        request = replace(request, store=await self._encoded(store))
+        requests = [replace(request, inputs=await self._encoded(one)) for one in inputs]
         return [self._handle(ref) for ref in await self.api.trigger_batch(requests)]
 
     async def _encoded(self, inputs: Mapping[str, Any]) -> dict[str, msgspec.Raw]:

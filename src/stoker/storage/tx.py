@@ -84,6 +84,9 @@ class Questions(ABC):
     async def run_inputs(self, runs: Iterable[int]) -> dict[int, bytes]:
         return dict(await self.all("run_inputs", list(runs)))
 
+    async def run_stores(self, runs: Iterable[int]) -> dict[int, bytes]:
+        return dict(await self.all("run_stores", list(runs)))
+
     async def version(self, version: int) -> VersionRow | None:
         for row in await self.all("version", version):
             return VersionRow(version, *row)
@@ -178,6 +181,7 @@ def _runs(fold: Fold) -> list[Write]:
     return [
         Write("insert_run", [rows.of_new_run(run) for run in new]),
         Write("insert_run_input", list(fold.new_inputs.items())),
+        Write("insert_run_store", list(fold.new_stores.items())),
         Write("insert_run_tag", rows.of_tags(fold.new_tags, fold.runs)),
         Write("update_run", [rows.of_changed_run(run) for run in changed], guarded=True),
     ]

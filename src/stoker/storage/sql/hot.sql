@@ -34,6 +34,10 @@ FROM item WHERE run = :run AND node = :node AND branch >= :prefix AND branch < :
 -- The inputs of runs.
 SELECT run, body FROM run_input WHERE run = ANY(:runs);
 
+-- name: run_stores
+-- What each run was given as its store, if anything.
+SELECT run, body FROM run_store WHERE run = ANY(:runs);
+
 -- name: insert_run_key
 INSERT INTO run_key (namespace, name, run, hash) VALUES (:namespace, :name, :run, :hash);
 

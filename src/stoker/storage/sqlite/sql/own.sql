@@ -62,6 +62,9 @@ WHERE id = :id;
 -- name: insert_run_input
 INSERT INTO run_input (run, body) VALUES (:run, :body);
 
+-- name: insert_run_store
+INSERT INTO run_store (run, body) VALUES (:run, :body);
+
 -- name: insert_task
 INSERT INTO task (id, run, node, branch, generation, state, attempt, failures, losses, priority, lane, order_at, due_at,
                   parent, element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at,
