@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from stoker.authoring.task import Task
 
@@ -31,6 +32,9 @@ class LocalTask(Task):
 
     def log(self, text: str) -> None:
         print(text, file=sys.stderr)
+
+    def output(self, value: Any, name: str = "") -> None:
+        print(f"output {name}: {value!r}" if name else f"output: {value!r}", file=sys.stderr)
 
     @property
     def cancelled(self) -> bool:

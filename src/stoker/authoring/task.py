@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+from typing import Any
 
 from stoker.authoring.signals import Cancelled
 from stoker.errors import Conflict
@@ -31,6 +32,13 @@ class Task(ABC):
     @abstractmethod
     def log(self, text: str) -> None:
         """Add a line to the task's log."""
+
+    @abstractmethod
+    def output(self, value: Any, name: str = "") -> None:
+        """In a live run: give an output while the task goes on. Others read the newest once it completes.
+
+        A node that has given some and returns None gives no other. A value that is not what the node returns raises.
+        """
 
     @property
     @abstractmethod

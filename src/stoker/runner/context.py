@@ -5,11 +5,20 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from stoker.authoring.task import Task
 from stoker.core.protocol import Assignment
 from stoker.runner.journal import Journal
+
+Giving = Callable[[Any, str, int], None]
+"""Sends an output: its value, its name, its number."""
+
+
+def _nobody(value: Any, name: str, number: int) -> None:
+    raise AssertionError(f"output {number} ({name}: {value!r}) was given before the attempt began")
 
 
 class TaskContext(Task):
@@ -26,12 +35,18 @@ class TaskContext(Task):
         self.known = False  # to the code: it has looked, or was interrupted
         self._cancelled = False
         self._scratch: Path | None = None
+        self.given = 0  # outputs
+        self.give: Giving = _nobody
 
     def progress(self, fraction: float | None = None, message: str = "") -> None:
         self._journal.progress(None if fraction is None else min(1.0, max(0.0, float(fraction))), str(message))
 
     def log(self, text: str) -> None:
         self._journal.write("log", str(text) if str(text).endswith("\n") else f"{text}\n")
+
+    def output(self, value: Any, name: str = "") -> None:
+        self.give(value, str(name), self.given + 1)
+        self.given += 1
 
     @property
     def cancelled(self) -> bool:

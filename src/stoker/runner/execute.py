@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import Context, copy_context
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,7 +14,9 @@ import msgspec
 
 from stoker.authoring.file import artifacts
 from stoker.authoring.task import running
-from stoker.core.protocol import SPILL_ITEM, Complete, Item, Release, Report
+from stoker.core.protocol import SPILL_ITEM, Complete, Item, Output, Release, Report
+from stoker.core.values import NULL
+from stoker.errors import Invalid
 from stoker.runner import outcome
 from stoker.runner.job import Job
 from stoker.runner.output import JOURNAL
@@ -72,6 +75,7 @@ def _run(job: Job, kit: Kit) -> list[Report]:
 
 
 def _attempt(job: Job, kit: Kit) -> Report:
+    job.context.give = partial(_give, job, kit)
     try:
         arguments = job.arguments()
     except Exception as error:  # noqa: BLE001  whatever it is, this input does not fit
@@ -96,6 +100,7 @@ async def run_async(job: Job, kit: Kit) -> list[Report]:
 
 
 async def _attempt_async(job: Job, kit: Kit) -> Report:
+    job.context.give = partial(_give, job, kit)
     try:
         arguments = job.arguments()
     except Exception as error:  # noqa: BLE001  as above
@@ -133,9 +138,33 @@ class _Refusing:
         raise BlockingIOError(f"{name} ({media_type}) is uploaded from {path} in a thread")
 
 
-def completed(job: Job, documents: Sequence[bytes], kit: Kit) -> Complete:
-    """Make the outcome of a result: what is too large for a report goes out as an artifact first."""
+def _give(job: Job, kit: Kit, value: Any, name: str, number: int) -> None:
+    """Send an output of an attempt that goes on."""
+    documents = job.work.dump(value)
+    if len(documents) != 1:
+        raise Invalid(f"an output is one value, not {len(documents)}", code="invalid_output")
     task, attempt = job.key
+    report = Output(task=task, attempt=attempt, number=number, item=Item(value=msgspec.Raw(documents[0])), name=name)
+    job.journal.output(uploaded(job, report, kit))
+
+
+def uploaded(job: Job, report: Output, kit: Kit) -> Output:
+    """The same output; one that is too large for a report as an artifact."""
+    value = bytes(report.item.value)
+    if not kit.spills or len(value) <= SPILL_ITEM:
+        return report
+    artifact = kit.access.spill(f"{job.assignment.node}-{report.task}-output-{report.number}.json", value)
+    return msgspec.structs.replace(report, item=Item(artifact=artifact))
+
+
+def completed(job: Job, documents: Sequence[bytes], kit: Kit) -> Complete:
+    """Make the outcome of a result: what is too large for a report goes out as an artifact first.
+
+    A node that has given outputs and returns None has said it all.
+    """
+    task, attempt = job.key
+    if job.context.given and list(documents) == [NULL]:
+        return Complete(task=task, attempt=attempt, items=[])
     if not kit.spills or sum(map(len, documents)) <= SPILL_ITEM:
         return Complete(task=task, attempt=attempt, items=[Item(value=msgspec.Raw(one)) for one in documents])
     large = _too_large(documents)

@@ -13,6 +13,7 @@ import os
 import queue
 import signal
 import sys
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from threading import Lock, Thread
@@ -21,7 +22,7 @@ from typing import BinaryIO, NoReturn
 import msgspec
 
 from stoker.authoring.signals import Cancelled
-from stoker.core.protocol import Log, Progress, Report, Stage
+from stoker.core.protocol import Log, Output, Progress, Report, Stage
 from stoker.errors import Unavailable
 from stoker.runner import frames, outcome
 from stoker.runner.execute import Kit, kit_of, run, run_async
@@ -154,8 +155,14 @@ class PipedJournal(Journal):
             Progress(task=self._key[0], attempt=self._key[1], fraction=fraction, message=clean(message)),
         )
 
+    def output(self, report: Output) -> None:
+        self._pipe.send(report)
+
     def touched(self, journal: Journal) -> None:
         """Nothing waits here."""
+
+    def put(self, reports: Iterable[Report]) -> None:
+        """Nor here."""
 
 
 class PipedAccess:

@@ -20,10 +20,10 @@ from typing import Any
 import msgspec
 
 from stoker.authoring.task import running
-from stoker.core.protocol import Complete, ErrorInfo, Fail, Log, Progress, Report, Stage
+from stoker.core.protocol import Complete, ErrorInfo, Fail, Log, Output, Progress, Report, Stage
 from stoker.errors import StokerError
 from stoker.runner import frames, outcome
-from stoker.runner.execute import Kit, completed, ended
+from stoker.runner.execute import Kit, completed, ended, uploaded
 from stoker.runner.job import Job
 from stoker.runner.origin import Origin, origin_of
 
@@ -123,6 +123,8 @@ class _Child:
                 self._job.journal.progress(frame.fraction, frame.message)
             case Log():
                 self._job.journal.write(frame.stream, frame.text)
+            case Output():
+                self._job.journal.output(uploaded(self._job, frame, self._kit))
             case frames.Fetch() | frames.Store():
                 self._send(self._answer(frame))
             case _:

@@ -7,10 +7,11 @@ once a second for each stream, and ends with a mark after 10 MiB. The last words
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from threading import Lock
 from typing import Literal, Protocol
 
-from stoker.core.protocol import LOG_CHUNK, LOG_TASK, Log, Progress
+from stoker.core.protocol import LOG_CHUNK, LOG_TASK, Log, Output, Progress, Report
 
 Stream = Literal["log", "stdout", "stderr"]
 
@@ -22,9 +23,10 @@ NEVER = float("inf")
 
 
 class Listener(Protocol):
-    """Hears, from any thread, that a journal has something to say."""
+    """Hears, from any thread, that a journal has something to say, and outputs at once."""
 
     def touched(self, journal: Journal) -> None: ...
+    def put(self, reports: Iterable[Report]) -> None: ...
 
 
 class Journal:
@@ -72,6 +74,11 @@ class Journal:
                 return
             self._progress = progress
         self._touch()
+
+    def output(self, report: Output) -> None:
+        """Pass an output on; none is left out, and all come before the outcome."""
+        if not self._closed:
+            self._listener.put([report])
 
     def due(self, now: float) -> float:
         """Return when `flush` has something to give, if nothing more is said."""
