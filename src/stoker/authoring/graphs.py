@@ -6,10 +6,11 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
+from typing import Any, Generic, Literal, ParamSpec, TypeVar, cast, overload
 
 from stoker.authoring.dump import plain
 from stoker.authoring.handle import Handle
+from stoker.authoring.live import lower_live
 from stoker.authoring.lowering import lower
 from stoker.authoring.misuse import misuse
 from stoker.authoring.model import Node
@@ -22,6 +23,7 @@ from stoker.authoring.work import Work
 from stoker.core.graph import GraphSpec, InputSpec
 from stoker.core.views import PushRequest
 
+Mode = Literal["once", "live"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -29,9 +31,10 @@ R = TypeVar("R")
 class Graph(Generic[P, R]):
     """A graph. Called inside another graph it is inlined: its nodes are named `graph.node` there."""
 
-    def __init__(self, code: Callable[P, R], name: str, names: dict[str, Any]) -> None:
+    def __init__(self, code: Callable[P, R], name: str, names: dict[str, Any], mode: Mode = "once") -> None:
         self.code = code
         self.name = name
+        self.mode = mode
         self.place = line_of(code)
         self._names = names
         self._parameters = parameters(code, f"the graph {name!r}", self.place)
@@ -119,7 +122,8 @@ class Graph(Generic[P, R]):
             result=result,
             description=summary(self.code),
         )
-        return lower(program), tuple(trace.works.values())
+        lowered = lower_live(program) if self.mode == "live" else lower(program)
+        return lowered, tuple(trace.works.values())
 
     def _inputs(self) -> dict[str, InputSpec]:
         hints = hints_of(self.code, self._names, self.place)
@@ -139,9 +143,14 @@ class Graph(Generic[P, R]):
 @overload
 def graph(code: Callable[P, R], /) -> Graph[P, R]: ...
 @overload
-def graph(*, name: str | None = ...) -> Callable[[Callable[P, R]], Graph[P, R]]: ...
-def graph(code: Callable[..., Any] | None = None, /, *, name: str | None = None) -> Any:
-    """Make a function a graph: its parameters are the inputs of a run, what it returns is the result."""
+def graph(*, name: str | None = ..., mode: Mode = ...) -> Callable[[Callable[P, R]], Graph[P, R]]: ...
+def graph(code: Callable[..., Any] | None = None, /, *, name: str | None = None, mode: Mode = "once") -> Any:
+    """Make a function a graph: its parameters are the inputs of a run, what it returns is the result.
+
+    `mode="live"`: its nodes run again whenever what they were given changes, until the run is cancelled.
+    """
+    if mode not in ("once", "live"):
+        raise misuse(f"mode={mode!r} is none.", "It is 'once' or 'live'.")
 
     def decorate(code: Callable[..., Any]) -> Graph[..., Any]:
         if not inspect.isfunction(code) or inspect.iscoroutinefunction(code) or inspect.isgeneratorfunction(code):
@@ -149,7 +158,7 @@ def graph(code: Callable[..., Any] | None = None, /, *, name: str | None = None)
                 f"@graph stands on a plain function, not on {code!r}.",
                 "A graph only wires nodes; async code belongs into a node.",
             )
-        return Graph(code, name or code.__name__, names_around(code, frames))
+        return Graph(code, name or code.__name__, names_around(code, frames), mode)
 
     frames = 1 if code is None else 2  # between here and the user
     return decorate if code is None else decorate(code)

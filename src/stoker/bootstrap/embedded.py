@@ -139,6 +139,12 @@ def run(graph: Any, /, *args: Any, **inputs: Any) -> Any:
     """
     if not hasattr(graph, "push_request"):
         raise Invalid(f"{graph!r} is not a graph.", code="not_a_graph", remedy="Decorate it with `@stoker.graph`.")
+    if graph.spec.mode == "live":
+        raise Invalid(
+            f"the graph {graph.name!r} is live: its runs never end, so there is no result to wait for.",
+            code="live_graph",
+            remedy="Trigger it on a server: `with stoker.embedded(graph) as client: run = client.trigger(graph)`.",
+        )
     bound = graph.bind(*args, **inputs)
     with embedded(graph) as client:
         return _kept(client.trigger(graph, **bound).result())

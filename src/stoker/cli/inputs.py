@@ -13,8 +13,11 @@ from stoker.core.graph import InputSpec
 _TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object"}
 
 
-def parse(given: Sequence[str], inputs: Mapping[str, InputSpec]) -> dict[str, Any]:
-    """The inputs by name. Usage, naming the input, for what cannot be meant; types are checked by the server."""
+def parse(given: Sequence[str], inputs: Mapping[str, InputSpec], *, live: bool = False) -> dict[str, Any]:
+    """The inputs by name. Usage, naming the input, for what cannot be meant; types are checked by the server.
+
+    `live`: of a live graph, whose inputs may be published later.
+    """
     found: dict[str, Any] = {}
     for text in given:
         name, equals, value = text.partition("=")
@@ -25,7 +28,7 @@ def parse(given: Sequence[str], inputs: Mapping[str, InputSpec]) -> dict[str, An
         if name in found:
             raise Usage(f"the input {name!r} is given twice", place="--input", remedy="Give it once.")
         found[name] = _value(name, value, inputs[name].schema)
-    if missing := [name for name, spec in inputs.items() if spec.required and name not in found]:
+    if not live and (missing := [name for name, spec in inputs.items() if spec.required and name not in found]):
         names = ", ".join(map(repr, missing))
         raise Usage(f"the graph needs the input {names}", place="--input", remedy=f"Add{_example(missing, inputs)}.")
     return found

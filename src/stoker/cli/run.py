@@ -70,7 +70,8 @@ def run(
     tags = numbers.pairs(tag or [], "--tag")
     stored = {key: inputs.loose(value) for key, value in numbers.pairs(store or [], "--store").items()}
     graph, loaded = load.graph_of(target)
-    values = inputs.parse(input or [], load.checked(graph).graph.inputs)
+    spec = load.checked(graph).graph
+    values = inputs.parse(input or [], spec.inputs, live=spec.mode == "live")
     with ExitStack() as stack:
         here = stack.enter_context(reached(where))
         if here.embedded is not None:
@@ -80,6 +81,11 @@ def run(
         handle = here.client.trigger_many(name, [values], tags, stored, priority=priority, weight=weight)[0]
         try:
             _tell(here, handle.id, graph, unserved)
+            if spec.mode == "live" and here.embedded is None and not watch:
+                terminal.note(
+                    f"it is live: `stoker runs publish {handle.id} NODE VALUE`, `stoker runs cancel {handle.id}`"
+                )
+                return exits.OK
             view = _watched(here, handle.id, wait_s) if watch else wait(here, handle.id, wait_s, LONG_S)
         except KeyboardInterrupt:
             _cancel(here, handle.id)

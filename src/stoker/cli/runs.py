@@ -1,4 +1,4 @@
-"""`stoker runs`: list, show, result, logs, cancel, retry."""
+"""`stoker runs`: list, show, result, logs, cancel, retry; for live runs also publish, fire, outputs (`live`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from stoker.cli import exits, numbers, terminal
+from stoker.cli import exits, live, numbers, terminal
 from stoker.cli.bulk import bulk, one_of
 from stoker.cli.ending import end, failed
 from stoker.cli.failure import lines
@@ -283,6 +283,10 @@ def chosen(terms: Sequence[str], **also: str | None) -> str:
     return " ".join([*terms, *(term(field, value) for field, value in also.items() if value is not None)])
 
 
+for _of_live_runs in (live.publish, live.fire, live.outputs):
+    app.command(_of_live_runs)
+
+
 def _show(view: RunView) -> None:
     from stoker.cli.watch import counts
 
@@ -298,7 +302,10 @@ def _show(view: RunView) -> None:
     pairs += [("priority", str(view.priority))] if view.priority != 5 else []
     pairs += [("weight", str(view.weight))] if view.weight != 1 else []
     terminal.fields(pairs)
-    if view.nodes:
+    if view.live:
+        terminal.say("")
+        live.show(view.live)
+    elif view.nodes:
         terminal.say("")
         rows = [[node.node, counts(node) or "not reached"] for node in view.nodes]
         terminal.table(["NODE", "TASKS"], rows, grow="TASKS")

@@ -123,6 +123,8 @@ def must_have(node: NodeSpec, names: Mapping[str, int]) -> tuple[int, ...]:
         return tuple(sorted({names[name] for name in node.fire.of}))
     leaves = [leaf for binding in node.bind.values() for leaf in binding_refs(binding)]
     needed = {
-        parent(leaf) for leaf in leaves if isinstance(leaf, RunInput) or (isinstance(leaf, Ref) and not leaf.optional)
+        parent(leaf)
+        for leaf in leaves
+        if isinstance(leaf, RunInput) or (isinstance(leaf, Ref) and leaf.spared is msgspec.UNSET)
     }
     return tuple(sorted(names[name] for name in needed))

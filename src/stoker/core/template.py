@@ -100,7 +100,9 @@ def render(graph: Compiled, place: Place, binding: Binding, found: Found) -> byt
             return as_object({name: render(graph, place, field, found) for name, field in fields.items()})
         case Ref(path=path) | RunInput(path=path) if place.bound is not None:
             output = _bound(graph, place, binding)
-            return NULL if output is None else pick(found.items[output], path)
+            if output is not None:
+                return pick(found.items[output], path)
+            return encode(binding.spared) if isinstance(binding, Ref) and binding.spared is not UNSET else NULL
         case RunInput(name=name, path=path):
             return pick(found.run_inputs.get(place.run, {}).get(name, NULL), path)
         case Store(name=name, path=path):

@@ -8,7 +8,6 @@ from typing import Any, Generic, Literal, TypeVar
 import msgspec
 
 from stoker.core.graph import GraphSpec, KindSpec
-from stoker.core.protocol import ABSENT
 
 TaskStateName = Literal["READY", "LEASED", "SUCCEEDED", "FAILED", "PRUNED", "CANCELLED", "SKIPPED"]
 RunStateName = Literal["RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"]
@@ -268,7 +267,7 @@ class RetryAnswer(_View, frozen=True):
 class PublishRequest(_View, frozen=True, forbid_unknown_fields=True):
     """An output of a node from outside. Without `value`: only that it settled, well or (`failed`) not."""
 
-    value: msgspec.Raw = ABSENT
+    value: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     name: str = ""
     status: str = ""
     failed: bool = False

@@ -225,9 +225,9 @@ class Live:
         """The value, checked; a large one is put away first."""
         if request.name and (wrong := fault(request.name)):
             raise Invalid(wrong, code="bad_name", place="name")
-        value = bytes(request.value)
-        if not value:
+        if request.value is msgspec.UNSET:
             return None
+        value = bytes(request.value)
         if request.failed:
             message = "what failed has no output."
             raise Invalid(message, code="bad_option", place="failed", remedy="Leave out the value, or `failed`.")

@@ -17,10 +17,13 @@ from stoker.core.views import (
     BulkAnswer,
     BulkRequest,
     Explanation,
+    FireAnswer,
     GraphView,
     Hint,
     LogView,
+    OutputView,
     Page,
+    PublishRequest,
     PushRequest,
     RetryAnswer,
     RunnerView,
@@ -119,6 +122,32 @@ class Api:
 
     async def run_logs(self, run: int, *, after: int = 0, limit: int = 1000) -> list[LogView]:
         return await self._get(f"/runs/{run}/logs", list[LogView], after=after, limit=limit)
+
+    # live runs
+
+    async def publish(self, run: int, node: str, request: PublishRequest) -> OutputView | None:
+        """Publish an output of a node, or a state without one (then None comes back)."""
+        path = f"{self._in}/runs/{run}/nodes/{quote(node, safe='')}/publish"
+        answer = await self.wire.call("POST", path, body=request, answer=bytes)
+        return msgspec.json.decode(answer, type=OutputView) if answer else None
+
+    async def fire(self, run: int, node: str) -> FireAnswer:
+        path = f"{self._in}/runs/{run}/nodes/{quote(node, safe='')}/fire"
+        return await self.wire.call("POST", path, answer=FireAnswer)
+
+    async def outputs(
+        self, run: int, *, node: str | None = None, current: bool = False, limit: int = 100, after: str | None = None
+    ) -> Page[OutputView]:
+        """By node, the newest first; `current`: only the one of each node that others read."""
+        query = {"node": node, "current": "true" if current else None, "limit": limit, "after": after}
+        return await self._get(f"/runs/{run}/outputs", Page[OutputView], **query)
+
+    async def output(self, output: int) -> OutputView:
+        return await self._get(f"/outputs/{output}", OutputView)
+
+    async def output_value(self, output: int) -> bytes:
+        """Return the JSON of an output."""
+        return await self._get(f"/outputs/{output}/value", bytes)
 
     # tasks
 

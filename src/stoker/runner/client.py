@@ -13,7 +13,17 @@ from msgspec.structs import replace
 
 from stoker.authoring.dump import plain, to_json
 from stoker.authoring.file import File, uploaded
-from stoker.core.views import BulkAnswer, BulkRequest, GraphView, RunRef, SettleRequest, TaskView, TriggerRequest
+from stoker.core.views import (
+    BulkAnswer,
+    BulkRequest,
+    GraphView,
+    OutputView,
+    PublishRequest,
+    RunRef,
+    SettleRequest,
+    TaskView,
+    TriggerRequest,
+)
 from stoker.errors import Conflict, Invalid
 from stoker.runner.api import Api
 from stoker.runner.bulk import Pages, pages, together
@@ -136,6 +146,11 @@ class Client:
     def value(self, document: bytes) -> Any:
         """Decode a result; artifact handles in it become files that open through this client."""
         return self._with_files(msgspec.json.decode(document))
+
+    async def publish(self, run: int, node: str, value: Any, name: str, status: str) -> OutputView | None:
+        """Publish a value to a node of a live run; its files are uploaded."""
+        encoded = (await self._encoded({"value": value}))["value"]
+        return await self.api.publish(run, node, PublishRequest(value=encoded, name=name, status=status))
 
     def fetch(self, artifact: int) -> Path:
         """Download an artifact, once, into a folder that lives as long as this client."""

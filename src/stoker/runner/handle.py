@@ -6,7 +6,17 @@ import time
 from collections.abc import Coroutine, Iterator
 from typing import Any, Protocol, TypeVar
 
-from stoker.core.views import Cause, Explanation, LogView, RetryAnswer, RunStateName, RunView
+from stoker.core.views import (
+    Cause,
+    Explanation,
+    FireAnswer,
+    LogView,
+    OutputView,
+    PublishRequest,
+    RetryAnswer,
+    RunStateName,
+    RunView,
+)
 from stoker.errors import Conflict, NoResult, RunCancelled, RunFailed
 from stoker.runner.api import Api
 
@@ -24,6 +34,9 @@ class Client(Protocol):
     def api(self) -> Api: ...
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T: ...
     def value(self, document: bytes) -> Any: ...
+    def publish(
+        self, run: int, node: str, value: Any, name: str, status: str
+    ) -> Coroutine[Any, Any, OutputView | None]: ...
 
 
 class RunHandle:
@@ -75,6 +88,40 @@ class RunHandle:
     def retry(self) -> RetryAnswer:
         """Make its failed and cancelled tasks READY again; what succeeded is kept. Conflict if there are none."""
         return self._client.call(self._client.api.retry(self.id))
+
+    def publish(self, node: str, value: Any, *, name: str = "", status: str = "") -> OutputView:
+        """In a live run: make a value the current output of a node or input; what comes after it fires."""
+        output = self._client.call(self._client.publish(self.id, node, value, name, status))
+        assert output is not None
+        return output
+
+    def settle(self, node: str, *, failed: bool = False, status: str = "") -> None:
+        """In a live run: say that a node settled outside, well or not, without an output."""
+        request = PublishRequest(failed=failed, status=status)
+        self._client.call(self._client.api.publish(self.id, node, request))
+
+    def fire(self, node: str) -> FireAnswer:
+        """In a live run: have a node run again with what is current. Conflict if nothing it reads is there."""
+        return self._client.call(self._client.api.fire(self.id, node))
+
+    def outputs(self, node: str | None = None) -> list[OutputView]:
+        """The outputs of a live run, by node, the newest first."""
+        found: list[OutputView] = []
+        after: str | None = None
+        while True:
+            page = self._client.call(self._client.api.outputs(self.id, node=node, after=after, limit=1000))
+            found += page.items
+            if (after := page.after) is None:
+                return found
+
+    def current(self, node: str) -> Any:
+        """The value of a node's current output. NoResult if it has none."""
+        page = self._client.call(self._client.api.outputs(self.id, node=node, current=True))
+        if not page.items:
+            raise NoResult(
+                f"{node!r} of run {self.id} has no output yet.", place=f"run {self.id}", remedy="See run.explain()."
+            )
+        return self._client.value(self._client.call(self._client.api.output_value(page.items[0].id)))
 
     def logs(self) -> list[LogView]:
         """What its tasks have printed and logged so far, oldest first."""
