@@ -8,6 +8,7 @@ from typing import Any, Generic, Literal, TypeVar
 import msgspec
 
 from stoker.core.graph import GraphSpec, KindSpec
+from stoker.core.protocol import ABSENT
 
 TaskStateName = Literal["READY", "LEASED", "SUCCEEDED", "FAILED", "PRUNED", "CANCELLED", "SKIPPED"]
 RunStateName = Literal["RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"]
