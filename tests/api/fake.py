@@ -177,9 +177,13 @@ class FakeEngine:
         self.run_rows[run] = msgspec.structs.replace(view, state="CANCELLED")
         return self.run_rows[run]
 
-    async def retry(self, namespace: str, run: int) -> RetryAnswer:
+    async def retry(self, namespace: str, run: int, *, rerun_below: bool) -> RetryAnswer:
         await self.run(namespace, run)
-        return RetryAnswer(retried=2, fired=["total"])
+        return RetryAnswer(retried=2, rerun=["total"]) if rerun_below else RetryAnswer(retried=2, fired=["total"])
+
+    async def retry_task(self, namespace: str, task: int, *, rerun_below: bool) -> RetryAnswer:
+        self.note("retry_task", task, rerun_below)
+        return RetryAnswer(retried=1)
 
     async def wait(self, namespace: str, run: int, wait_s: float) -> RunView:
         self.waiting.set()

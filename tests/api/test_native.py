@@ -86,9 +86,18 @@ async def test_a_run_is_shown_cancelled_retried_and_explained(served: Served) ->
     status, view, _ = await served.ask("GET", "runs/1")
     assert (status, view["state"], view["created_at"]) == (200, "RUNNING", "2026-01-02T03:04:05Z")
     assert (await served.ask("POST", "runs/1/cancel"))[1]["state"] == "CANCELLED"
-    assert (await served.ask("POST", "runs/1/retry"))[:2] == (200, {"retried": 2, "fired": ["total"]})
+    status, answer, _ = await served.ask("POST", "runs/1/retry")
+    assert (status, answer["retried"], answer["fired"], answer["rerun"]) == (200, 2, ["total"], [])
+    assert (await served.ask("POST", "runs/1/retry?rerun_below=true"))[1]["rerun"] == ["total"]
     assert (await served.ask("GET", "runs/1/explain"))[1]["because"] == ["it waits for a runner"]
     assert (await served.ask("GET", "runs/9"))[0] == 404
+
+
+async def test_a_task_is_retried(served: Served) -> None:
+    assert (await served.ask("POST", "tasks/4/retry"))[1]["retried"] == 1
+    assert (await served.ask("POST", "tasks/5/retry?rerun_below=true"))[0] == 200
+    assert [asked[-2:] for asked in served.engine.asked if asked[0] == "retry_task"] == [(4, False), (5, True)]
+    assert (await served.ask("POST", "tasks/5/retry?rerun_below=perhaps"))[0] == 400
 
 
 async def test_a_result_is_its_own_bytes(served: Served) -> None:
@@ -129,7 +138,7 @@ async def test_a_client_that_stops_waiting_for_a_run_ends_the_wait(served: Serve
 async def test_tasks_attempts_logs_and_explanations_are_shown(served: Served) -> None:
     path = "runs/1/tasks?filter=attempt%3E1&state=READY&node=n&limit=5"
     assert (await served.ask("GET", path))[1]["items"][0]["node"] == "n"
-    asked = {"filter": "attempt>1", "state": "READY", "node": "n", "limit": 5, "after": None}
+    asked = {"filter": "attempt>1", "state": "READY", "node": "n", "limit": 5, "after": None, "past": False}
     assert ("tasks", "default", 1, asked) in served.engine.asked
     assert (await served.ask("GET", "tasks/1"))[1]["state"] == "READY"
     assert (await served.ask("GET", "tasks/2"))[0] == 404

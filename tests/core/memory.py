@@ -21,7 +21,7 @@ from stoker.core.decide import Fold
 from stoker.core.graph import Binding, Element, ListOf, ObjectOf, Ref, RunInput, Value
 from stoker.core.model import Ended, ItemKey, JoinKey, JoinRow, JoinState, Run, Spread, Task
 from stoker.core.picture import Body, Want
-from stoker.core.reopen import reopen
+from stoker.core.reopen import Plan, reopen, retryable
 from stoker.core.spread import standing
 from stoker.core.states import LIVE, TaskState
 from stoker.core.values import BadPath, as_list, as_object, elements, encode, pick
@@ -53,8 +53,11 @@ class Memory:
         self.gathered: dict[tuple[int, str], list[bytes]] = {}
         self._ids = count(1)
         self.retried: set[int] = set()
+        self.past: dict[tuple[int, int, bytes, int], Task] = {}
+        self.rerun = 0
         self._shown: set[JoinKey] = set()
         self._again: set[int] = set()
+        self._opened: set[JoinKey] = set()
 
     # --- one batch ---
 
@@ -113,27 +116,48 @@ class Memory:
             fold.settle_joins()
         self.apply(fold)
 
-    def retry(self, run: int) -> bool:
-        """Retry an ended run by hand; False if there is nothing to retry."""
+    def retry(self, run: int, task: int | None = None, *, rerun: bool = False) -> bool:
+        """Retry a run or a task by hand; False if there is nothing to retry, or something below is not settled."""
         tasks = [task for task in self.tasks.values() if task.run == run]
         spreads = [row for row in self.spreads.values() if row.run == run]
-        states = {key: row.state for key, row in self.rows.items() if key.run == run}
-        plan = reopen(self.graph, run, tasks, states, spreads)
-        if plan.empty:
+        rows = {key: row for key, row in self.rows.items() if key.run == run}
+        chosen = retryable(self.graph, tasks) if task is None else [self.tasks[task]]
+        plan = reopen(self.graph, run, tasks, rows, spreads, chosen, rerun=rerun)
+        if plan.empty or plan.busy is not None:
             return False
-        for task in plan.delete:
-            del self.tasks[task.id], self.places[task.run, task.node, task.branch], self.ways[task.id]
+        for key, row in rows.items():
+            assert row == self.rows[key], "a plan changes nothing"
+        self._forget(plan)
         fold = self.fold()
         self._show_run(fold, run)
         fold.reopen(fold.runs[run], plan, self._bodies)
-        self.retried.add(run)
+        if plan.fired:
+            self.retried.add(run)
+            self.gathered = {key: given for key, given in self.gathered.items() if self.tasks[key[0]].run != run}
+        self.rerun += len(plan.rerun)
         self.unswept.update(row.id for row in plan.spreads)
         self._again = {task.id for task in (*plan.retry, *plan.withheld)} | {task.id for task in plan.delete}
         self._shown = set(plan.rows)
-        self.gathered = {key: given for key, given in self.gathered.items() if self.tasks[key[0]].run != run}
+        self._opened = {key for key in plan.rows if plan.rows[key].state != rows[key].state}
         self.conclude(fold)
-        self._again = set()
+        self._again, self._opened = set(), set()
         return True
+
+    def _forget(self, plan: Plan) -> None:
+        for task in (*plan.delete, *plan.past):
+            del self.tasks[task.id], self.places[task.run, task.node, task.branch], self.ways[task.id]
+            if task not in plan.delete:
+                place = (task.run, task.node, task.branch, task.generation)
+                assert place not in self.past, f"{place} was there twice"
+                self.past[place] = task
+            for item in [item for item in self.items if item[:3] == (task.run, task.node, task.branch)]:
+                del self.items[item]
+        for row in plan.past_spreads:
+            del self.spreads[row.id]
+        for key in plan.past_rows:
+            del self.rows[key]
+        gone = {task.id for task in plan.past}
+        self.gathered = {key: given for key, given in self.gathered.items() if key[0] not in gone}
 
     def _bodies(self, task: Task) -> list[Body]:
         return [Body(self.items[key]) for key in sorted(self.items) if key[:3] == (task.run, task.node, task.branch)]
@@ -192,9 +216,8 @@ class Memory:
         for key in fold.changed_rows:
             before, row = self.rows.get(key), fold.rows[key]
             assert before is None or key in self._shown, f"{key} is opened twice"
-            if before is not None and not self._again:
+            if before is not None and key not in self._opened:
                 assert before.state in (JoinState.OPEN, row.state), f"{key} is decided twice"
-            assert before is None or before.state != JoinState.FIRED or row.state == JoinState.FIRED, f"{key} forgets"
             self.rows[key] = copy.copy(row)
         for place, more in fold.counts.items():
             self.counts[place] = [a + b for a, b in zip(self.counts.get(place, [0] * 6), more, strict=True)]
@@ -246,8 +269,8 @@ class Memory:
     def _gather(self, task: Task) -> None:
         """Keep what a fired join is given, to compare it with the truth when all is over."""
         node = self.graph.nodes[task.node]
-        if not node.is_join or task.state not in LIVE:
-            return
+        if not node.is_join or task.state not in LIVE or task.run in self.retried:
+            return  # below a join that has fired nothing waits for a retried task
         prefix = self.ways[task.id][self.shape.anchor(node.name)]
         for leaf in [leaf for binding in node.spec.bind.values() for leaf in binding_refs(binding)]:
             if isinstance(leaf, Ref) and leaf.many:

@@ -37,8 +37,9 @@ def check(memory: Memory) -> None:
             continue
         inline = [task for task in own if task.id and memory.graph.nodes[task.node].inline]
         assert not any(task.state in LIVE for task in inline), "nobody runs these"
-        states = {key: row.state for key, row in memory.rows.items() if key.run == run.id}
-        counted = recount(memory.graph, run.id, own, states)
+        counted = recount(
+            memory.graph, run.id, own, {key: row for key, row in memory.rows.items() if key.run == run.id}
+        )
         told = {key: memory.rows[key] for key in counted}
         assert told == counted, "\n".join(f"{k}: {told[k]} is not {counted[k]}" for k in told if told[k] != counted[k])
         if run.id not in memory.retried:  # a join that has fired stays so, whatever is retried below it

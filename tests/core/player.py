@@ -21,10 +21,12 @@ from stoker.core.decide import Fold
 from stoker.core.model import GRACE, SLICE, Task
 from stoker.core.picture import Body
 from stoker.core.protocol import ErrorInfo, Receipt
+from stoker.core.reopen import may_stand
 from stoker.core.states import LIVE, TaskState, Verb
 from stoker.core.values import encode
 
 MANY = 60  # tasks; from here on nothing fans out any more
+AGAIN = (TaskState.FAILED, TaskState.PRUNED, TaskState.CANCELLED)
 ENDLESS = 4_000  # batches; a run that is not over by then never ends
 
 
@@ -55,8 +57,11 @@ def _play(memory: Memory, dice: Random) -> None:
         check(memory)
     player.finish()
     for run in [run for run in memory.runs if dice.random() < 0.3]:
-        if memory.retry(run):
+        if memory.retry(run, rerun=dice.random() < 0.5):
             check(memory)
+            player.finish()
+    for _ in range(dice.choice((0, 0, 1, 3))):
+        if player.again():
             player.finish()
 
 
@@ -69,6 +74,8 @@ class Player:
         self.luck = dice.choice((50, 200, 2_000))  # how often a task completes, of 40 more
         self.cancels = dice.random() < 0.15
         self.picks = dice.random() < 0.3  # single tasks to cancel
+        self.retries = dice.choice((0, 0, 0.1))
+        self.always_below = False
 
     def finish(self) -> None:
         """Batch after batch until nothing is live any more."""
@@ -76,9 +83,24 @@ class Player:
             live = self.memory.live()
             if not live and not self.memory.spreading():
                 break
+            if self.dice.random() < self.retries:
+                self.again()
             self.batch(live)
             check(self.memory)
         check_end(self.memory)
+
+    def again(self) -> bool:
+        """Retry some task by hand, of a run that goes on or has ended; whether there was one."""
+        memory, dice = self.memory, self.dice
+        stopped = {run.id for run in memory.runs.values() if run.cancel_at is not None}
+        tasks = [task for task in memory.tasks.values() if task.state in AGAIN and task.run not in stopped]
+        tasks = [task for task in tasks if may_stand(memory.graph, task)]
+        if not tasks:
+            return False
+        task = dice.choice(tasks)
+        done = memory.retry(task.run, task.id, rerun=self.always_below or dice.random() < 0.6)
+        check(memory)
+        return done
 
     def batch(self, live: list[int]) -> None:
         """Some reports in one fold, in a random order of arrival, several of them perhaps of one task."""

@@ -31,14 +31,14 @@ def test_a_recount_derives_every_row_from_the_tasks_alone() -> None:
     on.complete("a", value=[1, 2, 3])
     on.complete("b", 0)
     on.fail("b", 1)
-    states = {key: row.state for key, row in on.memory.rows.items()}
+    decided = {key: JoinRow(state=row.state) for key, row in on.memory.rows.items()}
     j, k = on.memory.graph.names["j"], on.memory.graph.names["k"]
-    assert recount(on.memory.graph, 1, on.memory.tasks.values(), states) == {
+    assert recount(on.memory.graph, 1, on.memory.tasks.values(), decided) == {
         JoinKey(1, j, b""): JoinRow(open=1, members=3, arrived=1, failed=1),
         JoinKey(1, k, b""): JoinRow(open=1, members=2),
     }
-    assert states == {JoinKey(1, j, b""): 1, JoinKey(1, k, b""): 1}
-    assert on.memory.rows == recount(on.memory.graph, 1, on.memory.tasks.values(), states)
+    assert decided == {JoinKey(1, j, b""): JoinRow(), JoinKey(1, k, b""): JoinRow()}
+    assert on.memory.rows == recount(on.memory.graph, 1, on.memory.tasks.values(), decided)
 
 
 def test_a_task_names_the_rows_that_its_end_may_reach() -> None:

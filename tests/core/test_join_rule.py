@@ -43,6 +43,7 @@ def test_the_random_graphs_reach_every_way_to_end() -> None:
     assert {task.state for task in tasks} == set(TaskState) - {TaskState.READY, TaskState.LEASED}
     assert {JoinState.FIRED, JoinState.SKIPPED} <= {row.state for row in rows}
     codes = {task.code.partition(":")[0] for task in tasks}
+    codes |= {ended.code for memory in memories for ended in memory.history}
     assert {"failed", "pruned", "input_missing", "binding", "invalid_output", "lost", "timeout"} <= codes
     assert {"queue_timeout", "task_timeout", "attempts_exhausted", "cancelled", "unconfirmed"} <= codes
     turned = [(task, memory.graph.nodes[task.node]) for memory in memories for task in memory.tasks.values()]
@@ -61,6 +62,13 @@ def test_the_random_graphs_reach_every_way_to_end() -> None:
     }
     assert any(run.state.name == "FAILED" and run.cancel_at for memory in memories for run in memory.runs.values())
     assert any(memory.retried for memory in memories)
+    assert sum(memory.rerun for memory in memories) > 20
+    assert {task.state.name for memory in memories for task in memory.past.values()} >= {
+        "SUCCEEDED",
+        "FAILED",
+        "PRUNED",
+    }
+    assert max(task.generation for task in tasks) >= 2
     spent = [(memory, row) for memory in memories for row in memory.spent]
     nodes = [memory.graph.nodes[row.node] for memory, row in spent]
     assert any(node.inline for node in nodes)

@@ -277,7 +277,7 @@ class Chaos:
 
 _RUNS = """SELECT id, namespace, version, state, stopping, priority, last_order_at, open, tasks, failed, created_at,
 ended_at, cancel_at, weight FROM run"""
-_SPREADS = "SELECT id, run, node, branch, parent, tasks, state, created_at, places, expires_at FROM spread"
+_SPREADS = "SELECT id, run, node, branch, parent, tasks, state, created_at, places, expires_at, generation FROM spread"
 _TASKS = """SELECT id, run, node, branch, generation, state, attempt, failures, losses, priority, lane, order_at,
 due_at, parent, element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at,
 gate, expires_at, cancel_at

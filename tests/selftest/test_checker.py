@@ -326,3 +326,9 @@ def test_an_acknowledged_run_that_is_gone_and_one_of_nobody_are_told() -> None:
     assert run_wrongs([1, 2], [2, 1]) == []
     assert [wrong.what for wrong in run_wrongs([1, 2], [1])] == ["run 2 was acknowledged and is gone"]
     assert [wrong.what for wrong in run_wrongs([1], [1, 3])] == ["run 3 was triggered twice, or by nobody"]
+
+
+def test_what_a_re_run_replaced_was_run_too() -> None:
+    evidence = good()
+    evidence = replace(evidence, executions={**evidence.executions, 99: {1: Span(1)}}, past=frozenset({99}))
+    assert wrongs(evidence) == []

@@ -22,6 +22,10 @@ Filter = Annotated[
 
 Q = TypeVar("Q", bound="Query")
 
+RerunBelow = Annotated[
+    bool, msgspec.Meta(description="Whether joins that have fired, and all below them, are run again.")
+]
+
 
 class Query(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The query parameters of a route that takes none."""

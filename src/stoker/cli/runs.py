@@ -1,4 +1,4 @@
-"""`stoker runs`: list, show, result, logs, cancel, retry; for live runs also publish, fire, outputs (`live`)."""
+"""`stoker runs`: list, show, result, logs, tasks, cancel, retry; for live runs also publish, fire, outputs (`live`)."""
 
 from __future__ import annotations
 
@@ -10,17 +10,20 @@ from cyclopts import App, Parameter
 from stoker.cli import exits, live, numbers, terminal
 from stoker.cli.bulk import bulk, one_of
 from stoker.cli.ending import end, failed
-from stoker.cli.failure import lines
+from stoker.cli.failure import Usage, lines
 from stoker.cli.listing import state_of, table_of, tags_of, took
 from stoker.cli.options import HERE, Where
 from stoker.cli.reach import Reached, listed, reached
+from stoker.cli.retrying import told
 from stoker.core.filter import term
 from stoker.storage.postgres import address
 
 if TYPE_CHECKING:
     from stoker.core.views import LogView, RunView
 
-app = App(name="runs", help="Runs: list, show, result, logs, cancel, retry.", version_flags=[], help_epilogue="")
+TaskStateName = Literal["READY", "LEASED", "SUCCEEDED", "FAILED", "PRUNED", "CANCELLED", "SKIPPED"]
+
+app = App(name="runs", help="Runs: list, show, result, logs, tasks, cancel, retry.", version_flags=[], help_epilogue="")
 
 All = Annotated[bool, Parameter(negative=(), show_default=False, help="Without a filter: every run.")]
 DryRun = Annotated[bool, Parameter(negative=(), show_default=False, help="Only say what would be done.")]
@@ -211,6 +214,7 @@ def retry(
     all: All = False,  # noqa: A002  its flag
     dry_run: DryRun = False,
     yes: Yes = False,
+    rerun_below: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     where: Where = HERE,
 ) -> int:
     """Make the failed and cancelled tasks of a run, or of all that a filter asks for, READY again.
@@ -223,20 +227,64 @@ def retry(
     ----------
     which: str
         The run, such as 12; several; or a filter as of `stoker runs list`, such as state=FAILED tag.team=blue.
+    rerun_below: bool
+        Of one run: run joins again that fired without them, and all below those.
     """
     number = one_of(which)
     if number is None or dry_run:
+        if rerun_below:
+            raise Usage(
+                "--rerun-below goes with one run, not with a filter", place="--rerun-below", remedy="Name one run."
+            )
         return bulk("retry", which, where, all_=all, dry_run=dry_run, yes=yes)
     with reached(where) as here:
-        answer = here.client.call(here.client.api.retry(number))
+        answer = here.client.call(here.client.api.retry(number, rerun_below=rerun_below))
+    return told(f"run {number}", answer, here, where)
+
+
+@app.command
+def tasks(
+    id: str,  # noqa: A002
+    /,
+    *,
+    state: TaskStateName | None = None,
+    node: str | None = None,
+    past: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+    limit: int = 100,
+    after: str | None = None,
+    where: Where = HERE,
+) -> int:
+    """List the tasks of a run, by node and branch.
+
+    Parameters
+    ----------
+    id: str
+        The run, such as 12.
+    state: str
+        Only those in this state.
+    node: str
+        Only those of this node.
+    past: bool
+        Those that a re-run has replaced, instead of those that stand now.
+    limit: int
+        How many.
+    after: str
+        Where the last page ended, as it said.
+    """
+    number = numbers.id_of(id)
+    with reached(where) as here:
+        asked = here.client.api.tasks(number, state=state, node=node, past=past, limit=limit, after=after)
+        page = listed(here, asked)
     if where.output == "json":
-        terminal.document(answer)
+        terminal.document(page)
         return exits.OK
-    terminal.say(f"run {number}: {answer.retried} task{'s' if answer.retried != 1 else ''} to be run again")
-    if answer.fired:
-        terminal.note(f"these joins had fired already and do not fire again: {', '.join(answer.fired)}")
-    if here.embedded is not None:
-        terminal.note("  remedy: No server is alive: `stoker dev FILE` does the work.")
+    rows = [
+        [str(task.id), task.node, task.branch, task.state, str(task.attempt), str(task.generation), task.code]
+        for task in page.items
+    ]
+    terminal.table(["TASK", "NODE", "BRANCH", "STATE", "ATTEMPT", "GENERATION", "CODE"], rows, grow="BRANCH")
+    if page.after:
+        terminal.note(f"more: --after {page.after}")
     return exits.OK
 
 

@@ -1,15 +1,41 @@
-"""`stoker tasks`: settle a wait, look at what it shows."""
+"""`stoker tasks`: retry one; settle a wait, look at what it shows."""
 
 from __future__ import annotations
 
-from cyclopts import App
+from typing import Annotated
+
+from cyclopts import App, Parameter
 
 from stoker.cli import exits, numbers, terminal
 from stoker.cli.failure import Usage
 from stoker.cli.options import HERE, Where
 from stoker.cli.reach import reached
+from stoker.cli.retrying import told
 
-app = App(name="tasks", help="Tasks: settle a wait, see its input.", version_flags=[], help_epilogue="")
+app = App(name="tasks", help="Tasks: retry one, settle a wait, see its input.", version_flags=[], help_epilogue="")
+
+
+@app.command
+def retry(
+    id: str,  # noqa: A002
+    /,
+    *,
+    rerun_below: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+    where: Where = HERE,
+) -> int:
+    """Make one task READY again that FAILED, or was pruned or cancelled.
+
+    Parameters
+    ----------
+    id: str
+        The task, such as 34.
+    rerun_below: bool
+        Run joins again that fired without it, and all below them.
+    """
+    number = numbers.id_of(id, "task")
+    with reached(where) as here:
+        answer = here.client.call(here.client.api.retry_task(number, rerun_below=rerun_below))
+    return told(f"task {number}", answer, here, where)
 
 
 @app.command

@@ -15,6 +15,7 @@ from stoker.core.compiled import Compiled, CompiledNode
 from stoker.core.condition import Around
 from stoker.core.duration import Micros
 from stoker.core.ends import Ending
+from stoker.core.firing import is_bad
 from stoker.core.model import (
     MAX_ITEMS,
     MAX_TASKS,
@@ -24,7 +25,7 @@ from stoker.core.model import (
     Spread,
     Task,
 )
-from stoker.core.picture import Body
+from stoker.core.picture import Body, Want
 from stoker.core.protocol import STAGES, ErrorInfo, Receipt, Stage
 from stoker.core.reopen import RETRIED, Plan
 from stoker.core.spread import places_of
@@ -208,7 +209,7 @@ class Fold(Ending):
             return
         self.spent.add(row.id)
         node = self.graphs[run.version].nodes[row.node]
-        self._make(run, node, row.branch, places_of(row), row.parent, row.created_at, row.expires_at)
+        self._make(run, node, row.branch, places_of(row), row.parent, row.generation, row.created_at, row.expires_at)
 
     def sweep_spread(self, row: Spread) -> None:
         """Cancel the tasks that a spread row of a stopping run stands for; the row stays for a retry of the run."""
@@ -227,17 +228,11 @@ class Fold(Ending):
         self.spreads[row.id] = _replace(row, state=state)
 
     def reopen(self, run: Run, plan: Plan, items: Callable[[Task], Sequence[Body]]) -> None:
-        """Carry out a manual retry of an ended run: `items` gives what a withheld task settled with."""
-        check_run_move(run.state, RunState.RUNNING)
-        run.state, run.stopping, run.ended_at, run.cancel_at = RunState.RUNNING, Stopping.NO, None, None
-        self.changed_runs.add(run.id)
-        run.tasks -= len(plan.delete)
-        for task in plan.delete:
-            self._count(run, task, TaskState.SKIPPED, -1)
-            if self.graphs[run.version].nodes[task.node].counted:
-                self._counter(run.id, task.node)[0] -= 1
-        for key, row in plan.rows.items():
-            self.rows[key] = row
+        """Carry out a manual retry: `items` gives what a withheld task settled with."""
+        self._reopen_run(run)
+        self._forget(run, plan)
+        self.rows.update(plan.rows)
+        for key in plan.changed:
             self._touch(key)
         for task in plan.retry:
             self.show_task(task)
@@ -251,6 +246,26 @@ class Fold(Ending):
             node, bodies = self.node_of(task), items(task)
             families = [(kid, self._family(kid, bodies)) for kid in node.kids]
             self._unlock(self._put(_replace(task, withheld=False)), node, families)
+        for task in plan.expand:
+            self.wants.append(Want("expand", run.id, task.node, task.branch, task.parent, task.generation + 1))
+
+    def _reopen_run(self, run: Run) -> None:
+        if run.state is not RunState.RUNNING:
+            check_run_move(run.state, RunState.RUNNING)
+        run.state, run.stopping, run.ended_at, run.cancel_at = RunState.RUNNING, Stopping.NO, None, None
+        self.changed_runs.add(run.id)
+
+    def _forget(self, run: Run, plan: Plan) -> None:
+        """Count no longer what a manual retry takes away."""
+        graph = self.graphs[run.version]
+        gone = [(task, 1) for task in (*plan.delete, *plan.past)] + [(row, row.tasks) for row in plan.past_spreads]
+        for each, tasks in gone:
+            node = graph.nodes[each.node]
+            run.tasks -= tasks
+            run.failed -= tasks * is_bad(each, tolerated=node.spec.tolerated)
+            if node.counted:
+                self._counter(run.id, each.node)[0] -= tasks
+            self._count(run, each, each.state, -tasks)
 
     def resume(self, run: Run) -> int:
         """A cancelled live run goes on; gives how many tasks are READY again. The newest of each node are shown."""
@@ -272,7 +287,7 @@ class Fold(Ending):
     def _retried(self, task: Task) -> None:
         run = self.runs[task.run]
         self._count(run, task, task.state, -1)
-        run.failed -= not self.node_of(task).spec.tolerated
+        run.failed -= is_bad(task, tolerated=self.node_of(task).spec.tolerated)
         run.open += 1
         again = self._hold_again if self.node_of(task).held else self._ready
         again(self._renewed(task), Verb.NONE, self.now)

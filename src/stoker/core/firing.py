@@ -13,7 +13,7 @@ from typing import Literal
 
 from stoker.core.branch import cut
 from stoker.core.compiled import Compiled
-from stoker.core.model import JoinKey, JoinRow, JoinState, Task
+from stoker.core.model import JoinKey, JoinRow, JoinState, Spread, Task
 from stoker.core.states import LIVE, TaskState
 
 Verdict = Literal["fire", "failed", "pruned"]
@@ -30,21 +30,22 @@ def verdict(row: JoinRow, *, all_done: bool) -> Verdict:
     return "fire"
 
 
-def recount(graph: Compiled, run: int, tasks: Iterable[Task], states: Mapping[JoinKey, int]) -> dict[JoinKey, JoinRow]:
-    """Every join row of a run, counted anew from its tasks. `states`: what has been decided so far of each row."""
-    counting = _Recount(graph, run, list(tasks), states)
+def recount(
+    graph: Compiled, run: int, tasks: Iterable[Task], decided: Mapping[JoinKey, JoinRow]
+) -> dict[JoinKey, JoinRow]:
+    """Every join row of a run, counted anew from its tasks; of `decided`, the rows, only the states are believed."""
+    counting = _Recount(graph, run, list(tasks), decided)
     counting.count_tasks()
     counting.count_joins()
     return counting.rows
 
 
 class _Recount:
-    def __init__(self, graph: Compiled, run: int, tasks: list[Task], states: Mapping[JoinKey, int]) -> None:
+    def __init__(self, graph: Compiled, run: int, tasks: list[Task], decided: Mapping[JoinKey, JoinRow]) -> None:
         self.graph = graph
         self.run = run
         self.tasks = tasks
-        self.states = states
-        self.rows = {key: JoinRow(state=state) for key, state in states.items()}
+        self.rows = {key: JoinRow(state=row.state, generation=row.generation) for key, row in decided.items()}
         self.made: dict[tuple[int, int], int] = defaultdict(int)  # (kid node, parent task) -> tasks
         for task in tasks:
             self.made[task.node, task.parent or 0] += 1
@@ -85,7 +86,7 @@ class _Recount:
             node = self.graph.nodes[task.node]
             if node.is_join and node.spec.expand and task.state is not TaskState.SKIPPED:
                 fanned[task.node, cut(task.branch, node.depth - 1)] += 1
-        for key, state in self.states.items():
+        for key, state in [(key, row.state) for key, row in self.rows.items()]:
             node = self.graph.nodes[key.join]
             single = node.spec.expand is None or state == JoinState.SKIPPED
             stood = own.get((key.join, key.branch)) if single else None
@@ -104,7 +105,12 @@ def is_failure(task: Task, *, tolerated: bool) -> bool:
     """Whether a settled task counts as failed for the joins after it."""
     if task.state is TaskState.SKIPPED:
         return task.code == "failed"
-    return task.state in (TaskState.FAILED, TaskState.CANCELLED) and not tolerated
+    return is_bad(task, tolerated=tolerated)
+
+
+def is_bad(of: Task | Spread, *, tolerated: bool) -> bool:
+    """Whether it makes its run FAILED."""
+    return of.state in (TaskState.FAILED, TaskState.CANCELLED) and not tolerated
 
 
 def touched_rows(graph: Compiled, task: Task) -> list[JoinKey]:

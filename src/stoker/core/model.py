@@ -74,6 +74,7 @@ class Spread(msgspec.Struct, frozen=True, kw_only=True):
     created_at: Micros = 0
     places: bytes
     expires_at: Micros | None = None
+    generation: int = 0
 
 
 class Run(msgspec.Struct, kw_only=True):
@@ -117,7 +118,7 @@ class JoinKey(NamedTuple):
 class JoinRow(msgspec.Struct, kw_only=True):
     """The counters of one open or decided join; a cache of a definition (`firing.recount`).
 
-    Not frozen: a fold counts in its own copy.
+    `generation`: that of the task which it makes. Not frozen: a fold counts in its own copy.
     """
 
     open: int = 0
@@ -126,6 +127,7 @@ class JoinRow(msgspec.Struct, kw_only=True):
     empty: int = 0
     failed: int = 0
     state: int = JoinState.OPEN
+    generation: int = 0
 
 
 class ItemKey(NamedTuple):

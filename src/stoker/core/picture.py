@@ -49,6 +49,7 @@ class Want(NamedTuple):
     node: int
     branch: bytes
     parent: int | None
+    generation: int = 0
 
 
 class Picture:

@@ -1,99 +1,219 @@
-"""What a manual retry of a run changes: which tasks are made READY again, which joins are opened again.
+"""What a manual retry changes: which tasks are made READY again, which joins open again, what is run anew below them.
 
-Joins that were SKIPPED above a retried task open again and are decided anew; one that has fired never fires again.
+Joins that were SKIPPED above a retried task open again and are decided anew. One that has fired stays as it is, or, for
+a re-run below, is decided anew in the next generation: its tasks and all below them then belong to the past.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
 
-from stoker.core.branch import cut
-from stoker.core.compiled import Compiled, text_of
+from stoker.core.branch import cut, indexes
+from stoker.core.compiled import TRIGGER, Compiled, text_of
 from stoker.core.firing import recount
 from stoker.core.model import JoinKey, JoinRow, JoinState, Spread, Task
 from stoker.core.spread import standing
-from stoker.core.states import TaskState, Verb
+from stoker.core.states import LIVE, TaskState, Verb
 
 RETRIED = frozenset({TaskState.FAILED, TaskState.CANCELLED})
+
+_replace = msgspec.structs.replace
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """`retry`: tasks to make READY. `spreads`: such rows of tasks still to be made. `withheld`: SUCCEEDED tasks whose
-    unlocking a cancel held back.
+    unlocking a cancel held back. `expand`: tasks that FAILED where a list was to be had; it is looked up again.
 
-    `delete`: tasks of joins that open again. `rows`: every join row, counted anew. `fired`: joins that stay so.
+    `delete`: tasks of joins that open again. `past`: tasks that are replaced, those of `expand` among them;
+    `past_spreads`, `past_rows`: with what stood for such tasks, or was anchored at one.
+    `rows`: every other join row, counted anew; `changed`: those that are not what they were, or are to be decided.
+    `fired`: joins that stay so. `rerun`: those that are decided anew, in this `generation`.
+    `busy`: a task below such a join that is not settled, so that nothing can be done.
     """
 
     retry: list[Task]
     spreads: list[Spread]
     withheld: list[Task]
+    expand: list[Task]
     delete: list[Task]
+    past: list[Task]
+    past_spreads: list[Spread]
+    past_rows: list[JoinKey]
     rows: dict[JoinKey, JoinRow]
+    changed: list[JoinKey]
     fired: list[str]
+    rerun: list[str]
+    generation: int
+    busy: Task | None
 
     @property
     def empty(self) -> bool:
-        return not self.again and not self.withheld
+        return not self.again and not self.withheld and not any(_is_due(row) for row in self.rows.values())
 
     @property
     def again(self) -> int:
         """How many tasks are offered again."""
-        return len(self.retry) + sum(row.tasks for row in self.spreads)
+        return len(self.retry) + len(self.expand) + sum(row.tasks for row in self.spreads)
+
+
+def retryable(graph: Compiled, tasks: Sequence[Task]) -> list[Task]:
+    """What a retry of a whole run makes READY again."""
+    return [task for task in tasks if task.state in RETRIED and may_stand(graph, task) and not spent(graph, task)]
+
+
+def may_stand(graph: Compiled, task: Task) -> bool:
+    """Whether it can be offered or held, or its list looked up: nobody runs inline tasks; what FAILED as it was made
+    would do so again."""
+    node = graph.nodes[task.node]
+    return (node.held or not node.inline) and (task.ended is not Verb.NONE or _lacks_its_step(graph, task))
+
+
+def spent(graph: Compiled, task: Task) -> bool:
+    """Whether it has had all the attempts that its kind allows."""
+    most = graph.nodes[task.node].kind.max_attempts
+    return most is not None and task.attempt >= most
 
 
 def reopen(
-    graph: Compiled, run: int, tasks: Sequence[Task], states: Mapping[JoinKey, int], spreads: Sequence[Spread]
+    graph: Compiled,
+    run: int,
+    tasks: Sequence[Task],
+    rows: Mapping[JoinKey, JoinRow],
+    spreads: Sequence[Spread],
+    chosen: Sequence[Task],
+    *,
+    rerun: bool = False,
 ) -> Plan:
-    """The plan for all failed and cancelled tasks of a run, and for its spread rows, which its cancel left behind."""
-    retry = [task for task in tasks if task.state in RETRIED and _stands(graph, task)]
+    """The plan to retry these tasks of a run, and what a cancel of the run left behind: withheld tasks, spread rows."""
     withheld = [task for task in tasks if task.withheld]
-    unmade = [task for row in spreads for task in standing(_ready(row))]
-    opened, fired = _joins_above(graph, [*retry, *withheld, *unmade], states)
-    delete = [
-        task for task in tasks if task.state is TaskState.SKIPPED and JoinKey(run, task.node, task.branch) in opened
-    ]
-    after = {**states, **dict.fromkeys(opened, JoinState.OPEN)}
-    again = {task.id for task in retry} | {task.id for task in withheld}
-    gone = {task.id for task in delete}
-    kept = [
-        msgspec.structs.replace(task, state=TaskState.READY) if task.id in again else task
-        for task in tasks
-        if task.id not in gone
-    ]
+    wave = _Wave(graph, run, rows, rerun=rerun)
+    for task in (*chosen, *withheld, *(next(standing(row)) for row in spreads if row.state is TaskState.CANCELLED)):
+        wave.follow(task)
+    replaced = [task for task in tasks if wave.replaces(task.node, task.branch)]
+    past_spreads = [row for row in spreads if wave.replaces(row.node, row.branch)]
+    past_rows = {key for key in rows if wave.replaces(graph.nodes[key.join].parent, key.branch)}
+    old = {each.generation for each in replaced} | {rows[key].generation for key in wave.again | past_rows}
+    generation = 1 + max(old, default=0)
+    chosen = [task for task in chosen if not wave.replaces(task.node, task.branch)]
+    withheld = [task for task in withheld if not wave.replaces(task.node, task.branch)]
+    expand = [task for task in chosen if _lacks_its_step(graph, task)]
+    delete = [task for task in tasks if task.state is TaskState.SKIPPED and _key(task) in wave.opened - past_rows]
+    gone = {task.id for task in (*replaced, *delete)} | {row.id for row in past_spreads}
+    again = {task.id for task in (*chosen, *withheld)}
+    left = [_ready(task) if task.id in again else task for task in tasks if task.id not in gone]
+    unmade = [task for row in spreads if row.id not in gone for task in standing(_ready(row))]
+    counted = recount(graph, run, [*left, *unmade], wave.decided(generation, past_rows))
+    for task in expand:  # counted as READY, but it is none: its list is still to come, and its members with that
+        for join in graph.nodes[task.node].feeds:
+            counted[wave.key(join, task.branch)].members -= 1
     return Plan(
-        retry=retry,
-        spreads=list(spreads),
+        retry=[task for task in chosen if not _lacks_its_step(graph, task)],
+        spreads=[row for row in spreads if row.state is TaskState.CANCELLED and row.id not in gone],
         withheld=withheld,
+        expand=expand,
         delete=delete,
-        rows=recount(graph, run, [*kept, *unmade], after),
-        fired=sorted(_name(graph, key) for key in fired),
+        past=[*replaced, *expand],
+        past_spreads=past_spreads,
+        past_rows=sorted(past_rows),
+        rows=counted,
+        changed=[key for key, row in counted.items() if row != rows[key] or _is_due(row)],
+        fired=sorted(_name(graph, key) for key in wave.fired),
+        rerun=sorted(_name(graph, key) for key in wave.again - wave.forced - past_rows),
+        generation=generation,
+        busy=_busy(replaced, past_spreads),
     )
 
 
-def _ready(row: Spread) -> Spread:
-    return msgspec.structs.replace(row, state=TaskState.READY)
+class _Wave:
+    """The joins that some tasks lead to. `forced`: those that fired, but whose list could not be had."""
+
+    def __init__(self, graph: Compiled, run: int, rows: Mapping[JoinKey, JoinRow], *, rerun: bool) -> None:
+        self.opened: set[JoinKey] = set()
+        self.fired: set[JoinKey] = set()
+        self.again: set[JoinKey] = set()
+        self.forced: set[JoinKey] = set()
+        self._seen: set[JoinKey] = set()
+        self._graph = graph
+        self._run = run
+        self._rows = rows
+        self._rerun = rerun
+        self._over = [list(_joins_over(graph, node.index)) for node in graph.nodes]
+
+    def key(self, join: int, branch: bytes) -> JoinKey:
+        return JoinKey(self._run, join, cut(branch, self._graph.row_depth[join]))
+
+    def follow(self, task: Task) -> None:
+        """Find every join above a task that opens again, from one to the next, up to those that stay as they are."""
+        if self._graph.nodes[task.node].is_join and _lacks_its_step(self._graph, task):
+            self.forced.add(self.key(task.node, task.branch))
+            self.again.add(self.key(task.node, task.branch))
+        found = [(task.node, task.branch)]
+        while found:
+            node, branch = found.pop()
+            keys = [self.key(join, branch) for join in self._graph.nodes[node].feeds]
+            found += [(key.join, key.branch) for key in keys if key not in self._seen and self._opens(key)]
+
+    def _opens(self, key: JoinKey) -> bool:
+        """Put a join where it belongs; whether those behind it are to be looked at."""
+        self._seen.add(key)
+        state = self._rows[key].state
+        if state == JoinState.SKIPPED:
+            self.opened.add(key)
+        elif state == JoinState.FIRED and self._rerun:
+            self.again.add(key)
+        elif state == JoinState.FIRED:
+            self.fired.add(key)
+        return key not in self.fired
+
+    def replaces(self, node: int, branch: bytes) -> bool:
+        """Whether what stands there was made by a join that is decided anew, or lies below it."""
+        return bool(self.again) and node != TRIGGER and any(self.key(j, branch) in self.again for j in self._over[node])
+
+    def decided(self, generation: int, gone: Container[JoinKey]) -> dict[JoinKey, JoinRow]:
+        """The rows that stay, open where they open again."""
+        found = {key: row for key, row in self._rows.items() if key not in gone}
+        found |= {key: _replace(found[key], state=JoinState.OPEN) for key in self.opened if key in found}
+        again = {"state": JoinState.OPEN, "generation": generation}
+        return found | {key: _replace(found[key], **again) for key in self.again if key in found}
 
 
-def _stands(graph: Compiled, task: Task) -> bool:
-    """Whether it can be offered or held: nobody runs inline tasks, what FAILED as it was made would do so again."""
+def _joins_over(graph: Compiled, node: int) -> Iterator[int]:
+    """The joins at and above a node on its branch."""
+    while node != TRIGGER:
+        if graph.nodes[node].is_join:
+            yield node
+        node = graph.nodes[node].parent
+
+
+def _key(task: Task) -> JoinKey:
+    return JoinKey(task.run, task.node, task.branch)
+
+
+Standing = TypeVar("Standing", Task, Spread)
+
+
+def _ready(of: Standing) -> Standing:
+    return _replace(of, state=TaskState.READY)
+
+
+def _is_due(row: JoinRow) -> bool:
+    """Whether it is to be decided; a cancel may have kept it from that."""
+    return row.state == JoinState.OPEN and not row.open
+
+
+def _busy(tasks: Sequence[Task], spreads: Sequence[Spread]) -> Task | None:
+    """One that is not settled."""
+    unmade = (next(standing(row)) for row in spreads)
+    return next((task for task in (*tasks, *unmade) if task.state in LIVE), None)
+
+
+def _lacks_its_step(graph: Compiled, task: Task) -> bool:
+    """Whether it stands for tasks that were never made, since the list of their node could not be had."""
     node = graph.nodes[task.node]
-    return (node.held or not node.inline) and task.ended is not Verb.NONE
-
-
-def _joins_above(
-    graph: Compiled, tasks: Sequence[Task], states: Mapping[JoinKey, int]
-) -> tuple[set[JoinKey], set[JoinKey]]:
-    opened, fired = set(), set()
-    for task in tasks:
-        for join in graph.nodes[task.node].touches:
-            key = JoinKey(task.run, join, cut(task.branch, graph.row_depth[join]))
-            if states.get(key) == JoinState.SKIPPED:
-                opened.add(key)
-            elif states.get(key) == JoinState.FIRED:
-                fired.add(key)
-    return opened, fired
+    return node.spec.expand is not None and len(indexes(task.branch)) < node.depth
 
 
 def _name(graph: Compiled, key: JoinKey) -> str:

@@ -51,23 +51,23 @@ class Settling(Unlocking):
         outcome = verdict(row, all_done=node.all_done)
         if outcome != "fire":
             row.state = JoinState.SKIPPED
-            self._skip(run, graph, node, key.branch, outcome)
+            self._skip(run, graph, node, key.branch, outcome, row.generation)
         elif node.must_have and not (node.plain and row.arrived == len(node.of)):
             row.state = JoinState.FIRED
-            self.wants.append(Want("members", run.id, key.join, key.branch, None))
+            self.wants.append(Want("members", run.id, key.join, key.branch, None, row.generation))
         else:
             row.state = JoinState.FIRED
-            self._fire_join(run, graph, node, key.branch)
+            self._fire_join(run, graph, node, key.branch, row.generation)
 
-    def _fire_join(self, run: Run, graph: Compiled, node: CompiledNode, branch: bytes) -> None:
+    def _fire_join(self, run: Run, graph: Compiled, node: CompiledNode, branch: bytes, generation: int) -> None:
         if node.spec.expand:
-            self.wants.append(Want("expand", run.id, node.index, branch, None))
+            self.wants.append(Want("expand", run.id, node.index, branch, None, generation))
         else:
-            self._create(run, graph, node, branch, [(b"", None)], None, members=False)
+            self._create(run, graph, node, branch, [(b"", None)], None, generation, members=False)
 
-    def _skip(self, run: Run, graph: Compiled, node: CompiledNode, branch: bytes, code: str) -> None:
+    def _skip(self, run: Run, graph: Compiled, node: CompiledNode, branch: bytes, code: str, generation: int) -> None:
         """A join that will not fire stands as a SKIPPED task and leaves the joins after it."""
-        self._stillborn(run, node, branch, TaskState.SKIPPED, code)
+        self._stillborn(run, node, branch, TaskState.SKIPPED, code, None, generation)
         for join in node.feeds:
             row = self._row(run, graph, join, branch)
             row.open -= 1
@@ -88,14 +88,14 @@ class Settling(Unlocking):
             row.empty += not found
         if found:
             places: list[Place] = [(step(index), element) for index, element in enumerate(found)]
-            self._create(run, graph, node, want.branch, places, want.parent)
+            self._create(run, graph, node, want.branch, places, want.parent, want.generation)
 
     def unbound(self, want: Want, message: str, code: str = "binding") -> None:
         """What a node was to expand cannot be had: one task of it, at the branch it expands from, stands FAILED."""
         run = self.runs[want.run]
         graph = self.graphs[run.version]
         node = graph.nodes[want.node]
-        task = self._stillborn(run, node, want.branch, TaskState.FAILED, code, want.parent)
+        task = self._stillborn(run, node, want.branch, TaskState.FAILED, code, want.parent, want.generation)
         self._remember(task, "failed", ErrorInfo(code=code, message=message))
         if not node.spec.tolerated:
             self._count_failure(run)
@@ -111,10 +111,10 @@ class Settling(Unlocking):
         graph = self.graphs[run.version]
         node = graph.nodes[want.node]
         if not missing:
-            self._fire_join(run, graph, node, want.branch)
+            self._fire_join(run, graph, node, want.branch, want.generation)
             return
         self.rows[JoinKey(run.id, want.node, want.branch)].state = JoinState.SKIPPED
-        self._skip(run, graph, node, want.branch, f"input_missing: {_input(node, missing)}")
+        self._skip(run, graph, node, want.branch, f"input_missing: {_input(node, missing)}", want.generation)
 
     def _end(self, run: Run) -> None:
         """A run ends when nothing of it is READY, LEASED or spreading, and nothing is still to be decided."""

@@ -40,6 +40,7 @@ def standing(row: Spread) -> Iterator[Task]:
             run=row.run,
             node=row.node,
             branch=row.branch + place,
+            generation=row.generation,
             state=row.state,
             parent=row.parent,
             created_at=row.created_at,

@@ -57,18 +57,18 @@ class Unlocking(Living):
 
     def _unlock(self, task: Task, node: CompiledNode, families: list[tuple[Kid, list[Child]]]) -> None:
         run, graph = self.runs[task.run], self.graph_of(task)
-        self._open_joins(run, graph, node.opens, task.branch)
+        self._open_joins(run, graph, node.opens, task.branch, task.generation)
         for kid, family in families:
             self._fire(run, graph, kid, task.id, task.branch, family)
         for join in node.straight:
             self._row(run, graph, join, task.branch).arrived += 1
         self._leave(task)
 
-    def _open_joins(self, run: Run, graph: Compiled, opens: Sequence[int], branch: bytes) -> None:
+    def _open_joins(self, run: Run, graph: Compiled, opens: Sequence[int], branch: bytes, generation: int = 0) -> None:
         """Open a row per join anchored here; an open join is a member of the joins after it."""
         for join in opens:
             key = JoinKey(run.id, join, branch)
-            self.rows[key] = JoinRow()
+            self.rows[key] = JoinRow(generation=generation)
             self._touch(key)
         for join in opens:
             self._enter(run, graph, graph.nodes[join].feeds, branch, 1)
@@ -91,7 +91,8 @@ class Unlocking(Living):
         if node.spec.expand:
             for join in node.feeds:
                 self._row(run, graph, join, branch).open += 1
-            self.wants.append(Want("expand", run.id, kid.node, branch, parent))
+            generation = 0 if parent is None else self.tasks[parent].generation
+            self.wants.append(Want("expand", run.id, kid.node, branch, parent, generation))
             return
         if parent is None:
             self._create(run, graph, node, branch, [(b"", None)], None)
@@ -104,7 +105,7 @@ class Unlocking(Living):
             if kid.expand is not None:
                 place += step(index)
             places.append((place, element))
-        self._create(run, graph, node, branch, places, parent)
+        self._create(run, graph, node, branch, places, parent, self.tasks[parent].generation)
 
     def _create(
         self,
@@ -114,6 +115,7 @@ class Unlocking(Living):
         branch: bytes,
         places: list[Place],
         parent: int | None,
+        generation: int = 0,
         *,
         members: bool = True,
     ) -> None:
@@ -126,10 +128,13 @@ class Unlocking(Living):
         if node.counted:
             self._counter(run.id, node.index)[0] += len(places)
         for at in range(SLICE, len(places), SLICE):
-            self._put_off(run, node, branch, places[at : at + SLICE], parent)
-        self._make(run, node, branch, places[:SLICE], parent, self.now, node.times.expires_at(self.now))
+            self._put_off(run, node, branch, places[at : at + SLICE], parent, generation)
+        expires_at = node.times.expires_at(self.now)
+        self._make(run, node, branch, places[:SLICE], parent, generation, self.now, expires_at)
 
-    def _put_off(self, run: Run, node: CompiledNode, branch: bytes, places: list[Place], parent: int | None) -> None:
+    def _put_off(
+        self, run: Run, node: CompiledNode, branch: bytes, places: list[Place], parent: int | None, generation: int
+    ) -> None:
         row = Spread(
             id=self.next_id(),
             run=run.id,
@@ -140,6 +145,7 @@ class Unlocking(Living):
             created_at=self.now,
             places=packed(places, whole=node.inline or node.when is not None),
             expires_at=node.times.expires_at(self.now),
+            generation=generation,
         )
         self.spreads[row.id] = row
 
@@ -150,12 +156,13 @@ class Unlocking(Living):
         branch: bytes,
         places: list[Place],
         parent: int | None,
+        generation: int,
         created_at: Micros,
         expires_at: Micros | None,
     ) -> None:
         """The tasks at these places, which have been counted already; inline ones settle at once."""
         if node.when is not None:
-            places = self._let_through(run, node, branch, places, parent, created_at)
+            places = self._let_through(run, node, branch, places, parent, generation, created_at)
         deadline = node.times.of_offer(self.now, expires_at)
         made = [
             Task(
@@ -163,6 +170,7 @@ class Unlocking(Living):
                 run=run.id,
                 node=node.index,
                 branch=branch + place,
+                generation=generation,
                 state=TaskState.READY,
                 priority=self._priority(run, node),
                 lane=node.lane,
@@ -191,7 +199,14 @@ class Unlocking(Living):
             self._settle_inline()
 
     def _let_through(
-        self, run: Run, node: CompiledNode, branch: bytes, places: list[Place], parent: int | None, created_at: Micros
+        self,
+        run: Run,
+        node: CompiledNode,
+        branch: bytes,
+        places: list[Place],
+        parent: int | None,
+        generation: int,
+        created_at: Micros,
     ) -> list[Place]:
         """The places where the condition holds. At the others the task stands SKIPPED, or FAILED where it is untold."""
         assert node.when is not None
@@ -208,11 +223,18 @@ class Unlocking(Living):
                     continue
             except Untold as error:
                 wrong = f"the condition {way.when!r} on the edge from {way.node!r} cannot be told: {error}"
-            self._turn_away(run, node, branch + place, parent, created_at, wrong)
+            self._turn_away(run, node, branch + place, parent, generation, created_at, wrong)
         return held
 
     def _turn_away(
-        self, run: Run, node: CompiledNode, branch: bytes, parent: int | None, created_at: Micros, wrong: str
+        self,
+        run: Run,
+        node: CompiledNode,
+        branch: bytes,
+        parent: int | None,
+        generation: int,
+        created_at: Micros,
+        wrong: str,
     ) -> None:
         """A task that was counted as READY never becomes so. `wrong`: what failed it."""
         task = Task(
@@ -220,6 +242,7 @@ class Unlocking(Living):
             run=run.id,
             node=node.index,
             branch=branch,
+            generation=generation,
             attempt=1,
             parent=parent,
             code="condition",
@@ -282,13 +305,21 @@ class Unlocking(Living):
         self._leave(self._settle(_replace(task, code=code), TaskState.FAILED, verb), failed=True)
 
     def _stillborn(
-        self, run: Run, node: CompiledNode, branch: bytes, state: TaskState, code: str, parent: int | None = None
+        self,
+        run: Run,
+        node: CompiledNode,
+        branch: bytes,
+        state: TaskState,
+        code: str,
+        parent: int | None = None,
+        generation: int = 0,
     ) -> Task:
         task = Task(
             id=self.next_id(),
             run=run.id,
             node=node.index,
             branch=branch,
+            generation=generation,
             state=state,
             attempt=1,
             parent=parent,

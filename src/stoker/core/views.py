@@ -124,6 +124,8 @@ class RunView(_View, frozen=True):
 
 
 class TaskView(_View, frozen=True):
+    """`past`: a re-run has replaced it, and the run does not count it any more."""
+
     id: int
     run: int
     node: str
@@ -146,6 +148,7 @@ class TaskView(_View, frozen=True):
     message: str = ""
     progress: float | None = None
     progress_message: str = ""
+    past: bool = False
 
 
 class SettleRequest(_View, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -259,10 +262,17 @@ class BulkAnswer(_View, frozen=True):
 
 
 class RetryAnswer(_View, frozen=True):
-    """`retried`: tasks made READY again. `fired`: joins that had fired already and will not fire again."""
+    """`retried`: tasks made READY again. `fired`: joins that had fired already and will not fire again.
+
+    `rerun`: joins that had fired and are decided anew, in this `generation`; `replaced`: how many of their tasks, and
+    of those below, now belong to the past.
+    """
 
     retried: int
     fired: list[str] = []
+    rerun: list[str] = []
+    generation: int = 0
+    replaced: int = 0
 
 
 class PublishRequest(_View, frozen=True, forbid_unknown_fields=True):

@@ -10,16 +10,15 @@ from typing import NamedTuple
 import msgspec
 
 from stoker.core.compiled import TRIGGER
-from stoker.core.model import PAYLOAD_INLINE, Run, Task
+from stoker.core.model import PAYLOAD_INLINE, Run
 from stoker.core.names import fault
-from stoker.core.picture import Body
-from stoker.core.reopen import reopen
 from stoker.core.states import RunState
 from stoker.core.tags import RULE as TAGS
 from stoker.core.tags import wrong as wrong_tags
 from stoker.core.template import Place
 from stoker.core.values import NULL, BadPath
 from stoker.core.views import RetryAnswer, RunRef, RunView, TriggerRequest
+from stoker.engine.again import RetryRun, RetryTask
 from stoker.engine.alarm import Alarm
 from stoker.engine.batch import Batches
 from stoker.engine.catalog import Catalog
@@ -136,54 +135,6 @@ class Cancel(Verb):
         return [row[0] for row in await tx.execute("leases_of_run", run.id) if row[0] is not None]
 
 
-class RetryRun(Verb):
-    """Make READY again what failed or was cancelled, and reopen the joins above.
-
-    It reads all tasks of its run as they are stored, so nothing of the same batch may have changed them.
-    """
-
-    solo = True
-
-    def __init__(self, run: int) -> None:
-        self.runs = (run,)
-        self._answer: RetryAnswer | None = None
-
-    async def decide(self, tx: Tx, batch: Batch) -> RetryAnswer:
-        """Repeated, it may find the run as it left it: running."""
-        fold = batch.fold
-        run = fold.runs[self.runs[0]]
-        if run.state is RunState.RUNNING:
-            if self.replays and self._answer is not None:
-                return self._answer
-            raise Conflict(
-                f"run {run.id} is still running.",
-                code="still_running",
-                remedy="Wait for its end, or cancel it first.",
-            )
-        if fold.graphs[run.version].live:
-            for task in await tx.tasks([row.task for row in fold.live[run.id].values() if row.task is not None]):
-                fold.show_task(task)
-            self._answer = RetryAnswer(retried=fold.resume(run))
-            return self._answer
-        tasks = await tx.task_rows("run_tasks", run.id)
-        states = {key: row.state for key, row in await tx.run_join_rows(run.id)}
-        spreads = await tx.run_spreads(run.id)
-        plan = reopen(fold.graphs[run.version], run.id, tasks, states, spreads)
-        if plan.empty:
-            raise Conflict(f"run {run.id} has no failed or cancelled task to retry.", code="nothing_to_retry")
-        if plan.delete:
-            await tx.execute("delete_tasks", [task.id for task in plan.delete])
-        kept = {task.id: await self._bodies(tx, batch, task) for task in plan.withheld}
-        fold.reopen(run, plan, lambda task: kept[task.id])
-        self._answer = RetryAnswer(retried=plan.again, fired=plan.fired)
-        return self._answer
-
-    @staticmethod
-    async def _bodies(tx: Tx, batch: Batch, task: Task) -> list[Body]:
-        items = await tx.items_below(task.run, task.node, task.branch)
-        return [batch.body(item) for item in items if item.key.branch == task.branch]
-
-
 class Runs:
     """What callers do with runs."""
 
@@ -263,10 +214,16 @@ class Runs:
         self._peers.nudge(answer.value)
         self._alarm.at(0)
 
-    async def retry(self, namespace: str, run: int) -> RetryAnswer:
+    async def retry(self, namespace: str, run: int, *, rerun_below: bool = False) -> RetryAnswer:
         """Offer again what failed or was cancelled; the run goes on."""
         await self._existing(namespace, run)
-        answer: RetryAnswer = (await self._batches.submit(RetryRun(run))).value
+        answer: RetryAnswer = (await self._batches.submit(RetryRun(run, rerun_below=rerun_below))).value
+        return answer
+
+    async def retry_task(self, namespace: str, task: int, *, rerun_below: bool = False) -> RetryAnswer:
+        """Offer one task again that FAILED, or was pruned or cancelled; its run goes on."""
+        await self._views.task(namespace, task)  # it is there, and here
+        answer: RetryAnswer = (await self._batches.submit(RetryTask(task, rerun_below=rerun_below))).value
         return answer
 
     async def wait(self, namespace: str, run: int, wait_s: float) -> RunView:

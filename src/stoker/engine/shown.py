@@ -43,7 +43,7 @@ def run_view(namespace: str, run: Run, graph: str, version: int, tags: dict[str,
     )
 
 
-def task_view(graph: Compiled, task: Task, runners: dict[int, str]) -> TaskView:
+def task_view(graph: Compiled, task: Task, runners: dict[int, str], *, past: bool = False) -> TaskView:
     node = graph.nodes[task.node]
     return TaskView(
         id=task.id,
@@ -64,6 +64,7 @@ def task_view(graph: Compiled, task: Task, runners: dict[int, str]) -> TaskView:
         session=task.session,
         runner=runners.get(task.session or 0, ""),
         code=task.code,
+        past=past,
     )
 
 

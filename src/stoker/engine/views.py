@@ -30,6 +30,7 @@ from stoker.engine.explain import Explaining
 from stoker.engine.lists import Lists, together
 from stoker.engine.namespaces import Namespaces
 from stoker.engine.paging import limited
+from stoker.engine.past import past_page, unfiltered
 from stoker.engine.ports import Clock, Reader, Row, Store
 from stoker.engine.sessions import Sessions, runner_names
 from stoker.engine.shown import branch_of, maybe, run_view, tags_of, task_runners, task_view
@@ -98,13 +99,21 @@ class Views:
         state: str | None = None,
         node: str | None = None,
         filter: str = "",  # noqa: A002  as above
+        past: bool = False,
     ) -> Page[TaskView]:
-        """The tasks of a run that a filter asks for, by node and branch. `state` and `node` are further terms of it."""
+        """The tasks of a run that a filter asks for, by node and branch. `state` and `node` are further terms of it.
+
+        `past`: those that a re-run has replaced, which have no filter.
+        """
+        if past:
+            unfiltered(filter)
         number = await self._namespaces.existing(namespace)
         terms = task_terms(together(filter, state=state, node=node))
 
         async def find(reader: Reader) -> Page[TaskView]:
             _, version = await self._run(reader, namespace, number, run)
+            if past:
+                return await past_page(reader, run, version.graph, state, node, limit, after)
             return await self._lists.task_views(reader, run, version.graph, terms, limit, after)
 
         return await self._store.read(find)
@@ -115,7 +124,8 @@ class Views:
 
         async def find(reader: Reader) -> TaskView:
             found, run, version = await self._task(reader, namespace, number, task)
-            view = task_view(version.graph, found, await task_runners(reader, [found]))
+            past = not await reader.tasks([task])
+            view = task_view(version.graph, found, await task_runners(reader, [found]), past=past)
             view = msgspec.structs.replace(
                 view, cancel_requested=found.state in LIVE and (bool(run.stopping) or found.cancel_at is not None)
             )
@@ -185,7 +195,11 @@ class Views:
 
         async def find(reader: Reader) -> Explanation:
             found, run, version = await self._task(reader, namespace, number, task)
-            return await self._explaining.task(reader, found, run, version.graph)
+            answer = await self._explaining.task(reader, found, run, version.graph)
+            if await reader.tasks([task]):
+                return answer
+            because = ["a re-run of what comes before it has replaced it", *answer.because]
+            return msgspec.structs.replace(answer, because=because, remedy="")
 
         return await self._store.read(find)
 
@@ -207,7 +221,7 @@ class Views:
         raise NotFound(f"the namespace {namespace!r} has no run {run}.", code="no_run", place=f"runs/{run}")
 
     async def _task(self, reader: Reader, namespace: str, number: int, task: int) -> tuple[Task, Run, Version]:
-        for found in await reader.tasks([task]):
+        for found in await reader.tasks([task]) or await reader.past_tasks("past_tasks", [task]):
             (run,) = await reader.runs([found.run])
             if run.namespace == number:
                 return found, run, await self._versions.get(reader, run.version)

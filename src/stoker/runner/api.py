@@ -106,8 +106,9 @@ class Api:
     async def cancel(self, run: int) -> RunView:
         return await self.wire.call("POST", f"{self._in}/runs/{run}/cancel", answer=RunView)
 
-    async def retry(self, run: int) -> RetryAnswer:
-        return await self.wire.call("POST", f"{self._in}/runs/{run}/retry", answer=RetryAnswer)
+    async def retry(self, run: int, *, rerun_below: bool = False) -> RetryAnswer:
+        query = {"rerun_below": rerun_below or None}
+        return await self.wire.call("POST", f"{self._in}/runs/{run}/retry", answer=RetryAnswer, query=query)
 
     async def cancel_runs(self, request: BulkRequest) -> BulkAnswer:
         """Cancel a page of the runs that a filter asks for."""
@@ -158,15 +159,24 @@ class Api:
         *,
         state: str | None = None,
         node: str | None = None,
+        past: bool = False,
         limit: int = 100,
         after: str | None = None,
     ) -> Page[TaskView]:
-        """Tasks of a run that a filter asks for, such as `state=FAILED attempt>1`; by node and branch."""
-        query = {"filter": filter or None, "state": state, "node": node, "limit": limit, "after": after}
+        """Tasks of a run that a filter asks for, such as `state=FAILED attempt>1`; by node and branch.
+
+        `past`: those that a re-run has replaced, which have no filter.
+        """
+        terms: dict[str, Any] = {"filter": filter or None, "state": state, "node": node, "past": past or None}
+        query = terms | {"limit": limit, "after": after}
         return await self._get(f"/runs/{run}/tasks", Page[TaskView], **query)
 
     async def task(self, task: int) -> TaskView:
         return await self._get(f"/tasks/{task}", TaskView)
+
+    async def retry_task(self, task: int, *, rerun_below: bool = False) -> RetryAnswer:
+        query = {"rerun_below": rerun_below or None}
+        return await self.wire.call("POST", f"{self._in}/tasks/{task}/retry", answer=RetryAnswer, query=query)
 
     async def explain_task(self, task: int) -> Explanation:
         return await self._get(f"/tasks/{task}/explain", Explanation)

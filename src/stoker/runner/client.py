@@ -19,6 +19,7 @@ from stoker.core.views import (
     GraphView,
     OutputView,
     PublishRequest,
+    RetryAnswer,
     RunRef,
     SettleRequest,
     TaskView,
@@ -125,6 +126,13 @@ class Client:
     def settle(self, task: int, value: Any = None, *, fail: str | None = None) -> TaskView:
         """Settle a wait with a value, or with a failure and its reason. Conflict if it was settled otherwise."""
         return self.call(self._settle(task, value, fail))
+
+    def retry_task(self, task: int, *, rerun_below: bool = False) -> RetryAnswer:
+        """Make one task READY again that FAILED, or was pruned or cancelled. Conflict says why not, and what instead.
+
+        `rerun_below`: joins that fired without it are run again, and all below those.
+        """
+        return self.call(self.api.retry_task(task, rerun_below=rerun_below))
 
     def cancel_runs(self, filter: str, *, dry_run: bool = False, all: bool = False) -> BulkAnswer:  # noqa: A002  the words of the API
         """Cancel the runs that a filter asks for, such as `graph=nightly created>1d`; `all`: an empty one means all."""

@@ -85,9 +85,12 @@ class RunHandle:
         """Ask for the end of the run; its tasks are told."""
         return self._client.call(self._client.api.cancel(self.id))
 
-    def retry(self) -> RetryAnswer:
-        """Make its failed and cancelled tasks READY again; what succeeded is kept. Conflict if there are none."""
-        return self._client.call(self._client.api.retry(self.id))
+    def retry(self, *, rerun_below: bool = False) -> RetryAnswer:
+        """Make its failed and cancelled tasks READY again; what succeeded is kept. Conflict if there are none.
+
+        `rerun_below`: joins that fired without them are run again, and all below those.
+        """
+        return self._client.call(self._client.api.retry(self.id, rerun_below=rerun_below))
 
     def publish(self, node: str, value: Any, *, name: str = "", status: str = "") -> OutputView:
         """In a live run: make a value the current output of a node or input; what comes after it fires."""

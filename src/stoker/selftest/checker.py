@@ -110,7 +110,7 @@ def _join_rows_equal_their_recount(look: Look) -> Iterator[str]:
     if look.stopped:
         return
     try:
-        counted = recount(look.graph, look.run.id, look.tasks, {key: row.state for key, row in look.of.rows.items()})
+        counted = recount(look.graph, look.run.id, look.tasks, look.of.rows)
     except KeyError as error:
         yield f"a task is a member of {error.args[0]}, and there is no such row"
         return
@@ -158,7 +158,7 @@ def _what_succeeded_was_run(look: Look) -> Iterator[str]:
             yield f"{look.name(task)} by attempt {task.attempt}, and user code saw {sorted(seen) or 'none'}"
         if any(attempt > task.attempt for attempt in seen):
             yield f"{look.name(task)} had attempt {task.attempt} last, and user code saw {max(seen)}"
-    for unknown in look.of.executions.keys() - {task.id for task in look.of.tasks}:
+    for unknown in look.of.executions.keys() - {task.id for task in look.of.tasks} - look.of.past:
         yield f"user code saw the task {unknown}, and there is no such task"
 
 

@@ -37,7 +37,7 @@ class Evidence:
     `bodies`: the items; None where the bytes are gone. `counts`: by node: created, SUCCEEDED, FAILED, PRUNED,
     CANCELLED, SKIPPED. `executions`: the attempts that user code saw, by task. `history`: what is kept of attempts, by
     task. `inputs`: of the run. `blobs`: large items. `artifacts`: those that items name; None: there is no such row.
-    `retried`: by hand, at some time. `one_clock`: all times are of one server's clock.
+    `past`: tasks that a re-run replaced. `retried`: by hand, at some time. `one_clock`: all times are of one clock.
     """
 
     run: Run
@@ -52,6 +52,7 @@ class Evidence:
     inputs: bytes = b"{}"
     blobs: Mapping[ItemKey, Bytes] = field(default_factory=dict)
     artifacts: Mapping[int, Bytes | None] = field(default_factory=dict)
+    past: frozenset[int] = frozenset()
     retried: bool = False
     one_clock: bool = True
 

@@ -88,6 +88,7 @@ class _Gathering:
             bodies=bodies,
             counts={row[0]: tuple(row[1:]) for row in await reader.rows("node_counts", self._run.id)},
             executions=self._seen,
+            past=frozenset(await reader.ids("past_ids", self._run.id)),
             history=await self._history(reader, tasks),
             inputs=(await reader.run_inputs([self._run.id])).get(self._run.id, b"{}"),
             blobs={item.key: self._bytes(item.size, item.blob, item.blob) for item in items if item.blob},

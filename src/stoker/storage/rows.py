@@ -21,6 +21,8 @@ _encode = msgspec.msgpack.Encoder().encode
 
 Row = Sequence[Any]
 
+_past = msgspec.msgpack.Decoder(Task).decode
+
 
 def task(row: Row) -> Task:
     (
@@ -52,8 +54,17 @@ def of_changed_task(value: Task, was: Task) -> Row:
     )  # fmt: skip
 
 
+def past_task(row: Row) -> Task:
+    return _past(row[0])
+
+
+def of_past_task(value: Task) -> Row:
+    place = (value.run, value.node, value.branch, value.generation)
+    return (value.id, *place, int(value.state), msgspec.msgpack.encode(value))
+
+
 def spread(row: Row) -> Spread:
-    id_, run_, node, branch, parent, tasks, state, created, places, expires = row
+    id_, run_, node, branch, parent, tasks, state, created, places, expires, generation = row
     return Spread(
         id=id_,
         run=run_,
@@ -65,13 +76,14 @@ def spread(row: Row) -> Spread:
         created_at=created,
         places=places,
         expires_at=expires,
+        generation=generation,
     )
 
 
 def of_spread(value: Spread) -> Row:
     return (
         value.id, value.run, value.node, value.branch, value.parent, value.tasks, int(value.state), value.created_at,
-        value.places, value.expires_at,
+        value.places, value.expires_at, value.generation,
     )  # fmt: skip
 
 
@@ -167,14 +179,20 @@ def gate(row: Row) -> Gate:
 
 
 def join_row(row: Row) -> tuple[JoinKey, JoinRow]:
-    run_, node, branch, open_, members, arrived, empty, failed, state = row
+    run_, node, branch, open_, members, arrived, empty, failed, state, generation = row
     return JoinKey(run_, node, branch), JoinRow(
-        open=open_, members=members, arrived=arrived, empty=empty, failed=failed, state=state
+        open=open_,
+        members=members,
+        arrived=arrived,
+        empty=empty,
+        failed=failed,
+        state=state,
+        generation=generation,
     )
 
 
 def of_join_row(key: JoinKey, row: JoinRow) -> Row:
-    return (*key, row.open, row.members, row.arrived, row.empty, row.failed, row.state)
+    return (*key, row.open, row.members, row.arrived, row.empty, row.failed, row.state, row.generation)
 
 
 def item(row: Row) -> StoredItem:

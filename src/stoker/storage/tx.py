@@ -17,6 +17,8 @@ from stoker.core.duration import Micros
 from stoker.core.gate import Gate
 from stoker.core.live import LiveNode
 from stoker.core.model import ItemKey, JoinKey, JoinRow, Run, Spread, StoredItem, Task
+from stoker.core.reopen import Plan
+from stoker.core.states import TaskState
 from stoker.engine.ports import Admitted, Lease, LogRow, Passed, ProgressRow, Row, SessionPut, SessionRow, VersionRow
 from stoker.storage import rows
 
@@ -43,6 +45,9 @@ class Questions(ABC):
 
     async def task_rows(self, query: str, *parameters: Any) -> list[Task]:
         return [rows.task(row) for row in await self.all(query, *parameters)]
+
+    async def past_tasks(self, query: str, *parameters: Any) -> list[Task]:
+        return [rows.past_task(row) for row in await self.all(query, *parameters)]
 
     async def spreads(self, ids: Iterable[int]) -> list[Spread]:
         return [rows.spread(row) for row in await self.all("spreads", list(ids))]
@@ -161,6 +166,16 @@ class Writes(Questions):
 
     async def write_items(self, fold: Fold) -> None:
         await self.put_all(_items(fold))
+
+    async def put_past(self, plan: Plan) -> None:
+        past = plan.past
+        done = [task for task in past if task.state is TaskState.SUCCEEDED]
+        await self.put("insert_past_task", [rows.of_past_task(task) for task in past])
+        await self.put("copy_past_items", [(task.generation, task.run, task.node, task.branch) for task in done])
+        await self.put("delete_items", [(task.run, task.node, task.branch) for task in done])
+        await self.put("delete_join_row", plan.past_rows)
+        await self.guarded("delete_spread", [(row.id, int(row.state)) for row in plan.past_spreads])
+        await self.execute("delete_tasks", [task.id for task in (*plan.delete, *past)])
 
     async def put_sessions(self, changes: Sequence[SessionPut]) -> None:
         await self.guarded("put_session", sorted(changes))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from stoker.api.call import GONE, Answer, Call, as_json
 from stoker.api.hold import hold
 from stoker.api.native.paging import LogsQuery
-from stoker.api.query import After, Filter, Limit, Query, Wait
+from stoker.api.query import After, Filter, Limit, Query, RerunBelow, Wait
 from stoker.api.route import NAMESPACED, Route
 from stoker.core.views import (
     BulkAnswer,
@@ -34,6 +34,10 @@ class RunsQuery(Query, frozen=True):
 
 class RunQuery(Query, frozen=True):
     wait_s: Wait = 0.0
+
+
+class RetryQuery(Query, frozen=True):
+    rerun_below: RerunBelow = False
 
 
 async def trigger_run(call: Call) -> Answer:
@@ -89,7 +93,8 @@ async def cancel_run(call: Call) -> Answer:
 
 
 async def retry_run(call: Call) -> Answer:
-    return as_json(await call.engine.runs.retry(call.namespace, call.id))
+    query: RetryQuery = call.query
+    return as_json(await call.engine.runs.retry(call.namespace, call.id, rerun_below=query.rerun_below))
 
 
 async def cancel_runs(call: Call) -> Answer:
@@ -192,6 +197,7 @@ ROUTES = (
         scopes=("trigger",),
         summary="Make the failed and cancelled tasks of a run READY again",
         endpoint=retry_run,
+        query=RetryQuery,
         response=RetryAnswer,
     ),
     Route(

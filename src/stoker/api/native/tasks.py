@@ -9,20 +9,25 @@ import msgspec
 from stoker.api.auth import need
 from stoker.api.call import Answer, Call, as_json
 from stoker.api.native.paging import LogsQuery
+from stoker.api.native.runs import RetryQuery
 from stoker.api.native.session import SESSION_HEADER, session_of
 from stoker.api.query import After, Filter, Limit, Query
 from stoker.api.route import NAMESPACED, Route
 from stoker.api.streams import started
-from stoker.core.views import AttemptView, Explanation, LogView, Page, TaskStateName, TaskView
+from stoker.core.views import AttemptView, Explanation, LogView, Page, RetryAnswer, TaskStateName, TaskView
 from stoker.errors import Invalid
 
 _TASK = f"{NAMESPACED}/tasks/{{id}}"
+
+
+Past = Annotated[bool, msgspec.Meta(description="Those that a re-run has replaced, instead of those that stand now.")]
 
 
 class TasksQuery(Query, frozen=True):
     filter: Filter = ""
     state: TaskStateName | None = None
     node: str | None = None
+    past: Past = False
     limit: Limit = 100
     after: After | None = None
 
@@ -41,6 +46,7 @@ async def list_tasks(call: Call) -> Answer:
         filter=query.filter,
         state=query.state,
         node=query.node,
+        past=query.past,
         limit=query.limit,
         after=query.after,
     )
@@ -49,6 +55,11 @@ async def list_tasks(call: Call) -> Answer:
 
 async def get_task(call: Call) -> Answer:
     return as_json(await call.engine.views.task(call.namespace, call.id))
+
+
+async def retry_task(call: Call) -> Answer:
+    query: RetryQuery = call.query
+    return as_json(await call.engine.runs.retry_task(call.namespace, call.id, rerun_below=query.rerun_below))
 
 
 async def explain_task(call: Call) -> Answer:
@@ -95,6 +106,15 @@ ROUTES = (
         summary="Show a task",
         endpoint=get_task,
         response=TaskView,
+    ),
+    Route(
+        method="POST",
+        path=f"{_TASK}/retry",
+        scopes=("trigger",),
+        summary="Make a task READY again that FAILED, or was pruned or cancelled",
+        endpoint=retry_task,
+        query=RetryQuery,
+        response=RetryAnswer,
     ),
     Route(
         method="GET",

@@ -2,11 +2,13 @@
 
 -- name: spreads
 -- Whole rows by id.
-SELECT id, run, node, branch, parent, tasks, state, created_at, places, expires_at FROM spread WHERE id = ANY(:ids);
+SELECT id, run, node, branch, parent, tasks, state, created_at, places, expires_at, generation
+FROM spread WHERE id = ANY(:ids);
 
 -- name: run_spreads
 -- Every row of a run.
-SELECT id, run, node, branch, parent, tasks, state, created_at, places, expires_at FROM spread WHERE run = :run ORDER BY id;
+SELECT id, run, node, branch, parent, tasks, state, created_at, places, expires_at, generation
+FROM spread WHERE run = :run ORDER BY id;
 
 -- name: ready_spreads
 -- What can be spread now, oldest first.

@@ -22,7 +22,7 @@ SELECT id, run, node, branch, generation, state, attempt, failures, losses, prio
 FROM task WHERE run = :run ORDER BY node, branch;
 
 -- name: run_join_rows
-SELECT run, node, branch, open, members, arrived, empty, failed, state FROM join_row WHERE run = :run;
+SELECT run, node, branch, open, members, arrived, empty, failed, state, generation FROM join_row WHERE run = :run;
 
 -- name: delete_tasks
 DELETE FROM task WHERE id = ANY(:ids);
@@ -66,12 +66,14 @@ SELECT attempt, outcome, code, message, type, traceback, session, started_at, en
 WHERE task = :task ORDER BY id DESC LIMIT 1;
 
 -- name: run_logs
-SELECT l.id, l.task, t.node, t.branch, l.attempt, l.stream, l.at, l.text FROM log AS l JOIN task AS t ON t.id = l.task
-WHERE l.run = :run AND l.id > :after ORDER BY l.id LIMIT :limit;
+SELECT l.id, l.task, COALESCE(t.node, p.node), COALESCE(t.branch, p.branch), l.attempt, l.stream, l.at, l.text
+FROM log AS l LEFT JOIN task AS t ON t.id = l.task LEFT JOIN past_task AS p ON p.id = l.task
+WHERE l.run = :run AND (t.id IS NOT NULL OR p.id IS NOT NULL) AND l.id > :after ORDER BY l.id LIMIT :limit;
 
 -- name: task_logs
-SELECT l.id, l.task, t.node, t.branch, l.attempt, l.stream, l.at, l.text FROM log AS l JOIN task AS t ON t.id = l.task
-WHERE l.task = :task AND l.id > :after ORDER BY l.id LIMIT :limit;
+SELECT l.id, l.task, COALESCE(t.node, p.node), COALESCE(t.branch, p.branch), l.attempt, l.stream, l.at, l.text
+FROM log AS l LEFT JOIN task AS t ON t.id = l.task LEFT JOIN past_task AS p ON p.id = l.task
+WHERE l.task = :task AND (t.id IS NOT NULL OR p.id IS NOT NULL) AND l.id > :after ORDER BY l.id LIMIT :limit;
 
 -- name: session_infos
 SELECT id, info FROM session WHERE id = ANY(:ids);

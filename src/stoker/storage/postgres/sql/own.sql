@@ -19,7 +19,7 @@ WHERE t.id = ANY(:ids) ORDER BY t.id FOR NO KEY UPDATE OF t;
 
 -- name: join_row
 -- Join rows by their keys.
-SELECT j.run, j.node, j.branch, j.open, j.members, j.arrived, j.empty, j.failed, j.state
+SELECT j.run, j.node, j.branch, j.open, j.members, j.arrived, j.empty, j.failed, j.state, j.generation
 FROM unnest(CAST(:run AS BIGINT[]), CAST(:node AS BIGINT[]), CAST(:branch AS BYTEA[])) AS k (run, node, branch)
 JOIN join_row AS j ON j.run = k.run AND j.node = k.node AND j.branch = k.branch;
 
@@ -147,13 +147,14 @@ SELECT * FROM unnest(
     CAST(:size AS BIGINT[]), CAST(:body AS BYTEA[]), CAST(:blob AS TEXT[]));
 
 -- name: put_join_row
-INSERT INTO join_row (run, node, branch, open, members, arrived, empty, failed, state)
+INSERT INTO join_row (run, node, branch, open, members, arrived, empty, failed, state, generation)
 SELECT * FROM unnest(
     CAST(:run AS BIGINT[]), CAST(:node AS BIGINT[]), CAST(:branch AS BYTEA[]), CAST(:open AS BIGINT[]),
     CAST(:members AS BIGINT[]), CAST(:arrived AS BIGINT[]), CAST(:empty AS BIGINT[]), CAST(:failed AS BIGINT[]),
-    CAST(:state AS SMALLINT[]))
+    CAST(:state AS SMALLINT[]), CAST(:generation AS BIGINT[]))
 ON CONFLICT (run, node, branch) DO UPDATE SET open = excluded.open, members = excluded.members,
-    arrived = excluded.arrived, empty = excluded.empty, failed = excluded.failed, state = excluded.state;
+    arrived = excluded.arrived, empty = excluded.empty, failed = excluded.failed, state = excluded.state,
+    generation = excluded.generation;
 
 -- name: add_counts
 INSERT INTO node_count (run, node, created, succeeded, failed, pruned, cancelled, skipped)

@@ -2,7 +2,7 @@
 
 -- name: join_row
 -- One join row by its key; bound once per key.
-SELECT run, node, branch, open, members, arrived, empty, failed, state
+SELECT run, node, branch, open, members, arrived, empty, failed, state, generation
 FROM join_row WHERE run = :run AND node = :node AND branch = :branch;
 
 -- name: item
@@ -86,10 +86,11 @@ INSERT INTO item (run, node, branch, item, size, body, blob)
 VALUES (:run, :node, :branch, :item, :size, :body, :blob);
 
 -- name: put_join_row
-INSERT INTO join_row (run, node, branch, open, members, arrived, empty, failed, state)
-VALUES (:run, :node, :branch, :open, :members, :arrived, :empty, :failed, :state)
+INSERT INTO join_row (run, node, branch, open, members, arrived, empty, failed, state, generation)
+VALUES (:run, :node, :branch, :open, :members, :arrived, :empty, :failed, :state, :generation)
 ON CONFLICT (run, node, branch) DO UPDATE SET open = excluded.open, members = excluded.members,
-    arrived = excluded.arrived, empty = excluded.empty, failed = excluded.failed, state = excluded.state;
+    arrived = excluded.arrived, empty = excluded.empty, failed = excluded.failed, state = excluded.state,
+    generation = excluded.generation;
 
 -- name: add_counts
 INSERT INTO node_count (run, node, created, succeeded, failed, pruned, cancelled, skipped)

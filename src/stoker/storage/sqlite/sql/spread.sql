@@ -1,8 +1,8 @@
 -- Rows that stand for tasks still to be made; bound one by one.
 
 -- name: insert_spread
-INSERT INTO spread (id, run, node, branch, parent, tasks, state, created_at, places, expires_at)
-VALUES (:id, :run, :node, :branch, :parent, :tasks, :state, :created_at, :places, :expires_at);
+INSERT INTO spread (id, run, node, branch, parent, tasks, state, created_at, places, expires_at, generation)
+VALUES (:id, :run, :node, :branch, :parent, :tasks, :state, :created_at, :places, :expires_at, :generation);
 
 -- name: update_spread
 -- Guarded by what the decision believed.

@@ -1,0 +1,101 @@
+"""Which task may be retried by hand, and what to do where it may not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from stoker.core.branch import cut
+from stoker.core.compiled import Compiled, CompiledNode, text_of
+from stoker.core.firing import is_bad
+from stoker.core.model import Run, Task
+from stoker.core.reopen import may_stand, spent
+from stoker.core.states import LIVE, TaskState
+from stoker.errors import Conflict
+
+FEW = 3
+WELL = frozenset({TaskState.SUCCEEDED, TaskState.READY, TaskState.LEASED, TaskState.SKIPPED})
+
+
+def check(graph: Compiled, run: Run, task: Task, tasks: Sequence[Task]) -> None:
+    """Conflict unless this task of a run may be retried; `tasks`: all of the run, to name what may be."""
+    if graph.live:
+        why = f"run {run.id} is live: a newer task of its node takes its place."
+        raise _refused(task, "live_run", why, f"Fire the node {graph.nodes[task.node].name!r} again.")
+    if task.state in LIVE:
+        raise _refused(task, "not_settled", "a task is retried by hand after its end.", "Wait for its end.")
+    if task.state is TaskState.SUCCEEDED:
+        remedy = "Retry what failed; with rerun_below the joins after that run anew. For all else start a new run."
+        raise _refused(task, "succeeded", "what it gave stays.", remedy)
+    if run.stopping:
+        remedy = f"Wait for its end, then `stoker runs retry {run.id}`."
+        raise _refused(task, "stopping", f"run {run.id} is being stopped.", remedy)
+    if run.cancel_at is not None:
+        why = f"run {run.id} was stopped, and what it was kept from goes on as a whole."
+        raise _refused(task, "run_was_stopped", why, f"`stoker runs retry {run.id}` retries all that it lacks.")
+    if task.state is TaskState.SKIPPED:
+        raise _skipped(graph, task, tasks)
+    node = graph.nodes[task.node]
+    if node.inline and not node.held:
+        why = f"nobody runs the tasks of {node.name!r}; its element does not fit what comes after it."
+        raise _refused(task, "inline", why, "Start a new run.")
+    if not may_stand(graph, task):
+        why = "what failed it as it was made does not change: its condition sees the same again."
+        raise _refused(task, "failed_as_made", why, "Start a new run.")
+    if spent(graph, task):
+        why = f"a task of the kind {node.kind.name!r} has at most {node.kind.max_attempts} attempts."
+        raise _refused(task, "attempts_exhausted", why, "Start a new run, or push the kind with more.")
+
+
+def unsettled(task: Task, below: Task, graph: Compiled) -> Conflict:
+    """What the re-run of a task is told when something below is not settled."""
+    what = f"task {below.id} of {graph.nodes[below.node].name!r} is {below.state.name}"
+    if not below.id:
+        what = f"tasks of {graph.nodes[below.node].name!r} are still being made"
+    return Conflict(
+        f"{what}, below a join that is to run again for task {task.id}.",
+        code="below_not_settled",
+        place=f"tasks/{task.id}",
+        remedy="Wait until what is below has settled, or cancel the run; without rerun_below the join stays as it is.",
+    )
+
+
+def _refused(task: Task, code: str, why: str, remedy: str) -> Conflict:
+    message = f"task {task.id} is {task.state.name}, and {why}"
+    return Conflict(message, code=code, place=f"tasks/{task.id}", remedy=remedy)
+
+
+def _skipped(graph: Compiled, task: Task, tasks: Sequence[Task]) -> Conflict:
+    """A join is SKIPPED for what lies before it: that is to be retried."""
+    node = graph.nodes[task.node]
+    if task.code == "condition":
+        return _refused(task, "skipped", "the condition on the way to it does not hold.", "Start a new run.")
+    causes = sorted(_causes(graph, node, task, tasks), key=lambda each: each.id) if node.is_join else []
+    if not causes:
+        return _refused(task, "skipped", f"nothing before {node.name!r} can be retried.", "Start a new run.")
+    named = ", ".join(_name(graph, each) for each in causes[:FEW])
+    more = f", and {len(causes) - FEW} more" if len(causes) > FEW else ""
+    return _refused(
+        task,
+        "skipped",
+        f"it stays so as long as what comes before it: {named}{more}.",
+        f"Retry that, as in `stoker tasks retry {causes[0].id}`; the join is then decided anew.",
+    )
+
+
+def _causes(graph: Compiled, join: CompiledNode, task: Task, tasks: Iterable[Task]) -> Iterator[Task]:
+    """The tasks between a join and its anchor that kept it from firing: failures if there are some."""
+    depth = graph.row_depth[join.index]
+    before = [
+        each
+        for each in tasks
+        if each.state not in WELL and join.index in graph.nodes[each.node].touches and not graph.nodes[each.node].inline
+        if cut(each.branch, depth) == cut(task.branch, depth)
+    ]
+    bad = [each for each in before if is_bad(each, tolerated=graph.nodes[each.node].spec.tolerated)]
+    yield from bad if task.code == "failed" else before
+
+
+def _name(graph: Compiled, task: Task) -> str:
+    branch = text_of(graph, task.node, task.branch)
+    at = f" at {branch}" if branch else ""
+    return f"task {task.id} ({graph.nodes[task.node].name}{at}, {task.state.name})"

@@ -1,0 +1,123 @@
+"""Manual retry: of what failed in a run, and of one task.
+
+Both read all tasks of their run as they are stored, so nothing of the same batch may have changed them; that the run is
+locked keeps everything else from changing what they count.
+"""
+
+from __future__ import annotations
+
+from stoker.core.model import Run, Task
+from stoker.core.picture import Body
+from stoker.core.reopen import Plan, reopen, retryable
+from stoker.core.retriable import check, unsettled
+from stoker.core.states import RunState
+from stoker.core.views import RetryAnswer
+from stoker.engine.ports import Tx
+from stoker.engine.transaction import Batch, Verb
+from stoker.errors import Conflict, NotFound
+
+
+class RetryRun(Verb):
+    """Make READY again what failed or was cancelled, and reopen the joins above."""
+
+    solo = True
+
+    def __init__(self, run: int, *, rerun_below: bool = False) -> None:
+        self.runs = (run,)
+        self._rerun = rerun_below
+        self._answer: RetryAnswer | None = None
+        self._ended_at: int | None = None
+
+    async def decide(self, tx: Tx, batch: Batch) -> RetryAnswer:
+        """Repeated, it may find the run as it left it, or at another end than it found it at."""
+        fold = batch.fold
+        run = fold.runs[self.runs[0]]
+        if self.replays and self._answer is not None and run.ended_at != self._ended_at:
+            return self._answer
+        if run.state is RunState.RUNNING:
+            raise Conflict(
+                f"run {run.id} is still running.",
+                code="still_running",
+                remedy="Wait for its end, or cancel it first. One task of it is retried by `stoker tasks retry`.",
+            )
+        self._ended_at = run.ended_at
+        if fold.graphs[run.version].live:
+            for task in await tx.tasks([row.task for row in fold.live[run.id].values() if row.task is not None]):
+                fold.show_task(task)
+            self._answer = RetryAnswer(retried=fold.resume(run))
+            return self._answer
+        tasks = await tx.task_rows("run_tasks", run.id)
+        chosen = retryable(fold.graphs[run.version], tasks)
+        plan = await planned(tx, batch, run, tasks, chosen, rerun=self._rerun)
+        if plan.empty:
+            raise Conflict(f"run {run.id} has no failed or cancelled task to retry.", code="nothing_to_retry")
+        self._answer = await carried_out(tx, batch, run, plan)
+        return self._answer
+
+
+class RetryTask(Verb):
+    """Make one task READY again that FAILED, or was pruned or cancelled; its run goes on, or still does."""
+
+    solo = True
+
+    def __init__(self, task: int, *, rerun_below: bool = False) -> None:
+        self.tasks = (task,)
+        self._rerun = rerun_below
+        self._answer: RetryAnswer | None = None
+        self._before: Task | None = None
+
+    async def decide(self, tx: Tx, batch: Batch) -> RetryAnswer:
+        """Repeated, it may find the task otherwise than it found it: then it has been done."""
+        fold = batch.fold
+        task = fold.tasks.get(self.tasks[0])
+        if self.replays and self._answer is not None and task != self._before:
+            return self._answer
+        if task is None:
+            raise await _replaced(tx, self.tasks[0])
+        self._before = task
+        run = fold.runs[task.run]
+        graph = fold.graphs[run.version]
+        tasks = await tx.task_rows("run_tasks", run.id)
+        check(graph, run, task, tasks)
+        plan = await planned(tx, batch, run, tasks, [task], rerun=self._rerun)
+        if plan.busy is not None:
+            raise unsettled(task, plan.busy, graph)
+        self._answer = await carried_out(tx, batch, run, plan)
+        return self._answer
+
+
+async def planned(tx: Tx, batch: Batch, run: Run, tasks: list[Task], chosen: list[Task], *, rerun: bool) -> Plan:
+    """What a retry of these tasks changes."""
+    rows, spreads = dict(await tx.run_join_rows(run.id)), await tx.run_spreads(run.id)
+    return reopen(batch.fold.graphs[run.version], run.id, tasks, rows, spreads, chosen, rerun=rerun)
+
+
+async def carried_out(tx: Tx, batch: Batch, run: Run, plan: Plan) -> RetryAnswer:
+    """Put away what is replaced, now, since what is made anew may stand there in this very batch; fold in the rest."""
+    kept = {task.id: await _bodies(tx, batch, task) for task in plan.withheld}
+    await tx.put_past(plan)
+    batch.fold.reopen(run, plan, lambda task: kept[task.id])
+    return RetryAnswer(
+        retried=plan.again,
+        fired=plan.fired,
+        rerun=plan.rerun,
+        generation=plan.generation if plan.rerun else 0,
+        replaced=len(plan.past) - len(plan.expand),
+    )
+
+
+async def _bodies(tx: Tx, batch: Batch, task: Task) -> list[Body]:
+    items = await tx.items_below(task.run, task.node, task.branch)
+    return [batch.body(item) for item in items if item.key.branch == task.branch]
+
+
+async def _replaced(tx: Tx, task: int) -> Conflict | NotFound:
+    for past in await tx.past_tasks("past_tasks", [task]):
+        found = await tx.ids("successors", past.run, past.node, past.branch)
+        return Conflict(
+            f"task {task} belongs to the past: a re-run has replaced it.",
+            code="replaced",
+            place=f"tasks/{task}",
+            remedy=f"In its place stands task {found[0]}." if found else "Nothing stands in its place yet.",
+        )
+    return NotFound(f"there is no task {task}.", code="no_task", place=f"tasks/{task}")
