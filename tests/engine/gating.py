@@ -156,6 +156,17 @@ class Gated:
                     continue
         await self._drain()
         assert await self.plants[0].sql("SELECT COUNT(*) FROM task WHERE state <= 2") == [(0,)]
+        await self._every_slot_is_back()
+
+    async def _every_slot_is_back(self) -> None:
+        """As many tasks as the limit allows can be leased at once, and not one more."""
+        plant, most = self.plants[0], self.most["few"]
+        await plant.push(limited("probe", most=most, key="few"), name="probe")
+        for _ in range(most + 1):
+            await plant.trigger("probe")
+        probe = plant.hand("probe", kinds=("one",))
+        assert [task.node for task in await probe.claim(most + 1)] == ["probe"] * most
+        await probe.report(*(completion(task) for task in probe.held.values()))
 
     async def _drain(self) -> None:
         """Each hand holds a claim open, and is only given what wakes it."""
