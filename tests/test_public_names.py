@@ -5,19 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
-import pytest
-
 import stoker
 
 
 def test_every_public_name_can_be_had() -> None:
     for name in stoker.__all__:
         assert getattr(stoker, name) is not None
-
-
-def test_a_name_that_is_to_come_says_what_to_do_instead() -> None:
-    with pytest.raises(AttributeError, match="call the graph inside the graph"):
-        _ = stoker.subgraph  # type: ignore[attr-defined]  # the mistake
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         node,
         optional,
         store,
+        subgraph,
         text,
         wait,
     )
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "stoker.authoring": (
         "Cancelled", "File", "Graph", "Items", "Limit", "Node", "NotRetryable", "Prune", "Requeue", "Requirements",
-        "Retry", "Task", "current_task", "each", "graph", "node", "optional", "store",
+        "Retry", "Task", "current_task", "each", "graph", "node", "optional", "store", "subgraph",
         "text", "wait",
     ),
     "stoker.bootstrap.embedded": ("embedded", "run"),
@@ -84,14 +85,13 @@ __all__ = [
     "optional",
     "run",
     "store",
+    "subgraph",
     "text",
     "wait",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "subgraph":
-        raise AttributeError("stoker.subgraph is not supported yet; call the graph inside the graph: it is inlined")
     if name not in _WHERE:
         raise AttributeError(f"module 'stoker' has no attribute {name!r}")
     from importlib import import_module

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from stoker.authoring.model import Node
     from stoker.authoring.retry import Retry
     from stoker.authoring.signals import Cancelled, NotRetryable, Prune, Requeue, Signal
+    from stoker.authoring.subgraphs import subgraph
     from stoker.authoring.task import Task, current_task, running
     from stoker.authoring.values import optional, store, text
     from stoker.authoring.waits import wait
@@ -32,6 +33,7 @@ _HOMES = {
     "stoker.authoring.model": ("Node",),
     "stoker.authoring.retry": ("Retry",),
     "stoker.authoring.signals": ("Cancelled", "NotRetryable", "Prune", "Requeue", "Signal"),
+    "stoker.authoring.subgraphs": ("subgraph",),
     "stoker.authoring.task": ("Task", "current_task", "running"),
     "stoker.authoring.values": ("optional", "store", "text"),
     "stoker.authoring.waits": ("wait",),
@@ -68,6 +70,7 @@ __all__ = [
     "optional",
     "running",
     "store",
+    "subgraph",
     "text",
     "uploaded",
     "wait",

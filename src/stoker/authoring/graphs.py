@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from functools import cached_property
 from typing import Any, Generic, Literal, ParamSpec, TypeVar, cast, overload
 
@@ -26,6 +27,8 @@ from stoker.core.views import PushRequest
 Mode = Literal["once", "live"]
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_around: ContextVar[tuple[object, ...]] = ContextVar("stoker_around", default=())  # graphs that are being traced
 
 
 class Graph(Generic[P, R]):
@@ -60,12 +63,21 @@ class Graph(Generic[P, R]):
 
     @property
     def nodes(self) -> list[Work]:
-        """The distinct nodes that it uses: what a runner needs to run it."""
+        """The distinct nodes that it uses, in its child runs too: what a runner needs to run it."""
         return list(self._traced[1])
 
+    @property
+    def inner(self) -> list[Graph[..., Any]]:
+        """The graphs that it runs as child runs, each behind those that it runs itself."""
+        found: dict[Graph[..., Any], None] = {}
+        for graph in self._traced[2]:
+            found.update(dict.fromkeys([*graph.inner, graph]))
+        return list(found)
+
     def push_request(self) -> PushRequest:
-        """The graph and its kinds, as a server takes them."""
-        return PushRequest(graph=self.spec, kinds=tuple(work.kind for work in self.nodes))
+        """The graph, those inside and its kinds, as a server takes them."""
+        kinds = tuple(work.kind for work in self.nodes)
+        return PushRequest(graph=self.spec, kinds=kinds, inner=tuple(graph.spec for graph in self.inner))
 
     def bind(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The inputs of a run by name. Raises Misuse if they do not fit the parameters."""
@@ -104,7 +116,17 @@ class Graph(Generic[P, R]):
             raise misuse(f"{self.name}{signature}: {error}.") from None
 
     @cached_property
-    def _traced(self) -> tuple[GraphSpec, tuple[Work, ...]]:
+    def _traced(self) -> tuple[GraphSpec, tuple[Work, ...], tuple[Graph[..., Any], ...]]:
+        around = _around.get()
+        if self in around:
+            raise misuse(f"the graph {self.name!r} runs itself as a child run.", "Stop at a fixed depth.")
+        token = _around.set((*around, self))
+        try:
+            return self._trace_code()
+        finally:
+            _around.reset(token)
+
+    def _trace_code(self) -> tuple[GraphSpec, tuple[Work, ...], tuple[Graph[..., Any], ...]]:
         trace = Trace()
         inputs = {
             parameter.name: Handle(Input(parameter.name), f"the input {parameter.name!r}", trace)
@@ -123,7 +145,7 @@ class Graph(Generic[P, R]):
             description=summary(self.code),
         )
         lowered = lower_live(program) if self.mode == "live" else lower(program)
-        return lowered, tuple(trace.works.values())
+        return lowered, tuple(trace.works.values()), tuple(trace.inner)
 
     def _inputs(self) -> dict[str, InputSpec]:
         hints = hints_of(self.code, self._names, self.place)

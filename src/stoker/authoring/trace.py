@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -49,6 +49,7 @@ class Trace:
         self.steps: list[Call | Region] = []
         self.works: dict[str, Work] = {}
         self.store: dict[str, InputSpec] = {}
+        self.inner: list[Any] = []  # graphs that become runs of their own
         self._names: dict[str, int] = {}
         self._prefix = ""
         self._region = 0
@@ -88,13 +89,23 @@ class Trace:
         when: str | None = None,
     ) -> Handle:
         """Record one call of a node."""
+        self._know(work)
+        return self.place(template, args, many=work.kind.items == "many", mapped=mapped, policy=policy, when=when)
+
+    def contain(self, graph: Any, works: Sequence[Work]) -> None:
+        """Record a graph that is run as a child run, with the nodes that its runs need."""
+        if graph not in self.inner:
+            self.inner.append(graph)
+        for work in works:
+            self._know(work)
+
+    def _know(self, work: Work) -> None:
         known = self.works.setdefault(work.name, work)
         if known is not work:
             raise misuse(
                 f"two different nodes have the kind name {work.name!r}: {known!r} and {work!r}.",
                 "Give one of them another name: @stoker.node(name=...).",
             )
-        return self.place(template, args, many=work.kind.items == "many", mapped=mapped, policy=policy, when=when)
 
     def place(
         self,

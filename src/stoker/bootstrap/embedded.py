@@ -118,7 +118,8 @@ def _required(things: Sequence[Any]) -> tuple[dict[str, str], dict[str, float]]:
     """All labels, and the most of each resource, that the nodes of graphs ask for. Invalid if two labels differ."""
     labels: dict[str, str] = {}
     resources: dict[str, float] = {}
-    for node in (node for thing in things if hasattr(thing, "spec") for node in thing.spec.nodes):
+    graphs = [graph for thing in things if hasattr(thing, "inner") for graph in (thing, *thing.inner)]
+    for node in (node for graph in graphs for node in graph.spec.nodes):
         for name, value in node.requires.labels.items():
             if labels.setdefault(name, value) != value:
                 raise Invalid(

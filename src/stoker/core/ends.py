@@ -112,7 +112,9 @@ class Ending(Holding):
         if self._cancelling(task):
             return
         asked = _replace(task, cancel_at=self.now)
-        if task.state is TaskState.LEASED and task.session is None:
+        if task.state is TaskState.LEASED and self.node_of(task).spec.subgraph is not None:
+            self._stop_child(asked)
+        elif task.state is TaskState.LEASED and task.session is None:
             self._stopped(asked, Verb.CANCEL)
         elif task.state is TaskState.LEASED:
             self._put(_replace(asked, deadline=earliest(self.now + GRACE, task.deadline)))

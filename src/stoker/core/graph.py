@@ -17,6 +17,8 @@ ITEM_KIND = "stoker.item"
 """The inline kind whose task settles with the element that made it."""
 WAIT_KIND = "stoker.wait"
 """The kind whose task the engine holds until somebody settles it (`Wait`)."""
+SUBGRAPH_KIND = "stoker.subgraph"
+"""The kind whose task the engine holds until a run of another graph has ended (`Subgraph`)."""
 
 INPUT_KIND = "stoker.input"
 """The inline kind of an input of a live graph: it has no task, and settles with what is published."""
@@ -177,6 +179,13 @@ class Wait(_Spec, frozen=True):
     default: Any = msgspec.UNSET
 
 
+class Subgraph(_Spec, frozen=True):
+    """The graph that a task runs as a child run. A push fills in the newest `version`."""
+
+    graph: str
+    version: int | None = None
+
+
 class NodeSpec(_Spec, frozen=True):
     """`retry` to `losses_are_failures`: None leaves it to the graph's `defaults`."""
 
@@ -196,6 +205,7 @@ class NodeSpec(_Spec, frozen=True):
     tolerated: bool = False
     limit: Limit | None = None
     wait: Wait | None = None
+    subgraph: Subgraph | None = None
 
 
 class InputSpec(_Spec, frozen=True):

@@ -12,6 +12,7 @@ from stoker.core.states import RunState, Stopping, TaskState, Verb
 MAX_TASKS = 1_000_000  # of one run
 MAX_ITEMS = 100_000  # of one report, and elements of one expansion
 SLICE = 1_000  # tasks of a node that one settle makes at once, and of one spread row; the rest is made later
+CHILDREN = 100  # the same, of child runs
 ELEMENT_INLINE = 1024  # bytes; a child carries an element up to this size, a larger one is read from its source
 PAYLOAD_INLINE = 1024 * 1024  # bytes; a larger value lies in the artifact store
 GRACE: Micros = 30_000_000  # how long a cancelled attempt may take to confirm
@@ -83,6 +84,8 @@ class Run(msgspec.Struct, kw_only=True):
     `weight`: how many of its tasks are claimed for one of another run, where both have many.
 
     Not frozen: a fold counts in its own copy.
+
+    A child run has the run at the top of its tree as `root`, and as `parent` the task that waits for its end.
     """
 
     id: int
@@ -99,6 +102,8 @@ class Run(msgspec.Struct, kw_only=True):
     ended_at: Micros | None = None
     cancel_at: Micros | None = None
     weight: int = 1
+    root: int | None = None
+    parent: int | None = None
 
 
 class JoinState:

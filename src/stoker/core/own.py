@@ -12,11 +12,11 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from stoker.core.duration import Micros, micros
-from stoker.core.graph import INPUT_KIND, ITEM_KIND, WAIT_KIND, KindSpec, NodeSpec, Wait
+from stoker.core.graph import INPUT_KIND, ITEM_KIND, SUBGRAPH_KIND, WAIT_KIND, KindSpec, NodeSpec, Subgraph, Wait
 from stoker.core.values import encode, too_deep
 from stoker.errors import Problem
 
-HELD = frozenset({WAIT_KIND})
+HELD = frozenset({WAIT_KIND, SUBGRAPH_KIND})
 OWN = HELD | {INPUT_KIND, ITEM_KIND}
 _FOR_RUNNERS = (
     "limit",
@@ -38,8 +38,15 @@ def kind_of(node: NodeSpec, kinds: Mapping[str, KindSpec]) -> KindSpec | None:
             return KindSpec(name=node.kind)
         case "stoker.wait":
             return KindSpec(name=WAIT_KIND, output=(node.wait or Wait()).schema)
+        case "stoker.subgraph":
+            return kinds.get(as_kind(node.subgraph)) if node.subgraph is not None else None
         case _:
             return kinds.get(node.kind)
+
+
+def as_kind(inner: Subgraph) -> str:
+    """What the version of a graph that runs as a child is called among the kinds of the graph around it."""
+    return f"{SUBGRAPH_KIND}:{inner.graph}@{inner.version}"
 
 
 def held_for(node: NodeSpec) -> Micros | None:
@@ -52,6 +59,8 @@ def wrongs(node: NodeSpec) -> Iterator[Problem]:
     for option in _FOR_RUNNERS if node.kind in HELD else _FOR_RUNNERS[:1] if node.kind == ITEM_KIND else ():
         if getattr(node, option) != getattr(_PLAIN, option):
             yield _wrong(node, f"no runner runs a node of this kind, so there is no use for {option}.")
+    if (node.subgraph is None) == (node.kind == SUBGRAPH_KIND):
+        yield _wrong(node, f"a node has `subgraph` if it is of the kind {SUBGRAPH_KIND!r}, and only then.")
     if node.wait is not None:
         yield from _wrong_wait(node, node.wait)
 

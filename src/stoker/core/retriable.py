@@ -9,7 +9,7 @@ from stoker.core.compiled import Compiled, CompiledNode, text_of
 from stoker.core.firing import is_bad
 from stoker.core.model import Run, Task
 from stoker.core.reopen import may_stand, spent
-from stoker.core.states import LIVE, TaskState
+from stoker.core.states import LIVE, RunState, TaskState
 from stoker.errors import Conflict
 
 FEW = 3
@@ -32,6 +32,11 @@ def check(graph: Compiled, run: Run, task: Task, tasks: Sequence[Task]) -> None:
     if run.cancel_at is not None:
         why = f"run {run.id} was stopped, and what it was kept from goes on as a whole."
         raise _refused(task, "run_was_stopped", why, f"`stoker runs retry {run.id}` retries all that it lacks.")
+    if run.root is not None and run.state is not RunState.RUNNING:
+        why = f"its run {run.id}, a child run of run {run.root}, has ended."
+        raise _refused(
+            task, "child_run", why, f"Retry task {run.parent}, which waits for that run."
+        )
     if task.state is TaskState.SKIPPED:
         raise _skipped(graph, task, tasks)
     node = graph.nodes[task.node]

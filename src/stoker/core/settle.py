@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from msgspec import UNSET
 
 from stoker.core.branch import step
-from stoker.core.compiled import Compiled, CompiledNode, binding_refs
+from stoker.core.compiled import TRIGGER, Compiled, CompiledNode, binding_refs
 from stoker.core.firing import verdict
 from stoker.core.graph import Ref
 from stoker.core.model import (
@@ -127,6 +127,8 @@ class Settling(Unlocking):
         check_run_move(run.state, end)
         run.state, run.stopping, run.ended_at = end, Stopping.NO, self.now
         self.ended_runs.add(run.id)
+        if run.parent is not None:
+            self.wants.append(Want("ended", run.id, TRIGGER, b"", run.parent))
 
 
 def _input(node: CompiledNode, missing: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from stoker.core.duration import Micros
 from stoker.core.graph import Each
 from stoker.core.living import Living
 from stoker.core.model import (
+    CHILDREN,
     MAX_TASKS,
     SLICE,
     ItemKey,
@@ -127,10 +128,11 @@ class Unlocking(Living):
         self.changed_runs.add(run.id)
         if node.counted:
             self._counter(run.id, node.index)[0] += len(places)
-        for at in range(SLICE, len(places), SLICE):
-            self._put_off(run, node, branch, places[at : at + SLICE], parent, generation)
+        size = SLICE if node.spec.subgraph is None else min(SLICE, CHILDREN)
+        for at in range(size, len(places), size):
+            self._put_off(run, node, branch, places[at : at + size], parent, generation)
         expires_at = node.times.expires_at(self.now)
-        self._make(run, node, branch, places[:SLICE], parent, generation, self.now, expires_at)
+        self._make(run, node, branch, places[:size], parent, generation, self.now, expires_at)
 
     def _put_off(
         self, run: Run, node: CompiledNode, branch: bytes, places: list[Place], parent: int | None, generation: int
@@ -266,6 +268,8 @@ class Unlocking(Living):
                 ended=Verb.NONE,
             )
         )
+        if self.node_of(task).spec.subgraph is not None:
+            self.wants.append(Want("again" if task.attempt else "child", task.run, task.node, task.branch, task.id))
 
     def _settle_inline(self) -> None:
         """Settle inline tasks and those that follow from them; a loop, since a chain of them may be long."""

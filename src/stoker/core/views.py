@@ -19,10 +19,14 @@ class _View(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PushRequest(_View, frozen=True, forbid_unknown_fields=True):
-    """Publish a graph with the kinds it uses. An unchanged graph keeps its version."""
+    """Publish a graph with the kinds it uses. An unchanged graph keeps its version.
+
+    `inner`: graphs that it runs as child runs, published before it, in this order.
+    """
 
     graph: GraphSpec
     kinds: tuple[KindSpec, ...] = ()
+    inner: tuple[GraphSpec, ...] = ()
 
 
 class KindsRequest(_View, frozen=True, forbid_unknown_fields=True):
@@ -102,7 +106,8 @@ class NodeCounts(_View, frozen=True):
 class RunView(_View, frozen=True):
     """`nodes`, `causes` and `live` (the nodes of a live run) are left out of lists.
 
-    `stopping`: a cancel was requested and is being carried out.
+    `stopping`: a cancel was requested and is being carried out. Of a child run: `root` is the run at the top of its
+    tree, `parent` the task that waits for its end.
     """
 
     id: int
@@ -117,6 +122,8 @@ class RunView(_View, frozen=True):
     ended_at: datetime | None = None
     idempotency_key: str | None = None
     tags: dict[str, str] = {}
+    root: int | None = None
+    parent: int | None = None
     tasks: int = 0
     nodes: list[NodeCounts] = []
     causes: list[Cause] = []
@@ -124,7 +131,10 @@ class RunView(_View, frozen=True):
 
 
 class TaskView(_View, frozen=True):
-    """`past`: a re-run has replaced it, and the run does not count it any more."""
+    """`past`: a re-run has replaced it, and the run does not count it any more.
+
+    `child`: the run that a task of the kind `stoker.subgraph` waits for; left out of lists.
+    """
 
     id: int
     run: int
@@ -144,6 +154,7 @@ class TaskView(_View, frozen=True):
     session: int | None = None
     runner: str = ""
     cancel_requested: bool = False
+    child: int | None = None
     code: str = ""
     message: str = ""
     progress: float | None = None

@@ -34,6 +34,12 @@ class RetryRun(Verb):
         run = fold.runs[self.runs[0]]
         if self.replays and self._answer is not None and run.ended_at != self._ended_at:
             return self._answer
+        if run.root is not None:
+            raise Conflict(
+                f"run {run.id} is a child run of run {run.root}, and is retried with it.",
+                code="child_run",
+                remedy=f"`stoker runs retry {run.root}` retries what failed in it, once it has ended.",
+            )
         if run.state is RunState.RUNNING:
             raise Conflict(
                 f"run {run.id} is still running.",

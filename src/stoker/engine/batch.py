@@ -18,10 +18,10 @@ from stoker.core.duration import Micros
 from stoker.engine import single
 from stoker.engine.dispatch import Handed, Waiter
 from stoker.engine.ids import OutOfIds
-from stoker.engine.inputs import fetch
+from stoker.engine.inputs import MissingBlobs, fetch
 from stoker.engine.ports import Blobs, CommitUnknown, GuardFailed, Interrupted, Store, Tx
 from stoker.engine.tools import Tools
-from stoker.engine.transaction import Ask, MissingBlobs, Outcome, Transaction, Verb
+from stoker.engine.transaction import Ask, Outcome, Transaction, Verb
 from stoker.errors import StokerError, Unavailable
 
 LARGEST_BATCH = 512

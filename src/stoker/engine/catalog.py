@@ -18,6 +18,7 @@ from stoker.engine import single
 from stoker.engine.gates import ANY
 from stoker.engine.limits import Limits, put_limits
 from stoker.engine.namespaces import Namespaces
+from stoker.engine.nesting import pinned
 from stoker.engine.peers import Peers
 from stoker.engine.ports import Clock, Reader, Store, Tx
 from stoker.engine.sessions import Sessions
@@ -52,45 +53,51 @@ class Catalog:
         self._numbered: dict[tuple[int, str, int], int] = {}
 
     async def push(self, namespace: str, request: PushRequest) -> GraphView:
-        """Publish a graph with its kinds. Invalid lists every problem; nothing is stored then."""
-        check_schemas(request.kinds)
+        """Publish a graph with its kinds, after those inside. Invalid lists every problem; it is not stored then."""
+        for inner in request.inner:
+            await self._push(namespace, inner, request.kinds)
+        return await self._push(namespace, request.graph, request.kinds)
+
+    async def _push(self, namespace: str, graph: GraphSpec, given: Sequence[KindSpec]) -> GraphView:
+        check_schemas(given)
         number = await self._namespaces.made(namespace)
+        graph, inner = await self._store.read(lambda reader: pinned(reader, number, graph))
         known = {kind.name: kind for kind in await self._kinds(number)}
-        known.update({kind.name: kind for kind in request.kinds})
-        compiled = compile_graph(request.graph, known)
-        given = [*request.graph.inputs.items(), *request.graph.store.items()]
-        check_schemas([KindSpec(name=name, input=wanted.schema) for name, wanted in given])
-        check_waits(request.graph)
-        used = [known[name] for name in sorted({node.kind for node in request.graph.nodes} - OWN)]
-        spec = msgspec.json.encode(request.graph).decode()
+        known.update({kind.name: kind for kind in given}, **inner)
+        compiled = compile_graph(graph, known)
+        inputs = [*graph.inputs.items(), *graph.store.items()]
+        check_schemas([KindSpec(name=name, input=wanted.schema) for name, wanted in inputs])
+        check_waits(graph)
+        used = [known[name] for name in sorted({node.kind for node in graph.nodes} - OWN | inner.keys())]
+        spec = msgspec.json.encode(graph).decode()
         kinds = msgspec.json.encode(used).decode()
         digest = sha256(f"{spec}\n{kinds}".encode()).hexdigest()
         now = self._clock.now()
 
         async def put(tx: Tx) -> tuple[int, int, Micros, bool, Limits, dict[str, int]]:
-            await self._put_kinds(tx, number, request.kinds, now)
-            limits = await put_limits(tx, number, request.graph)
-            for node in request.graph.nodes:
+            await self._put_kinds(tx, number, given, now)
+            limits = await put_limits(tx, number, graph)
+            for node in graph.nodes:
                 await tx.execute("put_lane", number, *lane_key(node, limits.gates))
-            lanes = await lanes_of(tx, number, request.graph, limits.gates)
-            latest = await tx.execute("latest_version", number, request.graph.name)
+            lanes = await lanes_of(tx, number, graph, limits.gates)
+            latest = await tx.execute("latest_version", number, graph.name)
             if latest and latest[0][2] == digest:
                 return latest[0][0], latest[0][1], latest[0][3], False, limits, lanes
             version = latest[0][1] + 1 if latest else 1
-            rows = await tx.execute("insert_version", number, request.graph.name, version, digest, spec, kinds, now)
+            rows = await tx.execute("insert_version", number, graph.name, version, digest, spec, kinds, now)
             return rows[0][0], version, now, True, limits, lanes
 
         id_, version, created_at, created, limits, lanes = await single.transact(self._store, put)
         if self._versions.known(id_) is None:
             self._versions.add(Version(id_, number, version, with_lanes(compiled, lanes, limits.gates)))
-        self._latest[number, request.graph.name] = id_
+        self._latest[number, graph.name] = id_
         if created:
             await self._sessions.lanes_changed()
             self._peers.pushed()
         if limits.changed:
             self._peers.opened(dict.fromkeys(limits.changed, ANY))
         return GraphView(
-            name=request.graph.name,
+            name=graph.name,
             version=version,
             hash=digest,
             created_at=when(created_at),

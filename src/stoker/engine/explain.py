@@ -63,6 +63,10 @@ class Explaining:
         for node, state, count in await reader.rows("live_counts", run.id):
             name = graph.nodes[node].name
             if state == TaskState.LEASED and graph.nodes[node].held:
+                if graph.nodes[node].spec.subgraph is not None:
+                    because.append(f"{count} child run(s) of {name!r} go on")
+                    remedy = remedy or f"`stoker runs list root={run.root or run.id}` lists them."
+                    continue
                 because.append(f"{count} wait(s) of {name!r} are to be settled")
                 remedy = remedy or f"`stoker runs waits {run.id}` lists them."
                 continue
@@ -107,7 +111,7 @@ class Explaining:
                 because = why.because + await _history(reader, task)
                 return Explanation(subject=subject, state="READY", because=because, remedy=why.remedy)
             case TaskState.LEASED if node.held:
-                return self._held(task, node, subject)
+                return await self._held(reader, task, node, subject)
             case TaskState.LEASED:
                 because = [f"attempt {task.attempt} is being run {await self._by(reader, task)}"]
                 if task.cancel_at is not None:
@@ -147,8 +151,13 @@ class Explaining:
             because.append(f"its last attempt was lost with its runner (loss {task.losses})")
         return Explanation(subject="", state="READY", because=because, remedy=remedy)
 
-    def _held(self, task: Task, node: CompiledNode, subject: str) -> Explanation:
+    async def _held(self, reader: Reader, task: Task, node: CompiledNode, subject: str) -> Explanation:
         """What a task waits for that the engine itself holds."""
+        if node.spec.subgraph is not None:
+            rows = await reader.rows("children", [task.id])
+            because = [f"run {child} of {node.spec.subgraph.graph!r}, its child run, goes on" for _, child in rows]
+            remedy = f"See `stoker explain run:{rows[-1][1]}`." if rows else ""
+            return Explanation(subject=subject, state="LEASED", because=because, remedy=remedy)
         until = f", until {when(task.deadline):%Y-%m-%d %H:%M:%S} UTC" if task.deadline is not None else ""
         then = ""
         if node.spec.wait is not None and task.deadline is not None:

@@ -109,6 +109,21 @@ def task_place(task: Task, bound: Bound | None = None) -> Place:
     return Place(task.run, task.node, task.branch, task.element, bound)
 
 
+async def whole(sources: Sources, wanted: Iterable[Need]) -> None:
+    """Read all of this within a transaction, of any size. MissingBlobs if some must be fetched first."""
+    await sources.load(wanted, limit=None)
+    if sources.missing_blobs:
+        raise MissingBlobs(sources.missing_blobs)
+
+
+class MissingBlobs(Exception):
+    """Large values are needed inside the transaction; fetch them and try again."""
+
+    def __init__(self, keys: set[str]) -> None:
+        super().__init__(f"{len(keys)} large values")
+        self.keys = keys
+
+
 def task_needs(graph: Compiled, task: Task, bound: Bound | None = None) -> list[Need]:
     """Everything that the inputs of a task are made of."""
     place = task_place(task, bound)

@@ -148,10 +148,13 @@ class _Looking:
 
     async def _ids(self) -> list[int] | None:
         """The runs among which to look, if they are named by id or key."""
-        ids, keys = self._wanted.id.only, self._wanted.key.only
+        ids, keys, roots = self._wanted.id.only, self._wanted.key.only, self._wanted.root.only
         named = None if ids is None else {id_ for id_ in ids if self._wanted.id.lets(id_)}
         if keys is not None:
             found = set(await self._reader.ids("runs_by_key", self._namespace, sorted(keys)))
+            named = found if named is None else named & found
+        if roots is not None:
+            found = set(await self._reader.ids("runs_below", sorted(roots)))
             named = found if named is None else named & found
         return None if named is None else sorted(named)
 
@@ -182,6 +185,7 @@ def _run_values(wanted: RunWanted, versions: list[int]) -> list[Any]:
     no_keys = sorted(wanted.key.never)
     tags, not_tags = [_tag(pair) for pairs in wanted.tags for pair in pairs], [_tag(pair) for pair in wanted.not_tags]
     return [
+        int(wanted.root.only is not None),
         *([int(value) for value in values] for values in (wanted.states, wanted.priorities, wanted.stopping)),
         *(wanted.id.low, wanted.id.high, sorted(wanted.id.never)),
         *(int(wanted.any_version), versions),

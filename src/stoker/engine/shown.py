@@ -39,6 +39,8 @@ def run_view(namespace: str, run: Run, graph: str, version: int, tags: dict[str,
         created_at=when(run.created_at),
         ended_at=maybe(run.ended_at),
         tags=tags,
+        root=run.root,
+        parent=run.parent,
         tasks=run.tasks,
     )
 

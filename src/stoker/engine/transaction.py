@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from stoker.core.condition import Around
 from stoker.core.decide import Fold
 from stoker.core.duration import Micros
-from stoker.core.firing import touched_rows
-from stoker.core.model import ItemKey, Run, StoredItem, Task
-from stoker.core.picture import Body, Want
+from stoker.core.model import Run, StoredItem, Task
+from stoker.core.picture import Body
 from stoker.core.spread import standing
 from stoker.core.states import Verb as TaskVerb
-from stoker.core.template import Place, needs, render
-from stoker.core.values import NULL, BadPath, elements
+from stoker.core.values import NULL
 from stoker.engine.admission import show_slots
+from stoker.engine.answers import Answers
 from stoker.engine.dispatch import Handed, Waiter
 from stoker.engine.gates import Later
 from stoker.engine.handout import Asking, Handout
-from stoker.engine.inputs import Sources
+from stoker.engine.inputs import MissingBlobs
 from stoker.engine.ports import Lease, Tx
 from stoker.engine.sessions import Promises, Session
+from stoker.engine.showing import Showing
 from stoker.engine.tools import Tools
 from stoker.engine.versions import Versions
 from stoker.errors import StokerError, Unavailable
@@ -114,14 +113,6 @@ class Outcome(NamedTuple):
     deadline: Micros | None  # the earliest of the attempts handed out
 
 
-class MissingBlobs(Exception):
-    """Large values are needed inside the transaction; fetch them and try again."""
-
-    def __init__(self, keys: set[str]) -> None:
-        super().__init__(f"{len(keys)} large values")
-        self.keys = keys
-
-
 class Transaction:
     """One batch in its transaction. `blobs`: large values fetched beforehand. `waiting`: filled with who is asked."""
 
@@ -130,6 +121,8 @@ class Transaction:
         self._tx = tx
         self._blobs = blobs
         self._waiting = waiting
+        self._showing = Showing(tools, tx)
+        self._answers = Answers(tools, tx, blobs, self._showing)
         self._now = tools.clock.now()
         self._promises = Promises(self._now, None if tools.alone() else {})
 
@@ -194,17 +187,18 @@ class Transaction:
             return
         locked = await self._tx.lock(sorted(runs), sorted(tasks), partial(self._show_live, fold))
         self._promises.read(locked.promised)
-        await self._show_around(fold)
+        await self._showing.runs(fold, locked.runs)
+        await self._showing.around(fold)
         for task in locked.tasks:
             fold.show_task(task)
         if fold.live:
             fold.show_live(await self._tx.live_nodes(list(fold.live)))
         await show_slots(self._tx, fold, (task for task in locked.tasks if task.ended is TaskVerb.LOSE))
-        await self._load_rows(fold, [*locked.tasks, *await self._load_spreads(fold, commands)])
+        await self._showing.rows(fold, [*locked.tasks, *await self._load_spreads(fold, commands)])
 
     async def _show_live(self, fold: Fold, runs: Sequence[Run]) -> Sequence[int]:
         """Show the runs; gives those that are live, of which more is to be loaded."""
-        await self._show_runs(fold, runs)
+        await self._showing.runs(fold, runs)
         if any(graph.live for graph in fold.graphs.values()):
             fold.live.update({run.id: {} for run in runs if fold.graphs[run.version].live})
         return list(fold.live)
@@ -226,29 +220,6 @@ class Transaction:
             batch.leases.setdefault(lease.session, []).append(lease)
         return [task for command, session in holding for task in command.strays(batch.leases.get(session, []))]
 
-    async def _load_runs(self, fold: Fold, run_ids: set[int]) -> None:
-        new = sorted(run_ids - fold.runs.keys())
-        await self._show_runs(fold, await self._tx.runs(new) if new else ())
-
-    async def _show_runs(self, fold: Fold, runs: Iterable[Run]) -> None:
-        for run in runs:
-            fold.show_run(run, (await self._tools.versions.get(self._tx, run.version)).graph)
-
-    async def _show_around(self, fold: Fold) -> None:
-        """What the conditions of these runs read of them."""
-        asking = [run.id for run in fold.runs.values() if fold.graphs[run.version].asks]
-        if not asking:
-            return
-        inputs, stores = await self._tx.run_inputs(asking), await self._tx.run_stores(asking)
-        for run in asking:
-            fold.show_around(run, Around(inputs.get(run, b""), stores.get(run, b"")))
-
-    async def _load_rows(self, fold: Fold, tasks: Sequence[Task]) -> None:
-        keys = {key for task in tasks for key in touched_rows(fold.graph_of(task), task)}
-        if keys:
-            for key, row in await self._tx.join_rows(keys):
-                fold.show_row(key, row)
-
     # --- what decisions want to know ---
 
     async def _settle(self, fold: Fold) -> None:
@@ -256,27 +227,5 @@ class Transaction:
         while fold.wants:
             await self._tx.write_items(fold)  # what is gathered may have arrived in this very batch
             wants, fold.wants = fold.wants, []
-            for want in wants:
-                await self._answer(fold, want)
+            await self._answers.answer(fold, wants)
             fold.settle_joins()
-
-    async def _answer(self, fold: Fold, want: Want) -> None:
-        run = fold.runs[want.run]
-        graph = fold.graphs[run.version]
-        node = graph.nodes[want.node]
-        if want.what == "members":
-            keys = [ItemKey(run.id, member, want.branch, 0) for member in node.must_have]
-            there = {item.key for item in await self._tx.items(keys)}
-            fold.has_members(want, [graph.nodes[key.node].name for key in keys if key not in there])
-            return
-        assert node.spec.expand is not None
-        place, over = Place(run.id, want.node, want.branch), node.spec.expand.over
-        sources = Sources(self._tx, self._blobs)
-        sources.show(fold.new_inputs, fold.new_stores)
-        await sources.load(needs(graph, place, over), limit=None)
-        if sources.missing_blobs:
-            raise MissingBlobs(sources.missing_blobs)
-        try:
-            fold.expanded(want, elements(render(graph, place, over, sources.found)))
-        except BadPath as error:
-            fold.unbound(want, f"{node.name!r} expands a list, but {error}")

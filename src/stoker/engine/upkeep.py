@@ -105,10 +105,10 @@ class Expire(Verb):
 
 
 class Sweep(Verb):
-    """A slice of the tasks of a stopping run, and of the rows that stand for such tasks."""
+    """A slice of the tasks of a stopping run, of the rows that stand for such tasks, and of its child runs."""
 
-    def __init__(self, run: int, tasks: Sequence[int], spreads: Sequence[int]) -> None:
-        self.runs = (run,)
+    def __init__(self, run: int, tasks: Sequence[int], spreads: Sequence[int], children: Sequence[int]) -> None:
+        self.runs = (run, *children)
         self.tasks = tuple(tasks)
         self.spreads = tuple(spreads)
 
@@ -119,6 +119,9 @@ class Sweep(Verb):
         for task in self.tasks:
             if run.stopping:
                 fold.sweep(fold.tasks[task])
+        for child in self.runs[1:]:
+            if run.stopping:
+                fold.stop(fold.runs[child])
         for row in self.spreads:
             if row in fold.spreads:  # another server may have spread it before the cancel
                 fold.sweep_spread(fold.spreads[row])
@@ -302,15 +305,16 @@ class Upkeep:
         over = self._clock.now() >= (run.cancel_at or 0) + GRACE
         most = TaskState.LEASED if over else TaskState.READY
 
-        async def find(reader: Reader) -> tuple[list[int], list[int]]:
+        async def find(reader: Reader) -> tuple[list[int], list[int], list[int]]:
             tasks = await reader.ids("sweepable", run_id, int(most), SLICE)
-            return tasks, await reader.ids("sweepable_spreads", run_id, ROWS)
+            spreads = await reader.ids("sweepable_spreads", run_id, ROWS)
+            return tasks, spreads, await reader.ids("running_children", run_id, SLICE)
 
-        tasks, spreads = await self._store.read(find)
+        tasks, spreads, children = await self._store.read(find)
         self._peers.nudge(await self._store.read(lambda reader: reader.ids("leases_of_run", run_id)))
-        if tasks or spreads or not run.open:
-            await self._batches.submit(Sweep(run_id, tasks, spreads))
-        return bool(tasks or spreads)
+        if tasks or spreads or children or not run.open:
+            await self._batches.submit(Sweep(run_id, tasks, spreads, children))
+        return bool(tasks or spreads or children)
 
     async def spread(self) -> bool:
         """Make tasks that wide fan-outs have put off: a few rows, each in a transaction of its own."""

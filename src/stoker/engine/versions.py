@@ -157,6 +157,7 @@ class Versions:
 
     def __init__(self) -> None:
         self._known: dict[int, Version] = {}
+        self._numbered: dict[tuple[int, str, int], int] = {}
 
     def add(self, version: Version) -> Version:
         self._known[version.id] = version
@@ -164,6 +165,14 @@ class Versions:
 
     def known(self, version: int) -> Version | None:
         return self._known.get(version)
+
+    async def numbered(self, reader: Reader, namespace: int, graph: str, number: int) -> Version:
+        """A version that is there, by its number."""
+        key = (namespace, graph, number)
+        if key not in self._numbered:
+            ((id_, *_),) = await reader.rows("version_by_number", *key)
+            self._numbered[key] = id_
+        return await self.get(reader, self._numbered[key])
 
     async def get(self, reader: Reader, version: int) -> Version:
         """The version; read and compiled at first use."""

@@ -129,6 +129,8 @@ class Views:
             view = msgspec.structs.replace(
                 view, cancel_requested=found.state in LIVE and (bool(run.stopping) or found.cancel_at is not None)
             )
+            for _, child in await reader.rows("children", [task]):
+                view = msgspec.structs.replace(view, child=child)
             for row in await reader.rows("last_attempt", task):
                 view = msgspec.structs.replace(view, code=row[2], message=row[3])
             for attempt, fraction, message in await reader.rows("task_progress", task):

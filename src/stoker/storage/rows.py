@@ -92,9 +92,10 @@ def of_changed_spread(value: Spread, was: Spread) -> Row:
 
 
 def run(row: Row) -> Run:
-    (id_, namespace, version, state, stopping, priority, last, open_, tasks, failed, created, ended, cancel, weight) = (
-        row
-    )
+    (
+        id_, namespace, version, state, stopping, priority, last, open_, tasks, failed, created, ended, cancel, weight,
+        root, parent,
+    ) = row  # fmt: skip
     return Run(
         id=id_,
         namespace=namespace,
@@ -110,6 +111,8 @@ def run(row: Row) -> Run:
         ended_at=ended,
         cancel_at=cancel,
         weight=weight,
+        root=root,
+        parent=parent,
     )
 
 
@@ -117,7 +120,7 @@ def of_new_run(value: Run) -> Row:
     return (
         value.id, value.namespace, value.version, int(value.state), int(value.stopping), value.priority,
         value.last_order_at, value.open, value.tasks, value.failed, value.created_at, value.ended_at, value.cancel_at,
-        value.weight,
+        value.weight, value.root, value.parent,
     )  # fmt: skip
 
 

@@ -58,6 +58,9 @@ class PostgresTx(PostgresReader, Writes):
             wanted = sorted({*wanted, *await self.ids("open_tasks", alive)})
         held = await self.all("lock_tasks", wanted) if wanted else []
         promised = {row["session"]: row[-1] for row in held if row["session"] is not None}
+        below = {*runs, *(row["run"] for row in held)} - {run.id for run in found}
+        if below:  # child runs, which nobody else changes now
+            found += await self.runs(sorted(below))
         return Locked(found, [rows.task(tuple(row)[:-1]) for row in held], promised)
 
     async def put(self, name: str, bound: Sequence[Row]) -> None:

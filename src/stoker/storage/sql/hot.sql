@@ -10,7 +10,7 @@ FROM task WHERE id = ANY(:ids);
 -- name: runs
 -- Whole runs by id.
 SELECT id, namespace, version, state, stopping, priority, last_order_at, open, tasks, failed, created_at, ended_at,
-       cancel_at, weight
+       cancel_at, weight, root, parent
 FROM run WHERE id = ANY(:ids);
 
 -- name: items_below
@@ -61,3 +61,7 @@ SELECT gate, COUNT(*) FROM task WHERE state = 2 AND gate = ANY(:gates) GROUP BY 
 
 -- name: put_gate_start
 UPDATE gate SET next_at = :next_at WHERE id = :id;
+
+-- name: children
+-- The child runs of tasks, each with its task.
+SELECT parent, id FROM run WHERE parent = ANY(:tasks);

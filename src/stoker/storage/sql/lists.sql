@@ -3,7 +3,7 @@
 -- part: run_wanted
 -- What a filter asks of a run `r`, besides when it was made. States, priorities and flags are always spelled out. A plus
 -- keeps a database from looking for runs by what narrows nothing.
-r.state = ANY(:states) AND r.priority = ANY(:priorities) AND r.stopping = ANY(:stopping)
+(CAST(:children AS BIGINT) = 1 OR r.root IS NULL) AND r.state = ANY(:states) AND r.priority = ANY(:priorities) AND r.stopping = ANY(:stopping)
   AND +r.id BETWEEN :id_low AND :id_high AND NOT (r.id = ANY(:not_ids))
   AND (CAST(:any_version AS BIGINT) = 1 OR r.version = ANY(:versions))
   AND (CAST(:any_end AS BIGINT) = 1 OR r.ended_at BETWEEN :ended_low AND :ended_high)
@@ -16,7 +16,7 @@ r.state = ANY(:states) AND r.priority = ANY(:priorities) AND r.stopping = ANY(:s
 
 -- part: run_columns
 SELECT r.id, r.namespace, r.version, r.state, r.stopping, r.priority, r.last_order_at, r.open, r.tasks, r.failed,
-       r.created_at, r.ended_at, r.cancel_at, r.weight
+       r.created_at, r.ended_at, r.cancel_at, r.weight, r.root, r.parent
 
 -- name: runs_all
 <<run_columns>>
@@ -68,6 +68,10 @@ SELECT run FROM (SELECT run FROM busy WHERE run IS NOT NULL LIMIT :limit) AS b
 UNION SELECT r.id FROM live AS l CROSS JOIN run AS r WHERE r.id = l.run AND r.state = :running
 UNION SELECT run FROM spread WHERE state = 1
 UNION SELECT id FROM run WHERE stopping > 0;
+
+-- name: runs_below
+-- The child runs of these.
+SELECT id FROM run WHERE root = ANY(:roots);
 
 -- name: runs_by_key
 SELECT run FROM run_key WHERE namespace = :namespace AND name = ANY(:keys);

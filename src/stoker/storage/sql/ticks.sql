@@ -32,7 +32,14 @@ SELECT id FROM run WHERE stopping > 0 ORDER BY id LIMIT :limit;
 
 -- name: sweepable
 -- Tasks of a stopping run: READY ones and those that the engine holds, others that are LEASED only when the grace is over.
-SELECT id FROM task WHERE run = :run AND state <= 2 AND (state <= :most OR session IS NULL) ORDER BY state LIMIT :limit;
+SELECT id FROM task WHERE run = :run AND state <= 2 AND (state <= :most OR session IS NULL)
+  AND NOT (session IS NULL AND state = 2 AND EXISTS (SELECT 1 FROM run AS c WHERE c.parent = task.id AND c.state = 1))
+ORDER BY state LIMIT :limit;
+
+-- name: running_children
+-- Child runs that tasks of a run wait for, and that have not been told to stop.
+SELECT c.id FROM task AS t JOIN run AS c ON c.parent = t.id
+WHERE t.run = :run AND t.state = 2 AND t.session IS NULL AND c.state = 1 AND c.stopping = 0 LIMIT :limit;
 
 -- name: ahead
 -- The earliest end of a session, delay and time limit; since when a run is to be swept; whether a fan-out is to be spread.

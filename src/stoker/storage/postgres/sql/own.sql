@@ -2,10 +2,12 @@
 -- by a statement of its own, in ascending order of id.
 
 -- name: lock_runs
--- Runs by id, and those of tasks.
+-- Runs by id, and those of tasks. A child run is not locked, but the run at the top of its tree.
 SELECT id, namespace, version, state, stopping, priority, last_order_at, open, tasks, failed, created_at, ended_at,
-       cancel_at, weight
-FROM run WHERE id = ANY(CAST(:ids AS BIGINT[]) || ARRAY(SELECT run FROM task WHERE id = ANY(:tasks)))
+       cancel_at, weight, root, parent
+FROM run WHERE id = ANY(ARRAY(
+    SELECT COALESCE((SELECT c.root FROM run AS c WHERE c.id = w.id AND c.root IS NOT NULL), w.id)
+    FROM (SELECT unnest(CAST(:ids AS BIGINT[])) AS id UNION SELECT run FROM task WHERE id = ANY(:tasks)) AS w))
 ORDER BY id FOR NO KEY UPDATE;
 
 -- name: lock_tasks
@@ -87,12 +89,13 @@ SELECT id, name, most, starts, per, next_at FROM gate WHERE id = ANY(:ids) ORDER
 
 -- name: insert_run
 INSERT INTO run (id, namespace, version, state, stopping, priority, last_order_at, open, tasks, failed, created_at,
-                 ended_at, cancel_at, weight)
+                 ended_at, cancel_at, weight, root, parent)
 SELECT * FROM unnest(
     CAST(:id AS BIGINT[]), CAST(:namespace AS BIGINT[]), CAST(:version AS BIGINT[]), CAST(:state AS SMALLINT[]),
     CAST(:stopping AS SMALLINT[]), CAST(:priority AS SMALLINT[]), CAST(:last_order_at AS BIGINT[]),
     CAST(:open AS BIGINT[]), CAST(:tasks AS BIGINT[]), CAST(:failed AS BIGINT[]), CAST(:created_at AS BIGINT[]),
-    CAST(:ended_at AS BIGINT[]), CAST(:cancel_at AS BIGINT[]), CAST(:weight AS SMALLINT[]));
+    CAST(:ended_at AS BIGINT[]), CAST(:cancel_at AS BIGINT[]), CAST(:weight AS SMALLINT[]),
+    CAST(:root AS BIGINT[]), CAST(:parent AS BIGINT[]));
 
 -- name: update_run
 UPDATE run SET state = n.state, stopping = n.stopping, last_order_at = n.last_order_at, open = n.open, tasks = n.tasks,
