@@ -41,11 +41,24 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SESSION = "0123456789abcdef" * 2
 
 
+class FakeTasks:
+    def __init__(self, engine: FakeEngine) -> None:
+        self._engine = engine
+
+    async def __call__(self, *given: Any, **options: Any) -> Page[TaskView]:
+        return await self._engine.list_tasks(*given, **options)  # what `views.tasks` is here
+
+    async def cancel(self, namespace: str, task: int) -> TaskView:
+        self._engine.asked.append(("cancel task", namespace, task))
+        return await self._engine.task(namespace, task)
+
+
 class FakeEngine:
     def __init__(self) -> None:
         self.catalog: Any = self
         self.runs: Any = self
         self.bulk: Any = self
+        self.tasks: Any = FakeTasks(self)
         self.leases: Any = self
         self.views: Any = self
         self.waits: Any = FakeWaits(self)
@@ -256,7 +269,7 @@ class FakeEngine:
         self.note("runs", namespace, asked)
         return Page(items=[*self.run_rows.values()], after="next")
 
-    async def tasks(self, namespace: str, run: int, **asked: Any) -> Page[TaskView]:
+    async def list_tasks(self, namespace: str, run: int, **asked: Any) -> Page[TaskView]:
         self.note("tasks", namespace, run, asked)
         return Page(items=[_task()], after=None)
 

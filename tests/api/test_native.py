@@ -100,6 +100,13 @@ async def test_a_task_is_retried(served: Served) -> None:
     assert (await served.ask("POST", "tasks/5/retry?rerun_below=perhaps"))[0] == 400
 
 
+async def test_a_task_is_cancelled(served: Served) -> None:
+    status, view, _ = await served.ask("POST", "tasks/1/cancel")
+    assert (status, view["id"]) == (200, 1)
+    assert ("cancel task", "default", 1) in served.engine.asked
+    assert (await served.ask("POST", "tasks/9/cancel"))[0] == 404
+
+
 async def test_a_result_is_its_own_bytes(served: Served) -> None:
     await served.ask("POST", "runs", {"graph": "mill"})
     status, problem, _ = await served.ask("GET", "runs/1/result")

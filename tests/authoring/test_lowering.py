@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 import stoker.authoring as stoker
@@ -378,6 +380,69 @@ def test_options_of_a_node_and_of_its_place_reach_the_graph():
         2,
     )
     assert (second.timeout, second.priority, second.tolerated) == (3, 1, False)
+
+
+def test_times_and_losses_of_a_node_and_of_its_place_reach_the_graph():
+    @stoker.node(task_timeout="1h", queue_timeout=60, losses_are_failures=True)
+    def bounded(): ...
+
+    spec = lowered(lambda: [bounded(), bounded.options(task_timeout="2h", max_losses=1, losses_are_failures=False)()])
+    first, second = spec.nodes
+    assert (first.task_timeout, first.queue_timeout, first.losses_are_failures, first.max_losses) == (
+        *("1h", 60, True),
+        None,
+    )
+    assert (second.task_timeout, second.queue_timeout, second.losses_are_failures, second.max_losses) == (
+        *("2h", 60, False),
+        1,
+    )
+
+
+def test_what_a_graph_says_for_its_nodes_goes_with_them_into_another_graph():
+    """Its own nodes keep what they say, and those of the outer graph are left to that."""
+
+    @stoker.node(timeout="1s")
+    def own(): ...
+
+    @stoker.node
+    def plain(): ...
+
+    @stoker.graph(timeout="2s", max_losses=7)
+    def inner():
+        own()
+        return plain()
+
+    @stoker.graph(timeout="3s", retry=stoker.Retry(9), on_failure="stop")
+    def outer():
+        plain()
+        return inner()
+
+    assert (outer.spec.defaults.timeout, outer.spec.defaults.retry, outer.spec.on_failure) == (
+        *("3s", stoker.Retry(9)),
+        "stop",
+    )
+    found = {each.name: (each.timeout, each.max_losses, each.retry) for each in outer.spec.nodes}
+    assert found == {
+        "plain": (None, None, None),
+        "inner.own": ("1s", 7, None),
+        "inner.plain": ("2s", 7, None),
+    }
+    assert inner.spec.nodes[1].timeout is None
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"on_failure": "halt"}, "on_failure='halt' is unknown"),
+        ({"timeout": "soon"}, "timeout='soon': a duration is"),
+        ({"queue_timeout": 0}, "queue_timeout=0: it is longer than 0"),
+        ({"max_losses": 0}, "max_losses is an integer from 1, not 0"),
+        ({"retry": 3}, "retry=3 is not a policy"),
+    ],
+)
+def test_a_wrong_option_of_a_graph_is_named(options: dict[str, object], says: str):
+    with pytest.raises(stoker.Misuse, match=re.escape(says)):
+        stoker.graph(**options)
 
 
 def test_a_long_chain_is_lowered_in_reasonable_time():

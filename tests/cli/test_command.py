@@ -14,7 +14,7 @@ COMMANDS = [
     *("init", "run", "dev", "explain", "doctor", "server start", "runner start"),
     *("graphs list", "graphs get", "graphs push", "tokens create", "tokens list", "tokens revoke"),
     *("runs list", "runs get", "runs logs", "runs cancel", "runs retry"),
-    *("runs tasks", "tasks retry"),
+    *("runs tasks", "tasks retry", "tasks cancel"),
 ]
 HEAVY = {"aiohttp", "apsw", "asyncio", "pydantic", "starlette", "uvicorn", "watchfiles"}
 

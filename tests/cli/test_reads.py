@@ -122,6 +122,21 @@ def test_retry_makes_failed_tasks_ready_and_cancel_ends_the_run(stoker: Stoker, 
     assert stoker("runs", "cancel", str(bad)).out == f"run {bad} is CANCELLED\n"
 
 
+def test_a_task_is_cancelled_alone(stoker: Stoker, ran: tuple[int, int], server: Embedded) -> None:
+    good, bad = ran
+    first, second = (cause["task"] for cause in stoker("runs", "get", str(bad), "-o", "json").json["causes"])
+    assert stoker("runs", "retry", str(bad)).code == 0
+    assert stoker("tasks", "cancel", str(first)).out == f"task {first} of run {bad} is CANCELLED\n"
+    answer = stoker("tasks", "cancel", f"task:{second}", "-o", "json").json
+    assert (answer["state"], answer["code"]) == ("CANCELLED", "cancelled")
+    assert stoker("runs", "get", str(bad), "-o", "json").json["state"] == "FAILED"
+    with server.client() as client:
+        ended = client.call(client.api.tasks(good)).items[0].id
+    done = stoker("tasks", "cancel", str(ended))
+    assert done.code == 1
+    assert f"task {ended} is SUCCEEDED, and only a task that is READY or LEASED can be cancelled" in done.err
+
+
 def test_explain_answers_for_runs_and_tasks(stoker: Stoker, ran: tuple[int, int]) -> None:
     _, bad = ran
     run = stoker("explain", f"run:{bad}", "-o", "json").json

@@ -6,11 +6,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from stoker.authoring.attempts import attempts
 from stoker.authoring.handle import Handle
 from stoker.authoring.limit import checked
 from stoker.authoring.misuse import misuse
 from stoker.authoring.program import Policy
-from stoker.authoring.retry import duration
 from stoker.authoring.trace import current
 from stoker.authoring.work import Work
 from stoker.core import graph
@@ -57,30 +57,27 @@ def with_options(
     name: str | None = None,
     tolerated: bool | None = None,
     priority: int | None = None,
-    retry: graph.Retry | None = None,
-    timeout: graph.Duration | None = None,
     requires: graph.Requirements | None = None,
     limit: graph.Limit | None = None,
     when: str | None = None,
+    **options: Any,
 ) -> NodeCall:
-    """The options of `node.options(...)`, checked."""
+    """The options of `node.options(...)`, checked; further ones are those of its attempts."""
     if when is not None and (not isinstance(when, str) or not when.strip()):
         raise misuse(f"when= is a CEL expression as a text, not {when!r}.", 'Write when="item.rows > 100".')
     if join not in ("all_success", "all_done"):
         raise misuse(f"join={join!r} is not a policy.", "It is 'all_success' or 'all_done'.")
     if priority is not None and (isinstance(priority, bool) or not 0 <= priority <= 9):
         raise misuse(f"a priority is an integer from 0 to 9, not {priority!r}.")
-    if timeout is not None:
-        duration("timeout", timeout)
     checked(limit)
     given = {
         "name": name,
         "tolerated": tolerated,
         "priority": priority,
-        "retry": retry,
-        "timeout": timeout,
         "requires": requires,
         "limit": limit,
     }
-    changed = replace(work.template, **{key: value for key, value in given.items() if value is not None})
+    changed = replace(
+        work.template, **{key: value for key, value in given.items() if value is not None}, **attempts(**options)
+    )
     return NodeCall(work, changed, join, when)

@@ -66,6 +66,10 @@ class FunctionNode(Work, Generic[P, R]):
         priority: int | None = None,
         retry: graph.Retry | None = None,
         timeout: graph.Duration | None = None,
+        task_timeout: graph.Duration | None = None,
+        queue_timeout: graph.Duration | None = None,
+        max_losses: int | None = None,
+        losses_are_failures: bool | None = None,
         requires: graph.Requirements | None = None,
         limit: graph.Limit | None = None,
         when: str | None = None,
@@ -82,6 +86,10 @@ class FunctionNode(Work, Generic[P, R]):
             priority=priority,
             retry=retry,
             timeout=timeout,
+            task_timeout=task_timeout,
+            queue_timeout=queue_timeout,
+            max_losses=max_losses,
+            losses_are_failures=losses_are_failures,
             requires=requires,
             limit=limit,
             when=when,
@@ -186,8 +194,11 @@ def node(
     name: str | None = ...,
     retry: graph.Retry | None = ...,
     timeout: graph.Duration | None = ...,
+    task_timeout: graph.Duration | None = ...,
+    queue_timeout: graph.Duration | None = ...,
+    max_losses: int | None = ...,
+    losses_are_failures: bool | None = ...,
     priority: int = ...,
-    max_losses: int = ...,
     requires: graph.Requirements | None = ...,
     isolation: bool = ...,
     stop_grace: graph.Duration = ...,
@@ -211,6 +222,8 @@ def node(
     how long it may take to end when it is told to stop; an isolated one gets SIGTERM after half of it, and SIGKILL at
     its end. `tolerated`: its failure does not fail the run. `secrets`: names that the task may read. `requires`: what
     its runner must offer.
+    `timeout`: of an attempt; `task_timeout`: of the task in all; `queue_timeout`: of its wait for a runner.
+    `max_losses`: how often it may be lost with its runner; `losses_are_failures`: each loss counts for `retry` too.
     `limit`: how many of its tasks run at once, or start per time.
     """
 

@@ -9,19 +9,20 @@ from contextvars import ContextVar
 from functools import cached_property
 from typing import Any, Generic, Literal, ParamSpec, TypeVar, cast, overload
 
+from stoker.authoring.attempts import attempts
 from stoker.authoring.dump import plain
 from stoker.authoring.handle import Handle
 from stoker.authoring.live import lower_live
 from stoker.authoring.lowering import lower
 from stoker.authoring.misuse import misuse
 from stoker.authoring.model import Node
-from stoker.authoring.program import Input, Program
+from stoker.authoring.program import Input, OnFailure, Program
 from stoker.authoring.schema import schema_of
 from stoker.authoring.source import hints_of, line_of, names_around, parameters, summary
 from stoker.authoring.task import Task
 from stoker.authoring.trace import Trace, current
 from stoker.authoring.work import Work
-from stoker.core.graph import GraphSpec, InputSpec
+from stoker.core.graph import Defaults, Duration, GraphSpec, InputSpec, Retry
 from stoker.core.views import PushRequest
 
 Mode = Literal["once", "live"]
@@ -34,10 +35,21 @@ _around: ContextVar[tuple[object, ...]] = ContextVar("stoker_around", default=()
 class Graph(Generic[P, R]):
     """A graph. Called inside another graph it is inlined: its nodes are named `graph.node` there."""
 
-    def __init__(self, code: Callable[P, R], name: str, names: dict[str, Any], mode: Mode = "once") -> None:
+    def __init__(
+        self,
+        code: Callable[P, R],
+        name: str,
+        names: dict[str, Any],
+        *,
+        mode: Mode = "once",
+        defaults: Defaults,
+        on_failure: OnFailure,
+    ) -> None:
         self.code = code
         self.name = name
         self.mode = mode
+        self._defaults = defaults
+        self._on_failure: OnFailure = on_failure
         self.place = line_of(code)
         self._names = names
         self._parameters = parameters(code, f"the graph {name!r}", self.place)
@@ -87,7 +99,7 @@ class Graph(Generic[P, R]):
         trace = self._trace("called")
         bound = self._bound(args, kwargs)
         bound.apply_defaults()
-        with trace.inside(self, self.name):
+        with trace.inside(self, self.name, self._defaults):
             return self.code(*bound.args, **bound.kwargs)
 
     def map(self, *args: Any, **kwargs: Any) -> Any:
@@ -96,7 +108,7 @@ class Graph(Generic[P, R]):
         bound = self._bound(args, kwargs)
         bound.apply_defaults()
         region, inside = trace.region(self.name, bound.arguments)
-        with trace.inside(self, self.name, region):
+        with trace.inside(self, self.name, self._defaults, region):
             return self.code(**inside)  # type: ignore[call-arg]  # handles stand for the arguments
 
     def _trace(self, what: str) -> Trace:
@@ -143,6 +155,8 @@ class Graph(Generic[P, R]):
             store=trace.store,
             result=result,
             description=summary(self.code),
+            defaults=self._defaults,
+            on_failure=self._on_failure,
         )
         lowered = lower_live(program) if self.mode == "live" else lower(program)
         return lowered, tuple(trace.works.values()), tuple(trace.inner)
@@ -165,14 +179,38 @@ class Graph(Generic[P, R]):
 @overload
 def graph(code: Callable[P, R], /) -> Graph[P, R]: ...
 @overload
-def graph(*, name: str | None = ..., mode: Mode = ...) -> Callable[[Callable[P, R]], Graph[P, R]]: ...
-def graph(code: Callable[..., Any] | None = None, /, *, name: str | None = None, mode: Mode = "once") -> Any:
+def graph(
+    *,
+    name: str | None = ...,
+    mode: Mode = ...,
+    on_failure: OnFailure = ...,
+    retry: Retry | None = ...,
+    timeout: Duration | None = ...,
+    task_timeout: Duration | None = ...,
+    queue_timeout: Duration | None = ...,
+    max_losses: int | None = ...,
+    losses_are_failures: bool | None = ...,
+) -> Callable[[Callable[P, R]], Graph[P, R]]: ...
+def graph(
+    code: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    mode: Mode = "once",
+    on_failure: OnFailure = "continue",
+    **options: Any,
+) -> Any:
     """Make a function a graph: its parameters are the inputs of a run, what it returns is the result.
 
     `mode="live"`: its nodes run again whenever what they were given changes, until the run is cancelled.
+    `on_failure`: "stop" ends a run with its first failure that is not tolerated; what graphs called inside say of it
+    does not matter. `retry` to `losses_are_failures` go for every node that does not say it itself.
     """
     if mode not in ("once", "live"):
         raise misuse(f"mode={mode!r} is none.", "It is 'once' or 'live'.")
+    if on_failure not in ("continue", "stop"):
+        raise misuse(f"on_failure={on_failure!r} is unknown.", "It is 'continue' or 'stop'.")
+    defaults = Defaults(**attempts(**options))
 
     def decorate(code: Callable[..., Any]) -> Graph[..., Any]:
         if not inspect.isfunction(code) or inspect.iscoroutinefunction(code) or inspect.isgeneratorfunction(code):
@@ -180,7 +218,8 @@ def graph(code: Callable[..., Any] | None = None, /, *, name: str | None = None,
                 f"@graph stands on a plain function, not on {code!r}.",
                 "A graph only wires nodes; async code belongs into a node.",
             )
-        return Graph(code, name or code.__name__, names_around(code, frames), mode)
+        names = names_around(code, frames)
+        return Graph(code, name or code.__name__, names, mode=mode, defaults=defaults, on_failure=on_failure)
 
     frames = 1 if code is None else 2  # between here and the user
     return decorate if code is None else decorate(code)

@@ -37,7 +37,13 @@ def lower_live(program: Program) -> GraphSpec:
         names[step.index] = step.template.name
         nodes.append(_node(step, names, program))
     return GraphSpec(
-        name=program.name, nodes=tuple(nodes), mode="live", inputs=program.inputs, description=program.description
+        name=program.name,
+        nodes=tuple(nodes),
+        mode="live",
+        inputs=program.inputs,
+        description=program.description,
+        defaults=program.defaults,
+        on_failure=program.on_failure,
     )
 
 

@@ -77,6 +77,8 @@ class _Pass:
             store=self.program.store,
             result=result,
             description=self.program.description,
+            defaults=self.program.defaults,
+            on_failure=self.program.on_failure,
         )
 
     def _result(self, term: Term) -> Binding:

@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from stoker.core.graph import InputSpec, NodeSpec, Path
+from stoker.core.graph import Defaults, InputSpec, NodeSpec, Path
 
 Policy = Literal["all_success", "all_done"]
+OnFailure = Literal["continue", "stop"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,8 @@ class Program:
     store: dict[str, InputSpec] = field(default_factory=dict)
     result: Term | None = None
     description: str = ""
+    defaults: Defaults = Defaults()  # noqa: RUF009 - a value
+    on_failure: OnFailure = "continue"
 
 
 def sources(term: Argument) -> list[Out | Elem]:

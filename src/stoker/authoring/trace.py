@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import reduce
 from typing import Any
 
 import msgspec
@@ -31,7 +32,8 @@ from stoker.authoring.program import (
     Words,
 )
 from stoker.authoring.work import Work
-from stoker.core.graph import InputSpec, NodeSpec
+from stoker.core.graph import Defaults, InputSpec, NodeSpec
+from stoker.core.options import filled
 from stoker.errors import StokerError
 
 _current: ContextVar[Trace | None] = ContextVar("stoker_trace", default=None)
@@ -55,6 +57,7 @@ class Trace:
         self._region = 0
         self._regions = 0
         self._within: list[object] = []
+        self._defaults: list[Defaults] = []
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -65,17 +68,19 @@ class Trace:
             _current.reset(token)
 
     @contextmanager
-    def inside(self, graph: object, name: str, region: int | None = None) -> Iterator[None]:
-        """The body of another graph: its nodes are named `name.node`."""
+    def inside(self, graph: object, name: str, defaults: Defaults, region: int | None = None) -> Iterator[None]:
+        """The body of another graph: its nodes are named `name.node`, and its defaults go for them."""
         if graph in self._within:
             raise misuse(f"the graph {name!r} calls itself.", "Repeat inside a node, or unroll it with a fixed depth.")
         before = self._prefix, self._region
         self._within.append(graph)
+        self._defaults.append(defaults)
         self._prefix, self._region = f"{self._prefix}{name}.", self._region if region is None else region
         try:
             yield
         finally:
             self._within.pop()
+            self._defaults.pop()
             self._prefix, self._region = before
 
     def call(
@@ -123,7 +128,7 @@ class Trace:
         call = Call(
             index=index,
             region=self._region,
-            template=msgspec.structs.replace(template, name=name),
+            template=reduce(filled, reversed(self._defaults), msgspec.structs.replace(template, name=name)),
             args={key: self.argument(value, mapped=mapped) for key, value in args.items()},
             mapped=mapped,
             many=many,

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
 
+from stoker.authoring.attempts import attempts
 from stoker.authoring.dump import InvalidOutput, to_json
 from stoker.authoring.items import Items
 from stoker.authoring.limit import checked
@@ -89,32 +90,24 @@ def seconds(name: str, value: graph.Duration) -> float:
 def template(
     name: str,
     *,
-    retry: graph.Retry | None = None,
-    timeout: graph.Duration | None = None,
     priority: int = 5,
-    max_losses: int = 3,
     requires: graph.Requirements | None = None,
     tolerated: bool = False,
     limit: graph.Limit | None = None,
+    **options: Any,
 ) -> graph.NodeSpec:
-    """The options of a node, checked."""
+    """The options of a node, checked; further ones are those of its attempts."""
     if not name:
         raise misuse("a node has a name.", "Pass name='...'.")
     if isinstance(priority, bool) or not isinstance(priority, int) or not 0 <= priority <= 9:
         raise misuse(f"a priority is an integer from 0 to 9, not {priority!r}.")
-    if max_losses < 1:
-        raise misuse(f"max_losses is at least 1, not {max_losses!r}.")
-    if retry is not None and not isinstance(retry, graph.Retry):
-        raise misuse(f"retry={retry!r} is not a policy.", "Write retry=stoker.Retry(3, base='2s').")
     checked(limit)
     return graph.NodeSpec(
         name=name,
         kind=name,
-        retry=retry,
-        timeout=None if timeout is None else duration("timeout", timeout),
         priority=priority,
-        max_losses=max_losses,
         requires=requires or graph.Requirements(),
         tolerated=tolerated,
         limit=limit,
+        **attempts(**options),
     )

@@ -32,6 +32,7 @@ from stoker.engine.peers import Peers
 from stoker.engine.ports import Clock, Dice
 from stoker.engine.runs import Runs
 from stoker.engine.sessions import Sessions
+from stoker.engine.tasks import Tasks
 from stoker.engine.tokens import Tokens
 from stoker.engine.tools import Tools
 from stoker.engine.transaction import Outcome
@@ -114,6 +115,7 @@ class StokerEngine:
             self.alarm,
         )
         self.bulk = Bulk(self.store, self._namespaces, Lists(self.store, self.clock), self.runs, self.clock)
+        self.tasks = Tasks(self.batches, self.views, self.peers)
         self.live = Live(self.store, self._namespaces, versions, self.batches, self.blobs)
         self.waits = Waits(self.store, self._namespaces, versions, self.batches, self.views, self.blobs)
         self.leases = Leases(

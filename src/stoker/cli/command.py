@@ -20,7 +20,7 @@ _COMMANDS = {
     "runner": ("stoker.cli.runner:app", "A runner: a process that pulls tasks and runs them."),
     "graphs": ("stoker.cli.graphs:app", "Graphs: list, show, push."),
     "runs": ("stoker.cli.runs:app", "Runs: list, show, logs, tasks, cancel, retry."),
-    "tasks": ("stoker.cli.tasks:app", "Tasks: retry one, settle a wait, see its input."),
+    "tasks": ("stoker.cli.tasks:app", "Tasks: retry or cancel one, settle a wait, see its input."),
     "explain": ("stoker.cli.explain:explain", "Say why a run or task stands where it stands."),
     "tokens": ("stoker.cli.tokens:app", "Tokens of the server: create, list, revoke."),
     "db": ("stoker.cli.db:app", "The database: status, migrate, move."),

@@ -1,4 +1,4 @@
-"""`stoker tasks`: retry one; settle a wait, look at what it shows."""
+"""`stoker tasks`: retry one, cancel one; settle a wait, look at what it shows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stoker.cli.options import HERE, Where
 from stoker.cli.reach import reached
 from stoker.cli.retrying import told
 
-app = App(name="tasks", help="Tasks: retry one, settle a wait, see its input.", version_flags=[], help_epilogue="")
+app = App(name="tasks", help="Tasks: retry or cancel one, settle a wait, see its input.", version_flags=[], help_epilogue="")
 
 
 @app.command
@@ -36,6 +36,26 @@ def retry(
     with reached(where) as here:
         answer = here.client.call(here.client.api.retry_task(number, rerun_below=rerun_below))
     return told(f"task {number}", answer, here, where)
+
+
+@app.command
+def cancel(id: str, /, *, where: Where = HERE) -> int:  # noqa: A002
+    """Cancel one task: what waits for it takes it as failed, and the run goes on.
+
+    Parameters
+    ----------
+    id: str
+        The task, such as 34.
+    """
+    number = numbers.id_of(id, "task")
+    with reached(where) as here:
+        view = here.client.cancel_task(number)
+    if where.output == "json":
+        terminal.document(view)
+    else:
+        runs = ", and its runner is told to stop" if view.state == "LEASED" else ""
+        terminal.say(f"task {number} of run {view.run} is {view.state}{runs}")
+    return exits.OK
 
 
 @app.command

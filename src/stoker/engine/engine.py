@@ -86,6 +86,10 @@ class Live(Protocol):
         ...
 
 
+class Tasks(Protocol):
+    async def cancel(self, namespace: str, task: int) -> TaskView: ...
+
+
 class Leases(Protocol):
     async def claim(self, namespace: str, request: ClaimRequest, kinds: frozenset[str]) -> ClaimAnswer:
         """Long-poll. Cancelling this call (the stream closed) is safe: what it claimed is handed back."""
@@ -185,6 +189,8 @@ class Engine(Protocol):
     def live(self) -> Live: ...
     @property
     def bulk(self) -> Bulk: ...
+    @property
+    def tasks(self) -> Tasks: ...
     @property
     def leases(self) -> Leases: ...
     @property

@@ -178,6 +178,9 @@ class Api:
         query = {"rerun_below": rerun_below or None}
         return await self.wire.call("POST", f"{self._in}/tasks/{task}/retry", answer=RetryAnswer, query=query)
 
+    async def cancel_task(self, task: int) -> TaskView:
+        return await self.wire.call("POST", f"{self._in}/tasks/{task}/cancel", answer=TaskView)
+
     async def explain_task(self, task: int) -> Explanation:
         return await self._get(f"/tasks/{task}/explain", Explanation)
 

@@ -145,6 +145,13 @@ class Client:
     def _bulk(self, verb: Callable[[BulkRequest], Coroutine[Any, Any, BulkAnswer]], request: BulkRequest) -> Pages:
         return pages(lambda page: self.call(verb(page)), request)
 
+    def cancel_task(self, task: int) -> TaskView:
+        """Ask one task to end: CANCELLED at once if nobody runs it, else once its runner has stopped it.
+
+        What waits for it takes it as failed. Conflict if it has ended otherwise.
+        """
+        return self.call(self.api.cancel_task(task))
+
     # for handles and files
 
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T:

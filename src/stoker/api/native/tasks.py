@@ -66,6 +66,10 @@ async def explain_task(call: Call) -> Answer:
     return as_json(await call.engine.views.explain_task(call.namespace, call.id))
 
 
+async def cancel_task(call: Call) -> Answer:
+    return as_json(await call.engine.tasks.cancel(call.namespace, call.id))
+
+
 async def list_attempts(call: Call) -> Answer:
     return as_json(await call.engine.views.attempts(call.namespace, call.id))
 
@@ -123,6 +127,14 @@ ROUTES = (
         summary="Why a task stands where it stands",
         endpoint=explain_task,
         response=Explanation,
+    ),
+    Route(
+        method="POST",
+        path=f"{_TASK}/cancel",
+        scopes=("trigger",),
+        summary="Cancel a task",
+        endpoint=cancel_task,
+        response=TaskView,
     ),
     Route(
         method="GET",
