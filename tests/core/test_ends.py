@@ -1,4 +1,4 @@
-"""Attempts and tasks end in time, by losses, by a cancel of their own; a graph may stop its run at the first of them."""
+"""Attempts and tasks end in time, by losses, by a cancel of their own; a graph may stop its run at the first."""
 
 from __future__ import annotations
 
