@@ -12,7 +12,9 @@ from stoker.cli.options import HERE, Where
 from stoker.cli.reach import reached
 from stoker.cli.retrying import told
 
-app = App(name="tasks", help="Tasks: retry or cancel one, settle a wait, see its input.", version_flags=[], help_epilogue="")
+app = App(
+    name="tasks", help="Tasks: retry or cancel one, settle a wait, see its input.", version_flags=[], help_epilogue=""
+)
 
 
 @app.command

@@ -6,11 +6,12 @@ locked keeps everything else from changing what they count.
 
 from __future__ import annotations
 
+from stoker.core.compiled import Compiled
 from stoker.core.model import Run, Task
 from stoker.core.picture import Body
-from stoker.core.reopen import Plan, reopen, retryable
+from stoker.core.reopen import Plan, reopen, retryable, spent
 from stoker.core.retriable import check, unsettled
-from stoker.core.states import RunState
+from stoker.core.states import RunState, TaskState
 from stoker.core.views import RetryAnswer
 from stoker.engine.ports import Tx
 from stoker.engine.transaction import Batch, Verb
@@ -56,9 +57,22 @@ class RetryRun(Verb):
         chosen = retryable(fold.graphs[run.version], tasks)
         plan = await planned(tx, batch, run, tasks, chosen, rerun=self._rerun)
         if plan.empty:
-            raise Conflict(f"run {run.id} has no failed or cancelled task to retry.", code="nothing_to_retry")
+            raise _nothing(run, fold.graphs[run.version], tasks)
         self._answer = await carried_out(tx, batch, run, plan)
         return self._answer
+
+
+def _nothing(run: Run, graph: Compiled, tasks: list[Task]) -> Conflict:
+    """Why nothing of a run can be retried."""
+    over = next((task for task in tasks if task.state is TaskState.FAILED and spent(graph, task)), None)
+    if over is None:
+        return Conflict(f"run {run.id} has no failed or cancelled task to retry.", code="nothing_to_retry")
+    return Conflict(
+        f"run {run.id} has nothing to retry: task {over.id} has had all {over.attempt} attempts that its kind allows.",
+        code="attempts_exhausted",
+        place=f"tasks/{over.id}",
+        remedy="Start a new run.",
+    )
 
 
 class RetryTask(Verb):
@@ -79,7 +93,7 @@ class RetryTask(Verb):
         if self.replays and self._answer is not None and task != self._before:
             return self._answer
         if task is None:
-            raise await _replaced(tx, self.tasks[0])
+            raise await replaced(tx, self.tasks[0])
         self._before = task
         run = fold.runs[task.run]
         graph = fold.graphs[run.version]
@@ -117,7 +131,7 @@ async def _bodies(tx: Tx, batch: Batch, task: Task) -> list[Body]:
     return [batch.body(item) for item in items if item.key.branch == task.branch]
 
 
-async def _replaced(tx: Tx, task: int) -> Conflict | NotFound:
+async def replaced(tx: Tx, task: int) -> Conflict | NotFound:
     for past in await tx.past_tasks("past_tasks", [task]):
         found = await tx.ids("successors", past.run, past.node, past.branch)
         return Conflict(

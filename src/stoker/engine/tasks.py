@@ -5,6 +5,7 @@ from __future__ import annotations
 from stoker.core.model import Task
 from stoker.core.states import LIVE, TaskState
 from stoker.core.views import TaskView
+from stoker.engine.again import replaced
 from stoker.engine.batch import Batches
 from stoker.engine.peers import Peers
 from stoker.engine.ports import Tx
@@ -21,7 +22,9 @@ class CancelTask(Verb):
 
     async def decide(self, tx: Tx, batch: Batch) -> int | None:
         """The session to tell, if one runs it."""
-        task = batch.fold.tasks[self.tasks[0]]
+        task = batch.fold.tasks.get(self.tasks[0])
+        if task is None:
+            raise await replaced(tx, self.tasks[0])
         if task.state not in LIVE and task.state is not TaskState.CANCELLED:
             raise _settled(task)
         batch.fold.cancel(task)

@@ -90,18 +90,20 @@ class Due(Verb):
 
     async def decide(self, tx: Tx, batch: Batch) -> None:
         for task in self.tasks:
-            batch.fold.due(batch.fold.tasks[task])
+            if task in batch.fold.tasks:  # else a re-run has replaced it
+                batch.fold.due(batch.fold.tasks[task])
 
 
 class Expire(Verb):
-    """Attempts that took longer than they may."""
+    """Tasks of which something took longer than it may."""
 
     def __init__(self, tasks: Sequence[int]) -> None:
         self.tasks = tuple(tasks)
 
     async def decide(self, tx: Tx, batch: Batch) -> None:
         for task in self.tasks:
-            batch.fold.expire(batch.fold.tasks[task])
+            if task in batch.fold.tasks:
+                batch.fold.expire(batch.fold.tasks[task])
 
 
 class Sweep(Verb):
@@ -286,7 +288,7 @@ class Upkeep:
         return bool(tasks)
 
     async def expire(self) -> bool:
-        """End attempts that took too long."""
+        """End attempts, waits and tasks that took too long."""
         now = self._clock.now()
         tasks = await self._store.read(lambda reader: reader.ids("overdue_tasks", now, SLICE))
         if tasks:
