@@ -51,7 +51,7 @@ GUARDS = (
         "core/decide.py",
         "task.ended is Verb.LOSE and not self.runs[task.run].stopping:",
         "task.ended is Verb.LOSE:",
-        "core/test_fence.py",
+        "core",
     ),
     Guard(
         "nothing is claimed in a stopping run",
@@ -79,7 +79,7 @@ GUARDS = (
         "core/settle.py",
         "if run.stopping:\n            return\n        graph",
         "graph",
-        "core/test_join_rule.py",
+        "core",
     ),
     Guard(
         "a batch is folded before a join is looked at for zero",
@@ -113,8 +113,8 @@ GUARDS = (
     Guard(
         "the row of a spread is deleted under a guard",
         "storage/postgres/sql/spread.sql",
-        "WHERE spread.id = n.id AND spread.state = n.was_state;\n",
-        "WHERE spread.id = n.id;\n",
+        "AS n (id, was_state)\nWHERE spread.id = n.id AND spread.state = n.was_state;",
+        "AS n (id, was_state)\nWHERE spread.id = n.id;",
         "contract/test_spread.py",
     ),
     Guard(
@@ -122,21 +122,21 @@ GUARDS = (
         "core/ends.py",
         "if losses >= node.max_losses or",
         "if losses > node.max_losses or",
-        "core/test_decide.py",
+        "core",
     ),
     Guard(
         "only what is late expires",
         "core/ends.py",
         "if task.deadline is None or task.deadline > self.now:",
         "if task.deadline is None:",
-        "core/test_decide.py",
+        "core",
     ),
     Guard(
         "only what is due is offered",
         "core/ends.py",
         "task.due_at is None or task.due_at > self.now:",
         "task.due_at is None:",
-        "core/test_decide.py",
+        "core",
     ),
     Guard(
         "a sweep leaves the leased their grace",
