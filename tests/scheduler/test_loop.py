@@ -98,3 +98,20 @@ async def test_a_tick_that_fails_is_tried_again(
         running(ticks := Ticks(error, error), asyncio.Event())
         await ticks.reached(3)
     assert str(error) in caplog.text
+
+
+async def test_a_process_that_was_stopped_is_told_so(running: object) -> None:
+    """The clock of the event loop goes on while the process does not."""
+    event_loop = asyncio.get_running_loop()
+    real, stopped, told = event_loop.time, 0.0, asyncio.Event()
+    event_loop.time = lambda: real() + stopped  # type: ignore[method-assign]
+    ticks = Ticks()
+    task = asyncio.create_task(loop.run(ticks, asyncio.Event(), told.set))
+    await ticks.reached(1)
+    await asyncio.sleep(0)
+    assert not told.is_set()
+    stopped = 30.0
+    event_loop.call_soon(lambda: None)
+    async with asyncio.timeout(60):
+        await told.wait()
+    task.cancel()

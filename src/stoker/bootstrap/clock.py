@@ -36,6 +36,11 @@ class SystemClock:
         else:
             self._offset += max(-STEP, min(behind, STEP))
 
+    def agree(self, ahead: Micros) -> None:
+        """Be as far ahead of the database as another server, from now on; time never runs backwards."""
+        self._offset += ahead - self.ahead
+        self.ahead = ahead
+
 
 class SystemDice:
     """Jitter from a fast generator, secrets from the operating system."""

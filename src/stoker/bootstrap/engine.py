@@ -144,7 +144,9 @@ class StokerEngine:
         await self._namespaces.load()
         await self._namespaces.made(DEFAULT_NAMESPACE)  # so that the lists of a fresh server are empty, not errors
         if ticking:
-            self._ticking.append(asyncio.create_task(loop.run(self.upkeep.tick, self.alarm.rung)))
+            self._ticking.append(
+                asyncio.create_task(loop.run(self.upkeep.tick, self.alarm.rung, self.upkeep.stood_still))
+            )
             self._ticking.append(asyncio.create_task(loop.run(self.peers.tick, self.peers.wake)))
 
     async def ready(self) -> None:

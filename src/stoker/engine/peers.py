@@ -29,6 +29,7 @@ from stoker.errors import Unavailable
 BEAT: Micros = 10 * SECOND
 GONE: Micros = 3 * BEAT  # a server that was not seen for so long
 LOOK: Micros = 5 * SECOND  # between two looks for tasks that nobody told of
+APART: Micros = SECOND  # what the clocks of two servers may be apart
 GATHER_S = 0.01
 MOST = 75  # of each sort in one message, which the database limits to 8,000 bytes
 
@@ -84,6 +85,7 @@ class Peers:
         self._others = 0  # alive, besides us
         self._lanes = 0  # how many sessions have been compared with
         self._beat_at: Micros = 0
+        self._apart_since: Micros | None = None  # since when another server's time is further on
         self._news: News = News(0)
         self._telling: asyncio.Task[None] | None = None
         self._working: set[asyncio.Task[None]] = set()
@@ -148,19 +150,35 @@ class Peers:
             ahead = self._clock.ahead
         now = self._clock.now()
 
-        async def beat(tx: Tx) -> tuple[int, int]:
+        async def beat(tx: Tx) -> tuple[int, Micros | None, int]:
             await tx.execute("beat_server", self._id, self._name, self.started, now, ahead)
-            ((others, lanes),) = await tx.execute("others", now - GONE, self._id)
-            return others, lanes
+            ((others, furthest, lanes),) = await tx.execute("others", now - GONE, now - ahead - GONE, self._id)
+            return others, furthest, lanes
 
         before = self._others
-        self._others, lanes = await single.transact(self._store, beat)
+        self._others, furthest, lanes = await single.transact(self._store, beat)
+        self._agree(now, ahead if furthest is None else furthest)
         self.meetings += bool(before or self._others)
         self._beat_at = now + BEAT
         self._sessions.tidy()
         if lanes != self._lanes:  # somebody pushed a graph, and was perhaps not heard
             await self._sessions.lanes_changed()
             self._lanes = lanes
+
+    def _agree(self, now: Micros, furthest: Micros) -> None:
+        """Take over the time of a server that is further on, if it stays so for longer than a dead one is believed.
+
+        Then it was this machine that stood still, or that came just as the database's clock jumped. The leases of all
+        have ended by the new time, so nobody is reaped for a while, as after an outage of the database.
+        """
+        if not isinstance(self._clock, Steered) or furthest <= self._clock.ahead + APART:
+            self._apart_since = None
+        elif self._apart_since is None:
+            self._apart_since = now
+        elif now - self._apart_since > GONE:
+            self._clock.agree(furthest)
+            self._apart_since = None
+            self._batches.refused_at = self._clock.now()
 
     async def _leave(self, tx: Tx) -> None:
         await tx.execute("remove_servers", self._id, self._clock.now() - 100 * GONE)

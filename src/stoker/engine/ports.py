@@ -283,6 +283,10 @@ class Steered(Clock, Protocol):
         """Keep up with the database's time: drift is made good bit by bit, a jump is not followed."""
         ...
 
+    def agree(self, ahead: Micros) -> None:
+        """Be as far ahead of the database as another server."""
+        ...
+
 
 class Blob(Protocol):
     """Stored bytes: their key, how many they are, and their SHA-256 in hex."""

@@ -203,6 +203,10 @@ class Upkeep:
         longest = SHARED_SLEEP if self._store.shared else LONGEST_SLEEP
         return max(SHORTEST_SLEEP, min(self._alarm.planned - self._clock.now(), longest))
 
+    def stood_still(self) -> None:
+        """This server did not run for a while, so that nobody could beat: it is patient, as after an outage."""
+        self._failed_at = self._clock.now()
+
     async def _look(self) -> Ahead:
         """See what is due. If the database was away meanwhile, nobody could beat, at other servers neither."""
         asked = self._clock.now()

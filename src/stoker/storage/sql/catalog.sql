@@ -87,8 +87,10 @@ INSERT INTO server (id, name, started_at, seen_at, ahead) VALUES (:id, :name, :s
 ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at, ahead = excluded.ahead;
 
 -- name: others
--- How many other servers were seen lately, and how many lanes there are: the newest may have been committed first.
-SELECT COUNT(*), (SELECT COUNT(*) FROM lane) FROM server WHERE seen_at > :since AND id <> :id;
+-- How many other servers were seen lately, how far ahead of the database's clock they are at most, and how many lanes
+-- there are: the newest may have been committed first. Lately by their time, or by that of the database.
+SELECT COUNT(*), MAX(ahead), (SELECT COUNT(*) FROM lane) FROM server
+WHERE (seen_at > :since OR seen_at - ahead > :there) AND id <> :id;
 
 -- name: servers
 SELECT id, name, started_at, seen_at, ahead FROM server ORDER BY id;
