@@ -213,7 +213,23 @@ def test_a_problem_has_its_code_and_its_place(code: str, place: str, message: st
 def test_every_code_of_the_compiler_is_shown_above() -> None:
     source = File(compile_module.__file__).read_text()
     codes = set(re.findall(r'self\.problem\(\s*"(\w+)"', source))
-    assert codes == {code for code, *_ in BAD}
+    assert codes == {code for code, *_ in BAD} | {"unreachable"}
+
+
+def test_every_ring_is_told_and_what_lies_behind_them() -> None:
+    spec = graph(
+        node("a", after("c")),
+        node("b", after("a")),
+        node("c", after("b")),
+        node("d", after("d")),
+        node("e", join("c", "d", "f")),
+        node("f"),
+    )
+    assert [(one.code, one.place, one.message) for one in problems(spec)] == [
+        ("cycle", "graph", "the nodes b → c → a → b wait for each other."),
+        ("cycle", "graph", "the nodes d → d wait for each other."),
+        ("unreachable", "node 'e'", "it comes after nodes that wait for each other, so it can never run."),
+    ]
 
 
 def test_all_problems_are_reported_at_once() -> None:

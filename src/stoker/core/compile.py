@@ -7,7 +7,6 @@ which); then, on a sound spine, joins, bindings and schemas. A pass that found p
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from graphlib import CycleError, TopologicalSorter
 
 import msgspec
 
@@ -32,6 +31,7 @@ from stoker.core.graph import (
 )
 from stoker.core.names import fault
 from stoker.core.options import faults, options
+from stoker.core.order import ordered, rings
 from stoker.core.schemas import mismatch
 from stoker.errors import Invalid, Problem
 
@@ -82,7 +82,7 @@ class _Compiler:
         self.leave: list[int] = []
         self.steps: dict[int, tuple[Step, ...]] = {TRIGGER: ()}
         self.feeds: dict[int, frozenset[int]] = {}
-        self.touches: dict[int, frozenset[int]] = {}
+        self.touches: dict[int, int] = {}  # as bits: in a layered graph each node reaches most others, on many ways
 
     def problem(self, code: str, place: str, message: str, remedy: str = "") -> None:
         self.problems.append(Problem(code=code, place=place, message=message, remedy=remedy))
@@ -221,16 +221,25 @@ class _Compiler:
 
     def find_spine(self) -> None:
         before = [[self.names[name] for name in self._edges_in(node)] for node in self.spec.nodes]
-        try:
-            self.order = list(TopologicalSorter(dict(enumerate(before))).static_order())
-        except CycleError as error:
-            ring = " → ".join(self.spec.nodes[index].name for index in reversed(error.args[1]))
-            self.problem("cycle", "graph", f"the nodes {ring} wait for each other.", "A graph has no cycles.")
+        self.order = ordered(before)
+        if len(self.order) < len(before):
+            self._check_rings(before)
             return
         self.parent = [self._parent(node) for node in self.spec.nodes]
         self._number_spine()
         for index in self.order:
             self.steps[index] = self._steps_of(index)
+
+    def _check_rings(self, before: list[list[int]]) -> None:
+        """Say which nodes wait for each other, and which can never be reached behind them."""
+        found = rings(before, self.order)
+        for ring in found:
+            names = " → ".join(self.spec.nodes[index].name for index in [*ring, ring[0]])
+            self.problem("cycle", "graph", f"the nodes {names} wait for each other.", "A graph has no cycles.")
+        lost = {*range(len(before))}.difference(self.order, *found)
+        for index in sorted(lost):
+            place = f"node {self.spec.nodes[index].name!r}"
+            self.problem("unreachable", place, "it comes after nodes that wait for each other, so it can never run.")
 
     def _parent(self, node: NodeSpec) -> int:
         match node.fire:
@@ -321,7 +330,9 @@ class _Compiler:
                 else:
                     stack.extend(self.feeds[node])
             self.feeds[index] = frozenset(found)
-            self.touches[index] = self.feeds[index].union(*(self.touches[join] for join in found))
+            self.touches[index] = 0
+            for join in found:
+                self.touches[index] |= self.touches[join] | 1 << join
 
     def _edges_out(self) -> list[list[int]]:
         after: list[list[int]] = [[] for _ in self.spec.nodes]
@@ -370,7 +381,7 @@ class _Compiler:
         name, is_join = self.spec.nodes[source].name, isinstance(self.spec.nodes[index].fire, Join)
         if not is_join or not (source == self.parent[index] or self.above(self.parent[index], source)):
             self.problem("bad_ref", place, f"only a join whose anchor lies above {name!r} can gather its items.")
-        elif source != self.parent[index] and index not in self.touches[source]:
+        elif source != self.parent[index] and not self.touches[source] >> index & 1:
             self._not_awaited(place, name)
 
     def _not_awaited(self, place: str, name: str) -> None:
@@ -387,7 +398,7 @@ class _Compiler:
         is_member = isinstance(self.spec.nodes[index].fire, Join) and self.above(anchor, source)
         if not is_member:
             self.problem("bad_ref", place, f"{name!r} does not lie above it, nor between its anchor and itself.")
-        elif index not in self.touches[source]:
+        elif not self.touches[source] >> index & 1:
             self._not_awaited(place, name)
         elif self.steps[source] != self.steps[anchor] or self.many(source):
             self.problem("bad_ref", place, f"{name!r} can have several items here; refer to them with many=true.")
@@ -410,8 +421,9 @@ class _Compiler:
         opens: dict[int, list[int]] = {}
         for index, _ in self.joins():
             opens.setdefault(self.parent[index], []).append(index)
+        touched = {bits: _ones(bits) for bits in set(self.touches.values())}
         nodes = tuple(
-            self._node(index, after[index], self.touches[index], opens.get(index, []))
+            self._node(index, after[index], touched[self.touches[index]], opens.get(index, []))
             for index in range(len(self.parent))
         )
         return Compiled(
@@ -432,7 +444,7 @@ class _Compiler:
     def _toward(self, kid: int) -> tuple[int, ...]:
         return tuple(sorted(self.feeds[kid]))
 
-    def _node(self, index: int, after: list[int], touches: frozenset[int], opens: list[int]) -> CompiledNode:
+    def _node(self, index: int, after: list[int], touches: tuple[int, ...], opens: list[int]) -> CompiledNode:
         spec = self.spec.nodes[index]
         given = options(spec, self.spec.defaults)
         join = spec.fire if isinstance(spec.fire, Join) else None
@@ -460,7 +472,7 @@ class _Compiler:
             straight=tuple(straight),
             opens=tuple(opens),
             feeds=tuple(sorted(self.feeds[index])),
-            touches=tuple(sorted(touches)),
+            touches=touches,
             of=tuple(self.names[name] for name in dict.fromkeys(spec.fire.of))
             if not isinstance(spec.fire, Each)
             else (),
@@ -506,6 +518,11 @@ class _Compiler:
         return all(self.steps[name] == steps and not self.many(name) for name in straight) and all(
             any(source == name or self.above(source, name) for name in straight) for source in self._must_have(index)
         )
+
+
+def _ones(bits: int) -> tuple[int, ...]:
+    """Which bits are set, from the lowest."""
+    return tuple(at for at, bit in enumerate(reversed(f"{bits:b}")) if bit == "1")
 
 
 def with_lanes(graph: Compiled, lanes: Mapping[str, int], gates: Mapping[str, int] | None = None) -> Compiled:
