@@ -26,7 +26,13 @@ async def test_a_few_seeds_meet_all_that_the_loop_is_about(tmp_path: Path) -> No
     """The loop proves nothing about what it never meets; how soon it does is up to chance."""
     met: set[str] = set()
     seeds = count()
-    while not met >= {"kill", "vanish", "retry", "spread"}:
+    while not met >= {"kill", "vanish", "retry", "spread", "again", "rerun", "below_not_settled"}:
         seed = next(seeds)
         assert seed < ENOUGH, f"{seed} seeds met nothing but {met}"
         met |= (await play(seed, tmp_path / str(seed))).met
+
+
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("seed", range(1_000, 1_006))
+async def test_so_it_is_on_postgres(tmp_path: Path, database: str, seed: int) -> None:
+    await play(seed, tmp_path / "data", database)
