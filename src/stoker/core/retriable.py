@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from stoker.core.branch import cut
 from stoker.core.compiled import Compiled, CompiledNode, text_of
@@ -34,9 +34,7 @@ def check(graph: Compiled, run: Run, task: Task, tasks: Sequence[Task]) -> None:
         raise _refused(task, "run_was_stopped", why, f"`stoker runs retry {run.id}` retries all that it lacks.")
     if run.root is not None and run.state is not RunState.RUNNING:
         why = f"its run {run.id}, a child run of run {run.root}, has ended."
-        raise _refused(
-            task, "child_run", why, f"Retry task {run.parent}, which waits for that run."
-        )
+        raise _refused(task, "child_run", why, f"Retry task {run.parent}, which waits for that run.")
     if task.state is TaskState.SKIPPED:
         raise _skipped(graph, task, tasks)
     node = graph.nodes[task.node]
@@ -74,33 +72,36 @@ def _skipped(graph: Compiled, task: Task, tasks: Sequence[Task]) -> Conflict:
     node = graph.nodes[task.node]
     if task.code == "condition":
         return _refused(task, "skipped", "the condition on the way to it does not hold.", "Start a new run.")
-    causes = sorted(_causes(graph, node, task, tasks), key=lambda each: each.id) if node.is_join else []
-    if not causes:
+    found = causes(graph, node, task, tasks)
+    if not found:
         return _refused(task, "skipped", f"nothing before {node.name!r} can be retried.", "Start a new run.")
-    named = ", ".join(_name(graph, each) for each in causes[:FEW])
-    more = f", and {len(causes) - FEW} more" if len(causes) > FEW else ""
+    few = ", ".join(named(graph, each) for each in found[:FEW])
+    more = f", and {len(found) - FEW} more" if len(found) > FEW else ""
     return _refused(
         task,
         "skipped",
-        f"it stays so as long as what comes before it: {named}{more}.",
-        f"Retry that, as in `stoker tasks retry {causes[0].id}`; the join is then decided anew.",
+        f"it stays so as long as what comes before it: {few}{more}.",
+        f"Retry that, as in `stoker tasks retry {found[0].id}`; the join is then decided anew.",
     )
 
 
-def _causes(graph: Compiled, join: CompiledNode, task: Task, tasks: Iterable[Task]) -> Iterator[Task]:
-    """The tasks between a join and its anchor that kept it from firing: failures if there are some."""
+def causes(graph: Compiled, join: CompiledNode, task: Task, tasks: Iterable[Task]) -> list[Task]:
+    """The tasks between a SKIPPED join and its anchor that kept it from firing, oldest first: failures if it failed."""
+    if not join.is_join:
+        return []
     depth = graph.row_depth[join.index]
     before = [
         each
-        for each in tasks
-        if each.state not in WELL and join.index in graph.nodes[each.node].touches and not graph.nodes[each.node].inline
+        for each in sorted(tasks, key=lambda each: each.id)
+        if each.state not in WELL and join.index in graph.nodes[each.node].touches and may_stand(graph, each)
         if cut(each.branch, depth) == cut(task.branch, depth)
     ]
     bad = [each for each in before if is_bad(each, tolerated=graph.nodes[each.node].spec.tolerated)]
-    yield from bad if task.code == "failed" else before
+    return bad if task.code == "failed" else before
 
 
-def _name(graph: Compiled, task: Task) -> str:
+def named(graph: Compiled, task: Task) -> str:
+    """A task as a message names it: `task 7 (parse at parse[1], FAILED)`."""
     branch = text_of(graph, task.node, task.branch)
     at = f" at {branch}" if branch else ""
     return f"task {task.id} ({graph.nodes[task.node].name}{at}, {task.state.name})"

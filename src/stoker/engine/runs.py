@@ -25,6 +25,7 @@ from stoker.engine.catalog import Catalog
 from stoker.engine.events import Hub
 from stoker.engine.ids import Ids
 from stoker.engine.inputs import Reading, Streaming
+from stoker.engine.missing import missing
 from stoker.engine.namespaces import Namespaces
 from stoker.engine.peers import Peers
 from stoker.engine.ports import Blobs, Store, Tx
@@ -251,8 +252,9 @@ class Runs:
         try:
             return b"".join([chunk async for chunk in streaming.value(Place(run, TRIGGER, b""), binding)])
         except BadPath as error:
+            why = await self._store.read(lambda reader: missing(reader, run, version.graph))
             raise NoResult(
-                f"run {run} SUCCEEDED without a result: {error}.",
+                f"run {run} SUCCEEDED without a result: {why or error}.",
                 remedy=f"See `stoker explain run:{run}` for what was pruned or skipped.",
             ) from None
 

@@ -102,3 +102,17 @@ FROM task AS t JOIN run AS r ON r.id = t.run
 WHERE t.state = 2 AND t.session IS NULL AND r.namespace = :namespace
   AND (CAST(:run AS BIGINT) IS NULL OR t.run = :run) AND t.id > :after
 ORDER BY t.id LIMIT :limit;
+
+-- name: tasks_at
+-- The tasks of some nodes at one branch.
+SELECT id, run, node, branch, generation, state, attempt, failures, losses, priority, lane, order_at, due_at, parent,
+       element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at,
+       gate, expires_at, cancel_at
+FROM task WHERE run = :run AND branch = :branch AND node = ANY(:nodes) ORDER BY node, generation;
+
+-- name: tasks_of
+-- The first tasks of some nodes in some states.
+SELECT id, run, node, branch, generation, state, attempt, failures, losses, priority, lane, order_at, due_at, parent,
+       element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at,
+       gate, expires_at, cancel_at
+FROM task WHERE run = :run AND node = ANY(:nodes) AND state = ANY(:states) ORDER BY settled_at, id LIMIT :limit;
