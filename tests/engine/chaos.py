@@ -10,6 +10,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import Coroutine
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -160,7 +161,13 @@ class Chaos:
             await self.plant.engine.leases.closed(hand.secret)
 
     async def _cancel(self, hand: Hand) -> None:
-        if self.dice.random() < 0.3:
+        """A whole run, or one task, whatever its state."""
+        if self.dice.random() < 0.5:
+            found = await self.plant.sql("SELECT id FROM task ORDER BY id")
+            with suppress(Conflict):  # it has settled
+                await self.plant.engine.tasks.cancel(NS, self.dice.choice(found)[0])
+                self.met.add("cancel task")
+        elif self.dice.random() < 0.3:
             self.met.add("cancel")
             await self.plant.engine.runs.cancel(NS, self.dice.choice(self.runs))
 
@@ -302,7 +309,7 @@ class Chaos:
 
 
 _RUNS = """SELECT id, namespace, version, state, stopping, priority, last_order_at, open, tasks, failed, created_at,
-ended_at, cancel_at, weight FROM run"""
+ended_at, cancel_at, weight, root, parent FROM run"""
 _SPREADS = "SELECT id, run, node, branch, parent, tasks, state, created_at, places, expires_at, generation FROM spread"
 _TASKS = """SELECT id, run, node, branch, generation, state, attempt, failures, losses, priority, lane, order_at,
 due_at, parent, element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at,
