@@ -279,6 +279,16 @@ def test_every_rule_has_been_broken_here() -> None:
     assert {rule for rule, _, _ in BROKEN} | elsewhere == {named(rule) for rule in RULES}
 
 
+def test_a_condition_may_keep_children_away_and_makes_none() -> None:
+    kids = tuple(kid._replace(brings=True) for kid in good().graph.nodes[A].kids)
+    fewer = replace(good(), tasks=good().tasks[:2] + good().tasks[3:])
+    more = replace(good(), tasks=[*good().tasks, task(6, B, step(2), 1)])
+    rule = "every item has its children"
+    assert rule in rules_of(fewer)
+    assert rule not in rules_of(with_spec(fewer, A, kids=kids))
+    assert rule in rules_of(with_spec(more, A, kids=kids))
+
+
 def test_an_accepted_late_attempt_is_seen_by_its_item_alone() -> None:
     evidence = in_task(5, attempt=2)(good())
     evidence = replace(evidence, executions={**evidence.executions, 5: {1: Span(1), 2: Span(1)}})

@@ -20,6 +20,9 @@ T = TypeVar("T")
 
 AT_ONCE = 8  # runs of a caller that are going on
 PATIENCE_S = 90.0
+RERUN_SHARE = 0.3  # of retries, with all that is below
+
+_ACTS = {"trigger": 70, "cancel": 6, "cancel a task": 3, "retry": 8, "retry a task": 6, "look": 12}
 
 KINDS = tuple(step.kind for step in work.STEPS)
 
@@ -59,13 +62,17 @@ class Caller(threading.Thread):
             raise self.trouble
 
     def _act(self) -> None:
-        match self._dice.choices(("trigger", "cancel", "retry", "look"), (70, 6, 12, 12))[0]:
+        match self._dice.choices(tuple(_ACTS), tuple(_ACTS.values()))[0]:
             case "trigger" if len(self._going_on()) < AT_ONCE:
                 self._trigger()
             case "cancel" if self.runs:
                 self._ended(self._dice.choice(self.runs[-20:]))
             case "retry" if self.runs:
                 self._retry(self._dice.choice(self.runs[-40:]))
+            case "cancel a task" if self.runs:
+                self._cancel_task(self._dice.choice(self.runs[-10:]))
+            case "retry a task" if self.runs:
+                self._retry_task(self._dice.choice(self.runs[-40:]))
             case _:
                 self._look()
 
@@ -95,7 +102,24 @@ class Caller(threading.Thread):
 
     def _retry(self, run: int) -> None:
         self.retried.add(run)
-        self._tolerantly(lambda: self._client.run(run).retry())
+        below = self._dice.random() < RERUN_SHARE
+        self._tolerantly(lambda: self._client.run(run).retry(rerun_below=below))
+
+    def _cancel_task(self, run: int) -> None:
+        state = self._dice.choice(("READY", "LEASED"))
+        page = self._patiently(lambda: self._client.call(self._client.api.tasks(run, state=state, limit=20)))
+        if page.items:
+            task = self._dice.choice(page.items).id
+            self._tolerantly(lambda: self._client.call(self._client.api.cancel_task(task)))
+
+    def _retry_task(self, run: int) -> None:
+        """One of those that FAILED or were pruned or cancelled, also while the run goes on."""
+        state = self._dice.choice(("FAILED", "FAILED", "PRUNED", "CANCELLED"))
+        page = self._patiently(lambda: self._client.call(self._client.api.tasks(run, state=state, limit=20)))
+        if page.items:
+            task, below = self._dice.choice(page.items).id, self._dice.random() < RERUN_SHARE
+            self.retried.add(run)
+            self._tolerantly(lambda: self._client.call(self._client.api.retry_task(task, rerun_below=below)))
 
     def _look(self) -> None:
         """Reads must be answered too."""

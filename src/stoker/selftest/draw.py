@@ -8,6 +8,8 @@ from __future__ import annotations
 from random import Random
 from typing import Any, Literal
 
+from msgspec.structs import replace
+
 from stoker.core.graph import (
     ITEM_KIND,
     Binding,
@@ -31,6 +33,9 @@ SEED = "seed"
 SLICES = 1_100  # tasks: more than a server makes at once
 WIDE_SHARE = 0.03
 PLAIN_SHARE = 0.35
+STOP_SHARE = 0.1
+CONDITION_SHARE = 0.1
+CONDITIONS = ("index < 2", "size(item.parts) > 0", "item.id != inputs.seed", "item.nothing > 1")  # the last: an error
 LIMITS = (
     Limit(key="one", most=1),
     Limit(key="three", most=3),
@@ -44,7 +49,10 @@ def random_graph(dice: Random, name: str) -> GraphSpec:
     share = dice.random()
     if share < WIDE_SHARE:
         return _graph(name, _wide(dice))
-    return plain_graph(dice, name) if share < WIDE_SHARE + PLAIN_SHARE else _graph(name, _Anything(dice).nodes())
+    if share < WIDE_SHARE + PLAIN_SHARE:
+        return plain_graph(dice, name)
+    spec = _graph(name, [_conditioned(node, dice) for node in _Anything(dice).nodes()])
+    return replace(spec, on_failure="stop") if dice.random() < STOP_SHARE else spec
 
 
 def plain_graph(dice: Random, name: str) -> GraphSpec:
@@ -84,11 +92,26 @@ class _Anything(_Grinders):
         return {
             "retry": _retry(self.dice) if self.chance(0.6) else None,
             "timeout": "1s" if self.chance(0.2) else None,
+            "task_timeout": "20s" if self.chance(0.05) else None,
+            "queue_timeout": "10s" if self.chance(0.05) else None,
             "max_losses": self.dice.choice((2, 10, 50)),
+            "losses_are_failures": self.chance(0.1) or None,
             "priority": self.dice.randint(0, 9),
             "tolerated": self.chance(0.2),
             "limit": self.limit(drawn.kind),
         }
+
+
+def _conditioned(node: NodeSpec, dice: Random) -> NodeSpec:
+    """The same node, with conditions on some of the edges into it."""
+    match node.fire:
+        case Each(way=Edge() as way) if dice.random() < CONDITION_SHARE:
+            return replace(node, fire=Each(way=replace(way, when=dice.choice(CONDITIONS))))
+        case Join(of=of) as join:
+            when = {one: dice.choice(CONDITIONS) for one in of if dice.random() < CONDITION_SHARE}
+            return replace(node, fire=replace(join, when=when))
+        case _:
+            return node
 
 
 def _retry(dice: Random) -> Retry:

@@ -72,6 +72,7 @@ def grind(
         nemesis = Nemesis(site, Random(f"{seed}/nemesis"), more)  # noqa: S311 - draws blows, protects nothing
         for caller in callers:
             caller.start()
+        until(lambda: all(caller.runs or caller.trouble for caller in callers), 60, "the first runs to be triggered")
         try:
             nemesis.rage(seconds, lambda blow: told(f"  {time.monotonic() - begun:6.1f} s  {blow}"))
         finally:
