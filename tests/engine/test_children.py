@@ -282,7 +282,7 @@ async def test_explain_leads_to_the_child(plant: Plant) -> None:
     told = await plant.engine.views.explain_task(NS, (await only(plant, run, "sub")).id)
     assert told.because == [f"run {below.id} of 'inner', its child run, goes on"]
     assert f"run:{below.id}" in told.remedy
-    assert (await plant.engine.views.explain_run(NS, run)).because == ["1 child run(s) of 'sub' go on"]
+    assert (await plant.engine.views.explain_run(NS, run)).because == ["1 child run of 'sub' goes on"]
 
 
 @pytest.mark.parametrize(

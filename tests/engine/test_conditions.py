@@ -74,7 +74,7 @@ async def test_a_false_edge_is_explained(plant: Plant) -> None:
     await hand.complete((await hand.claim())[0])
     (b,) = await plant.tasks(run, "b")
     because = (await plant.engine.views.explain_task(NS, b.id)).because
-    assert because == ["the condition on the edge to it is false"]
+    assert because == ["the condition `false` on the edge from 'a' is false"]
 
 
 async def test_a_wide_fan_out_is_told_slice_by_slice(plant: Plant) -> None:

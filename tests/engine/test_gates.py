@@ -395,9 +395,9 @@ async def test_explain_says_that_a_limit_is_full(plant: Plant) -> None:
         run = await plant.trigger()
     await plant.hand().claim()
     (task,) = await plant.tasks(run)
-    expected = "the limit 'key' is full: 1 of 1 are being run"
+    expected = "the limit 'key' is full: 1 of 1 is being run"
     assert expected in (await plant.engine.views.explain_task(NS, task.id)).because
-    assert f"1 READY task(s) of 'a': {expected}" in (await plant.engine.views.explain_run(NS, run)).because
+    assert f"1 READY task of 'a': {expected}" in (await plant.engine.views.explain_run(NS, run)).because
 
 
 async def test_explain_says_when_a_limit_allows_the_next_start(plant: Plant) -> None:

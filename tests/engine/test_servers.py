@@ -218,7 +218,7 @@ async def test_runners_of_every_server_are_listed_and_explained_everywhere(serve
     run = await here.trigger()
     (task,) = await here.tasks(run)
     explained = await here.engine.views.explain_task(NS, task.id)
-    assert "1 connected runner(s) offer the kind 'one'" in explained.because[0]
+    assert "1 connected runner offers the kind 'one'" in explained.because[0]
     there.engine.dispatcher.end_all()
     await stream
 

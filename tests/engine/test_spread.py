@@ -277,7 +277,7 @@ async def test_inline_elements_wait_in_rows_and_keep_their_values(plant: Plant) 
 async def test_explain_says_how_much_is_still_to_be_made(plant: Plant) -> None:
     run, hand = await fanned(plant)
     found = await plant.engine.views.explain_run(NS, run)
-    assert f"{WIDE - 2} more task(s) of 'b' are being made, slice by slice" in found.because
+    assert f"{WIDE - 2} more tasks of 'b' are being made, slice by slice" in found.because
     await finished(plant, run, hand)
     found = await plant.engine.views.explain_run(NS, run)
     assert not any("slice" in reason for reason in found.because)

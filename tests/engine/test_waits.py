@@ -172,7 +172,7 @@ async def test_explain_says_what_a_wait_waits_for(plant: Plant) -> None:
     assert "waits to be settled, until 2023-11-14 23:13:20 UTC; then it takes its default" in told.because[0]
     assert f"stoker tasks settle {task.id}" in told.remedy
     about = await plant.engine.views.explain_run(NS, run)
-    assert about.because == ["1 wait(s) of 'a' are to be settled"]
+    assert about.because == ["1 wait of 'a' is to be settled"]
     assert (await plant.run(run)).nodes[0].leased == 1
 
 

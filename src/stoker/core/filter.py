@@ -38,6 +38,7 @@ class Sort(Enum):
     WORD = "one of its words"
     TEXT = "a text"
     NUMBER = "a whole number"
+    RUN = "the number of a run"
     TIME = "a duration such as 2d or 1h30m, which means so long ago, or a time such as 2026-11-01T08:00Z"
 
 
@@ -45,6 +46,7 @@ OPERATORS = {
     Sort.WORD: ("=", "!="),
     Sort.TEXT: ("=", "!="),
     Sort.NUMBER: ("=", "!=", "<", "<=", ">", ">="),
+    Sort.RUN: ("=",),
     Sort.TIME: ("<", "<=", ">", ">="),
 }
 
@@ -267,7 +269,7 @@ def _read(field: Field, text: str) -> Given | None:
             return next((word for word in field.words if word.upper() == text.upper()), None)
         case Sort.TEXT:
             return text
-        case Sort.NUMBER:
+        case Sort.NUMBER | Sort.RUN:
             return _number(text)
         case Sort.TIME:
             return _time(text)

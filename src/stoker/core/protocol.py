@@ -32,7 +32,10 @@ class _Wire(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class RunnerInfo(_Wire, frozen=True):
-    """What a runner offers. `capacity` is how many tasks it holds at once."""
+    """What a runner offers. `capacity` is how many tasks it holds at once.
+
+    `digests`: what its kinds are, by name (`core/digest.py`); `explain` names a runner whose kind is another one.
+    """
 
     name: str
     kinds: list[str]
@@ -40,6 +43,7 @@ class RunnerInfo(_Wire, frozen=True):
     resources: dict[str, float] = {}
     capacity: int = 1
     version: str = ""
+    digests: dict[str, str] = {}
 
 
 class Held(_Wire, frozen=True, array_like=True):

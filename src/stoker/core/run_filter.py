@@ -19,7 +19,7 @@ FIELDS = {
     "priority": Field(Sort.NUMBER),
     "id": Field(Sort.NUMBER),
     "key": Field(Sort.TEXT),
-    "root": Field(Sort.NUMBER),
+    "root": Field(Sort.RUN),
     "stopping": Field(Sort.WORD, ("no", "yes")),
 }
 PRIORITIES = range(10)

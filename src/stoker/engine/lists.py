@@ -185,7 +185,7 @@ def _run_values(wanted: RunWanted, versions: list[int]) -> list[Any]:
     no_keys = sorted(wanted.key.never)
     tags, not_tags = [_tag(pair) for pairs in wanted.tags for pair in pairs], [_tag(pair) for pair in wanted.not_tags]
     return [
-        int(wanted.root.only is not None),
+        int(wanted.root.only is not None or wanted.id.only is not None),
         *([int(value) for value in values] for values in (wanted.states, wanted.priorities, wanted.stopping)),
         *(wanted.id.low, wanted.id.high, sorted(wanted.id.never)),
         *(int(wanted.any_version), versions),

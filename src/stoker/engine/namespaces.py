@@ -23,6 +23,9 @@ class Namespaces:
     def name(self, number: int) -> str:
         return self._names[number]
 
+    def numbers(self) -> list[int]:
+        return sorted(self._names)
+
     def all(self) -> list[str]:
         return sorted(self._numbers)
 

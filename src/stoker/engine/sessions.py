@@ -174,6 +174,14 @@ class Sessions:
             id_: msgspec.json.decode(body, type=RunnerInfo) for id_, body, _, until, _ in rows if until > now
         }
 
+    async def elsewhere(self, reader: Reader, namespace: int) -> list[RunnerInfo]:
+        """Who is connected to any server, in other namespaces."""
+        here = [session.info for session in self.connected() if session.namespace != namespace]
+        if not self._store.shared:
+            return here
+        others = [number for number in self._namespaces.numbers() if number != namespace]
+        return [info for number in others for info in (await self.present(reader, number)).values()]
+
     def heard(self) -> set[int]:
         """The sessions that this server has heard of since it started."""
         return {session.id for session in self._known.values() if session.heard}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from typing import Any
 
 import msgspec
 
@@ -11,14 +10,13 @@ from stoker.core.compiled import Compiled
 from stoker.core.model import Run, Task
 from stoker.core.protocol import RunnerInfo
 from stoker.core.run_filter import run_terms
-from stoker.core.states import LIVE, TaskState
+from stoker.core.states import LIVE
 from stoker.core.task_filter import task_terms
 from stoker.core.views import (
     AttemptView,
     Cause,
     Explanation,
     LogView,
-    NodeCounts,
     Page,
     RunnerView,
     RunView,
@@ -26,7 +24,7 @@ from stoker.core.views import (
 )
 from stoker.engine import livestate
 from stoker.engine.catalog import when
-from stoker.engine.explain import Explaining
+from stoker.engine.explain.explaining import Explaining
 from stoker.engine.lists import Lists, together
 from stoker.engine.namespaces import Namespaces
 from stoker.engine.paging import limited
@@ -34,6 +32,7 @@ from stoker.engine.past import past_page, unfiltered
 from stoker.engine.ports import Clock, Reader, Row, Store
 from stoker.engine.sessions import Sessions, runner_names
 from stoker.engine.shown import branch_of, maybe, run_view, tags_of, task_runners, task_view
+from stoker.engine.tally import node_counts
 from stoker.engine.versions import Version, Versions
 from stoker.errors import NotFound
 
@@ -67,7 +66,7 @@ class Views:
             return msgspec.structs.replace(
                 view,
                 idempotency_key=keys[0][0] if keys else None,
-                nodes=await _counts(reader, found, version.graph),
+                nodes=await node_counts(reader, found, version.graph),
                 causes=[_cause(version.graph, row) for row in causes],
                 live=await livestate.nodes(reader, run, version.graph) if version.graph.live else [],
             )
@@ -187,7 +186,7 @@ class Views:
 
         async def find(reader: Reader) -> Explanation:
             found, version = await self._run(reader, namespace, number, run)
-            return await self._explaining.run(reader, found, version.graph)
+            return await self._explaining.run(reader, namespace, found, version.graph)
 
         return await self._store.read(find)
 
@@ -197,7 +196,7 @@ class Views:
 
         async def find(reader: Reader) -> Explanation:
             found, run, version = await self._task(reader, namespace, number, task)
-            answer = await self._explaining.task(reader, found, run, version.graph)
+            answer = await self._explaining.task(reader, namespace, found, run, version.graph)
             if await reader.tasks([task]):
                 return answer
             because = ["a re-run of what comes before it has replaced it", *answer.because]
@@ -273,26 +272,3 @@ def _runner_view(row: Row, connected: Container[int]) -> RunnerView:
         lease_until=when(until) if leases else None,
         version=info.version,
     )
-
-
-async def _counts(reader: Reader, run: Run, graph: Compiled) -> list[NodeCounts]:
-    """Where the tasks of each node stand: settled ones from the kept counts, live ones from the live index."""
-    counts: dict[int, dict[str, Any]] = {}
-    for node, _, *settled in await reader.rows("node_counts", run.id):
-        names = ("succeeded", "failed", "pruned", "cancelled", "skipped")
-        counts[node] = dict(zip(names, settled, strict=True))
-    single = [node.index for node in graph.nodes if not node.counted]
-    for node, state in await reader.rows("single_tasks", run.id, b"", single):
-        counts[node] = {TaskState(state).name.lower(): 1}
-    for node, state, count in await reader.rows("live_counts", run.id):
-        counts.setdefault(node, {})[TaskState(state).name.lower()] = count
-    for node, unmade in await reader.rows("spread_counts", run.id):
-        found = counts.setdefault(node, {})
-        found["ready"] = found.get("ready", 0) + unmade
-    for node, fraction, message in await reader.rows("run_progress", run.id):
-        counts.setdefault(node, {}).update(progress=fraction, message=message)
-    return [
-        NodeCounts(node=node.name, kind=node.spec.kind, **counts.get(node.index, {}))
-        for node in graph.nodes
-        if not node.inline or node.held
-    ]

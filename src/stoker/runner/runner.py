@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from types import FrameType
 from typing import Any
 
+from stoker.core.digest import digest
 from stoker.core.duration import SECOND, micros
 from stoker.core.protocol import RunnerInfo
 from stoker.errors import Unavailable
@@ -66,6 +67,7 @@ class Runner:
             resources=resources or {},
             capacity=max(batch_size, workers),
             version=_version(),
+            digests={name: str(digest(work.kind)) for name, work in works.items()},
         )
         self._loop = Loop(
             Session(secrets.token_hex(16), info, batch=batch_size),

@@ -70,6 +70,9 @@ class Questions(ABC):
     async def join_rows(self, keys: Iterable[JoinKey]) -> list[tuple[JoinKey, JoinRow]]:
         return [rows.join_row(row) for row in await self.each("join_row", list(keys))]
 
+    async def join_page(self, query: str, *parameters: Any) -> list[tuple[JoinKey, JoinRow]]:
+        return [rows.join_row(row) for row in await self.all(query, *parameters)]
+
     async def run_join_rows(self, run: int) -> list[tuple[JoinKey, JoinRow]]:
         return [rows.join_row(row) for row in await self.all("run_join_rows", run)]
 

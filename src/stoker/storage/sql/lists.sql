@@ -3,7 +3,8 @@
 -- part: run_wanted
 -- What a filter asks of a run `r`, besides when it was made. States, priorities and flags are always spelled out. A plus
 -- keeps a database from looking for runs by what narrows nothing.
-(CAST(:children AS BIGINT) = 1 OR r.root IS NULL) AND r.state = ANY(:states) AND r.priority = ANY(:priorities) AND r.stopping = ANY(:stopping)
+(CAST(:children AS BIGINT) = 1 OR r.root IS NULL)
+  AND r.state = ANY(:states) AND r.priority = ANY(:priorities) AND r.stopping = ANY(:stopping)
   AND +r.id BETWEEN :id_low AND :id_high AND NOT (r.id = ANY(:not_ids))
   AND (CAST(:any_version AS BIGINT) = 1 OR r.version = ANY(:versions))
   AND (CAST(:any_end AS BIGINT) = 1 OR r.ended_at BETWEEN :ended_low AND :ended_high)

@@ -8,11 +8,31 @@ FROM run WHERE namespace = :namespace AND (created_at, id) < (:before_at, :befor
 ORDER BY created_at DESC, id DESC LIMIT :limit;
 
 -- name: first_ready
--- One READY task of a node.
+-- One READY task of a node: the first that may be claimed, else one that is delayed.
 SELECT id, run, node, branch, generation, state, attempt, failures, losses, priority, lane, order_at, due_at, parent,
        element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at,
        gate, expires_at, cancel_at
-FROM task WHERE run = :run AND node = :node AND state = 1 ORDER BY order_at LIMIT 1;
+FROM task WHERE run = :run AND node = :node AND state = 1
+ORDER BY CASE WHEN due_at IS NULL THEN 0 ELSE 1 END, order_at LIMIT 1;
+
+-- name: tasks_between
+-- The first tasks of some nodes that settled in these states, or have this code (if one is asked for), of a stretch of
+-- branches.
+SELECT id, run, node, branch, generation, state, attempt, failures, losses, priority, lane, order_at, due_at, parent,
+       element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at,
+       gate, expires_at, cancel_at
+FROM task WHERE run = :run AND node = ANY(:nodes) AND branch >= :begin AND branch < :end AND state = ANY(:states)
+  AND (CAST(:code AS TEXT) = '' OR code = :code)
+ORDER BY settled_at, id LIMIT :limit;
+
+-- name: open_joins
+SELECT run, node, branch, open, members, arrived, empty, failed, state, generation FROM join_row
+WHERE run = :run AND state = :state ORDER BY node, branch LIMIT :limit;
+
+-- name: holders
+-- The sessions that have tasks of a run, each with how many and since when.
+SELECT session, COUNT(*), MIN(claimed_at) FROM task
+WHERE run = :run AND state = 2 AND session IS NOT NULL GROUP BY session ORDER BY session;
 
 -- name: run_tasks
 -- Every task of a run.

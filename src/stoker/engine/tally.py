@@ -1,0 +1,34 @@
+"""How many tasks of each node of a run stand where."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stoker.core.compiled import Compiled
+from stoker.core.model import Run
+from stoker.core.states import TaskState
+from stoker.core.views import NodeCounts
+from stoker.engine.ports import Reader
+
+
+async def node_counts(reader: Reader, run: Run, graph: Compiled) -> list[NodeCounts]:
+    """Where the tasks of each node stand: settled ones from the kept counts, live ones from the live index."""
+    counts: dict[int, dict[str, Any]] = {}
+    for node, _, *settled in await reader.rows("node_counts", run.id):
+        names = ("succeeded", "failed", "pruned", "cancelled", "skipped")
+        counts[node] = dict(zip(names, settled, strict=True))
+    single = [node.index for node in graph.nodes if not node.counted]
+    for node, state in await reader.rows("single_tasks", run.id, b"", single):
+        counts[node] = {TaskState(state).name.lower(): 1}
+    for node, state, count in await reader.rows("live_counts", run.id):
+        counts.setdefault(node, {})[TaskState(state).name.lower()] = count
+    for node, unmade in await reader.rows("spread_counts", run.id):
+        found = counts.setdefault(node, {})
+        found["ready"] = found.get("ready", 0) + unmade
+    for node, fraction, message in await reader.rows("run_progress", run.id):
+        counts.setdefault(node, {}).update(progress=fraction, message=message)
+    return [
+        NodeCounts(node=node.name, kind=node.spec.kind, **counts.get(node.index, {}))
+        for node in graph.nodes
+        if not node.inline or node.held
+    ]
