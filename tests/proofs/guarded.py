@@ -149,7 +149,7 @@ GUARDS = (
         "SQLite: a task changes only from the state that the decision believed",
         "storage/sqlite/sql/own.sql",
         "WHERE id = :id AND state = :was_state AND attempt = :was_attempt;",
-        "WHERE id = :id AND attempt = :was_attempt AND :was_state > 0;",
+        "WHERE id = :id AND :was_state > 0 AND attempt = :was_attempt;",
         "contract/test_store.py",
     ),
     Guard(
@@ -190,8 +190,8 @@ GUARDS = (
     Guard(
         "runs are locked",
         "storage/postgres/sql/own.sql",
-        "FROM run WHERE id = ANY(:ids)\nORDER BY id FOR NO KEY UPDATE;",
-        "FROM run WHERE id = ANY(:ids)\nORDER BY id;",
+        "WHERE id = ANY(:tasks)))\nORDER BY id FOR NO KEY UPDATE;",
+        "WHERE id = ANY(:tasks)))\nORDER BY id;",
         "storage/test_postgres_locks.py",
     ),
     Guard(
@@ -206,7 +206,7 @@ GUARDS = (
         "engine/upkeep.py",
         "if lease.session in over and (task.attempt, task.session) == (lease.attempt, lease.session):",
         "if lease.session in over:",
-        "engine/test_servers.py",
+        "engine/test_late_looks.py",
     ),
     Guard(
         "a fresh server reaps nobody whom it has not heard of",
@@ -242,7 +242,7 @@ GUARDS = (
         "engine/exchange.py",
         "if not self._session.streams and until <",
         "if until <",
-        "engine/test_sessions.py",
+        "engine/test_late_looks.py",
     ),
     Guard(
         "an idempotency key belongs to one request",
