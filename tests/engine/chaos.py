@@ -22,7 +22,7 @@ from core.oracle import check, check_end
 from core.player import slices_of
 from engine.plant import NS, Hand, Plant, encoded
 from stoker.core.compile import compile_graph
-from stoker.core.model import SLICE, ItemKey
+from stoker.core.model import SLICE, ItemKey, Run, Spread, Task
 from stoker.core.protocol import (
     Assignment,
     Complete,
@@ -308,10 +308,9 @@ class Chaos:
         return memory
 
 
-_RUNS = """SELECT id, namespace, version, state, stopping, priority, last_order_at, open, tasks, failed, created_at,
-ended_at, cancel_at, weight, root, parent FROM run"""
-_SPREADS = "SELECT id, run, node, branch, parent, tasks, state, created_at, places, expires_at, generation FROM spread"
-_TASKS = """SELECT id, run, node, branch, generation, state, attempt, failures, losses, priority, lane, order_at,
-due_at, parent, element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at,
-gate, expires_at, cancel_at
-FROM task"""
+def _all(kind: type, table: str) -> str:
+    """Whole rows: the order of the fields is that of the columns."""
+    return f"SELECT {', '.join(kind.__struct_fields__)} FROM {table}"
+
+
+_RUNS, _SPREADS, _TASKS = _all(Run, "run"), _all(Spread, "spread"), _all(Task, "task")

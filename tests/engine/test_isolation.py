@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from engine.plant import NS, Plant, node
-from stoker.core.protocol import ClaimRequest
+from stoker.core.protocol import ClaimRequest, Release, ReportRequest
 from stoker.errors import Forbidden, NotFound
 
 OTHER = "other"
@@ -63,3 +63,18 @@ async def test_a_session_is_reached_only_through_its_own_namespace(plant: Plant)
     assert await plant.states(run) == ["LEASED"]
     await plant.engine.leases.leave(NS, hand.secret)
     assert await plant.states(run) == ["READY"]
+
+
+async def test_a_foreign_task_is_told_apart_from_none_by_no_report(plant: Plant) -> None:
+    await plant.push(node("a"))
+    await plant.engine.catalog.put_kinds(OTHER, [])
+    await plant.trigger()
+    (task,) = await plant.hand().claim()
+    stranger = plant.hand("stranger")
+    request = ClaimRequest(session=stranger.secret, runner=stranger.info, want=0)
+    await plant.engine.leases.claim(OTHER, request, frozenset())
+    reports = [Release(task=id_, attempt=1) for id_ in (task.task, 2**40)]
+    answer = await plant.engine.leases.report(OTHER, ReportRequest(session=stranger.secret, reports=reports))
+    assert answer.receipts[0] == answer.receipts[1]
+    assert answer.receipts[0].status == "refused"
+    assert (await plant.task(task.task)).state == "LEASED"

@@ -15,9 +15,9 @@ import pytest
 
 from core.player import slices_of
 from engine.plant import KINDS, NS, Plant, after, completion, encoded, failure, join, node
-from stoker.core.graph import KindSpec, OnChange, Ref, Retry, RunInput
+from stoker.core.graph import WAIT_KIND, KindSpec, OnChange, Ref, Retry, RunInput, Wait
 from stoker.core.protocol import Log, Progress
-from stoker.core.views import PublishRequest, TokenRequest
+from stoker.core.views import PublishRequest, SettleRequest, TokenRequest
 from stoker.errors import StokerError
 
 
@@ -67,7 +67,7 @@ def call(name: str, **options: Any) -> Callable[[Callable[[Stage], Awaitable[Act
 @call("Trigger")
 async def trigger(plant: Stage) -> Act:
     await plant.push(node("a"))
-    return lambda: plant.trigger(idempotency_key="once")
+    return plant.trigger
 
 
 @call("Cancel")
@@ -84,6 +84,32 @@ async def retry(plant: Stage) -> Act:
     hand = plant.hand()
     await hand.fail(*await hand.claim())
     return lambda: plant.engine.runs.retry(NS, run)
+
+
+@call("CancelTask")
+async def cancel_task(plant: Stage) -> Act:
+    await plant.push(node("a"))
+    await plant.trigger()
+    (task,) = await plant.hand().claim()
+    return lambda: plant.engine.tasks.cancel(NS, task.task)
+
+
+@call("RetryTask", anew=True)
+async def retry_task(plant: Stage) -> Act:
+    await plant.push(node("a"), node("b", join("a")))
+    await plant.trigger()
+    hand = plant.hand()
+    (task,) = await hand.claim()
+    await hand.fail(task)
+    return lambda: plant.engine.runs.retry_task(NS, task.task)
+
+
+@call("Settle")
+async def settle(plant: Stage) -> Act:
+    await plant.push(node("a", kind=WAIT_KIND, wait=Wait()), node("b", after("a")))
+    run = await plant.trigger()
+    (task,) = await plant.tasks(run)
+    return lambda: plant.engine.waits.settle(NS, task.id, SettleRequest(value=encoded(1)))
 
 
 LIVE = (
@@ -301,7 +327,7 @@ async def refuse(plant: Stage) -> Act:
 # --- what is kept besides ---
 
 
-@call("Catalog.push")
+@call("Catalog._push")
 async def push(plant: Stage) -> Act:
     return lambda: plant.push(node("a", limit=None))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from functools import cached_property
 from random import Random
 from typing import Any
 
@@ -26,11 +25,8 @@ class Plan:
 
     def __init__(self, spec: GraphSpec) -> None:
         self.spec = spec
-        self.nodes = {node.name: node for node in spec.nodes}
-
-    @cached_property
-    def compiled(self) -> Compiled:
-        return compile_graph(self.spec, {kind.name: kind for kind in KINDS})
+        self.compiled: Compiled = compile_graph(spec, {kind.name: kind for kind in KINDS})
+        self.nodes = {node.name: node.spec for node in self.compiled.nodes}  # those of conditions too
 
     def name(self, index: int) -> str:
         return self.compiled.nodes[index].name
@@ -39,7 +35,7 @@ class Plan:
         return self.nodes[node].kind
 
     def inline(self, node: str) -> bool:
-        return self.kind(node) == ITEM_KIND
+        return self.compiled.place(node).inline
 
     def limited(self, node: str) -> bool:
         return self.nodes[node].limit is not None

@@ -120,8 +120,11 @@ class World:
             return "still_running"
         again = [task for task in self._of(run) if self._stands(task)]
         held = [task for task in self._of(run) if self.tasks[task].withheld]
-        if not (again or held or unmade):
-            return "nothing_to_retry"
+        listed = any(self._unlisted(task) for task in self._of(run))  # their lists are looked up once more
+        if not (again or held or unmade or listed):
+            own = [self.tasks[task] for task in self._of(run)]
+            spent = any(task.state is TaskState.FAILED and self._spent(task) for task in own)
+            return "attempts_exhausted" if spent else "nothing_to_retry"
         for task in again:
             self.tasks[task] = self._renewed(self.tasks[task])
         for task in held:
@@ -160,7 +163,20 @@ class World:
     def _stands(self, task: int) -> bool:
         """Whether it was offered before: what failed as it was made has nothing to be tried again."""
         found = self.tasks[task]
-        return found.state in (TaskState.FAILED, TaskState.CANCELLED) and task in self._offered
+        ended = found.state in (TaskState.FAILED, TaskState.CANCELLED)
+        return ended and task in self._offered and not self._spent(found)
+
+    def _unlisted(self, task: int) -> bool:
+        """Whether it stands for the tasks of a list that could not be had."""
+        found = self.tasks[task]
+        plan = self.runs[found.run].plan
+        failed = found.state is TaskState.FAILED and task not in self._offered
+        return failed and plan.nodes[found.node].expand is not None and not plan.inline(found.node)
+
+    def _spent(self, task: Promised) -> bool:
+        """Whether its kind allows it no further attempt."""
+        most = self.runs[task.run].plan.max_attempts(task.node)
+        return most is not None and task.attempt >= most
 
     def _of(self, run: int) -> list[int]:
         return [id_ for id_, task in self.tasks.items() if task.run == run]
@@ -372,9 +388,10 @@ class World:
     def compare(self, tasks: Mapping[int, Task], runs: Mapping[int, Run], spreading: set[int]) -> None:
         """Every task and run is as promised; new tasks stand only where something was unlocked."""
         for id_ in self.tasks.keys() - tasks.keys():
-            gone = self.tasks.pop(id_)
+            gone = self.tasks[id_]
             assert gone.run in self.reopened, f"{gone} is gone"
-            assert gone.state is TaskState.SKIPPED, f"{gone} is gone"
+            assert gone.state is TaskState.SKIPPED or self._unlisted(id_), f"{gone} is gone"
+            del self.tasks[id_]
         for id_, row in tasks.items():
             seen = self._seen(row)
             if id_ in self.tasks:
