@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -23,10 +22,11 @@ from stoker.core.graph import (
     RunInput,
     Value,
 )
+from stoker.selftest.conditions import Told
 from stoker.selftest.drawing import PARTS, Drawing, Drawn
 
 KINDS = {"one": KindSpec(name="one"), "many": KindSpec(name="many", items="many", max_attempts=2)}
-CONDITIONS: dict[str, Callable[[Any, int], Any]] = {
+CONDITIONS: Told = {
     "index < 2": lambda item, index: index < 2,
     "item.n % 2 == 0": lambda item, index: item["n"] % 2 == 0,
     "size(item.parts) > 1": lambda item, index: len(item["parts"]) > 1,
@@ -34,7 +34,6 @@ CONDITIONS: dict[str, Callable[[Any, int], Any]] = {
     "inputs.xs[0].n == 1 && index != 1": lambda item, index: index != 1,
     "item.n": lambda item, index: item["n"],
 }
-"""Conditions in CEL and in Python; what raises, or gives no boolean, cannot be told."""
 
 
 class Draw(Drawing):
@@ -77,7 +76,8 @@ def random_graph(dice: Random) -> GraphSpec:
         defaults=_defaults(dice),
         on_failure="stop" if dice.random() < 0.1 else "continue",
     )
-    return conditioned(spec, dice)
+    chance = dice.choice((0.0, 0.0, 0.15, 0.4))
+    return replace(spec, nodes=tuple(_conditioned(node, dice, chance) for node in spec.nodes))
 
 
 def _defaults(dice: Random) -> Defaults:
@@ -86,20 +86,14 @@ def _defaults(dice: Random) -> Defaults:
     return Defaults(retry=Retry(attempts=2, base="1s"), timeout="20s", losses_are_failures=True, max_losses=2)
 
 
-def conditioned(spec: GraphSpec, dice: Random) -> GraphSpec:
-    """The same graph, with conditions on some of its edges. Half of all graphs have none."""
-    chance = dice.choice((0.0, 0.0, 0.15, 0.4))
-    return replace(spec, nodes=tuple(_conditioned(node, dice, chance) for node in spec.nodes))
-
-
 def _conditioned(node: NodeSpec, dice: Random, chance: float) -> NodeSpec:
+    """The same node, with conditions on some of the edges into it."""
     match node.fire:
         case Each(way=Edge() as way) if dice.random() < chance:
             return replace(node, fire=Each(way=replace(way, when=_condition(dice))))
         case Join(of=of) as join:
-            return replace(
-                node, fire=replace(join, when={one: _condition(dice) for one in of if dice.random() < chance})
-            )
+            when = {one: _condition(dice) for one in of if dice.random() < chance}
+            return replace(node, fire=replace(join, when=when))
         case _:
             return node
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from core.graphs import CONDITIONS
 from core.memory import Memory, by_node
@@ -14,6 +13,7 @@ from stoker.core.graph import Each
 from stoker.core.model import JoinKey, JoinState, Task
 from stoker.core.states import LIVE, RunState, TaskState, Verb
 from stoker.core.values import elements
+from stoker.selftest.conditions import verdict
 
 SETTLED = (TaskState.SUCCEEDED, TaskState.FAILED, TaskState.PRUNED, TaskState.CANCELLED, TaskState.SKIPPED)
 
@@ -136,20 +136,10 @@ def _check_condition(memory: Memory, above: CompiledNode, kid: Kid, bodies: list
     arrived = [json.loads(item) for family in families for item in family]
     for item, task in zip(arrived, sorted(made, key=lambda each: indexes(each.branch)), strict=True):
         index = [0, *indexes(task.branch)][-1]
-        wanted = None if when is None else _told(when, item, index)
+        wanted = None if when is None else verdict(CONDITIONS, when, item, index)
         found = task.state if task.code == "condition" else None
         assert found == wanted, f"{when} of {item} at {index} means {wanted}, and there is {task}"
         assert found is None or (task.ended, task.session, task.claimed_at) == (Verb.NONE, None, None)
-
-
-def _told(when: str, item: Any, index: int) -> TaskState | None:
-    try:
-        found = CONDITIONS[when](item, index)
-    except (TypeError, KeyError):
-        return TaskState.FAILED
-    if not isinstance(found, bool):
-        return TaskState.FAILED
-    return None if found else TaskState.SKIPPED
 
 
 def _check_verdict(memory: Memory, task: Task, node: CompiledNode) -> None:

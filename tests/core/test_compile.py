@@ -418,3 +418,15 @@ def test_an_edge_with_an_expansion_of_the_item_itself_is_not_a_plain_edge() -> N
     plain, whole = Edge(node="a"), Edge(node="a", expand=())
     assert compiled(node("a"), node("b", Each(way=plain))).place("b").steps == ()
     assert compiled(node("a"), node("b", Each(way=whole))).place("b").steps == (Step(0, "element", ()),)
+
+
+def test_a_diamond_that_multiplies_is_a_warning() -> None:
+    xs = Ref(node="a", path=("xs",))
+    inside = node("c", after("b"), expand=Expand(over=xs))
+    found = compiled(node("a"), node("b", after("a", ("xs",))), inside)
+    (told,) = found.warnings
+    assert told.startswith("node 'c' goes over the list of 'a' again on each branch that it has fanned out to")
+    other = node("c", after("b"), expand=Expand(over=Ref(node="a", path=("ys",))))
+    beside = node("c", after("a"), expand=Expand(over=xs))
+    for fine in (other, beside):
+        assert compiled(node("a"), node("b", after("a", ("xs",))), fine).warnings == ()

@@ -13,13 +13,13 @@ import pytest
 from selftest.rows import FIRST, JOIN, RUN, SECOND, A, B, C, D, body, ended, good, key, stored, task
 from stoker.core.branch import ROOT, step
 from stoker.core.compile import compile_graph
-from stoker.core.graph import KindSpec, Retry
+from stoker.core.graph import Each, Edge, GraphSpec, InputSpec, KindSpec, NodeSpec, Retry
 from stoker.core.model import Ended, ItemKey, JoinKey, JoinRow, JoinState, Spread, Task
 from stoker.core.retry import policy
 from stoker.core.spread import packed
-from stoker.core.states import RunState, TaskState
+from stoker.core.states import RunState, TaskState, Verb
 from stoker.core.times import Times
-from stoker.selftest import history
+from stoker.selftest import conditions, history
 from stoker.selftest.checker import RULES, run_wrongs, wrongs
 from stoker.selftest.draw import plain_graph
 from stoker.selftest.evaluate import evaluate
@@ -275,18 +275,8 @@ def test_a_broken_rule_is_told(rule: str, change: Break) -> None:
 
 
 def test_every_rule_has_been_broken_here() -> None:
-    elsewhere = {named(rule) for rule in history.RULES} | {"items are those of plain evaluation"}
+    elsewhere = {named(rule) for rule in (*history.RULES, *conditions.RULES)} | {"items are those of plain evaluation"}
     assert {rule for rule, _, _ in BROKEN} | elsewhere == {named(rule) for rule in RULES}
-
-
-def test_a_condition_may_keep_children_away_and_makes_none() -> None:
-    kids = tuple(kid._replace(brings=True) for kid in good().graph.nodes[A].kids)
-    fewer = replace(good(), tasks=good().tasks[:2] + good().tasks[3:])
-    more = replace(good(), tasks=[*good().tasks, task(6, B, step(2), 1)])
-    rule = "every item has its children"
-    assert rule in rules_of(fewer)
-    assert rule not in rules_of(with_spec(fewer, A, kids=kids))
-    assert rule in rules_of(with_spec(more, A, kids=kids))
 
 
 def test_an_accepted_late_attempt_is_seen_by_its_item_alone() -> None:
@@ -342,3 +332,42 @@ def test_what_a_re_run_replaced_was_run_too() -> None:
     evidence = good()
     evidence = replace(evidence, executions={**evidence.executions, 99: {1: Span(1)}}, past=frozenset({99}))
     assert wrongs(evidence) == []
+
+
+ROUTED = compile_graph(
+    GraphSpec(
+        name="routed",
+        nodes=(
+            NodeSpec(name="a", kind="one"),
+            NodeSpec(
+                name="b", kind="one", fire=Each(way=Edge(node="a", expand=("parts",), when="size(item.parts) > 0"))
+            ),
+        ),
+        inputs={"seed": InputSpec()},
+    ),
+    {"one": KindSpec(name="one")},
+)
+
+
+def routed(*second: str) -> Evidence:
+    """Two elements, of which the second is turned away; `second`: what is said of it instead."""
+    state, code, ended_by = second or ("SKIPPED", "condition", "NONE")
+    tasks = [
+        task(1, 0),
+        task(2, 1, FIRST, 1),
+        changed(task(3, 1, SECOND, 1), {"state": TaskState[state], "code": code, "ended": Verb[ended_by]}),
+    ]
+    of = replace(good(), graph=ROUTED, tasks=tasks, rows={}, counts={})
+    return replace(
+        of,
+        bodies={
+            ItemKey(RUN, 0, ROOT, 0): body(id="1/1/0", parts=[{"id": "x", "parts": [1]}, {"id": "y", "parts": []}])
+        },
+    )
+
+
+def test_what_a_condition_made_of_an_edge_is_told_anew() -> None:
+    rule = "conditions are told as python does"
+    assert rule not in rules_of(routed())
+    for wrong in (("SUCCEEDED", "", "COMPLETE"), ("FAILED", "condition", "NONE"), ("SKIPPED", "condition", "FAIL")):
+        assert rule in rules_of(routed(*wrong)), wrong

@@ -13,6 +13,7 @@ import msgspec
 from stoker.core import compile_live, edges, gate, own
 from stoker.core.compiled import TRIGGER, Compiled, CompiledNode, Kid, Step, binding_refs
 from stoker.core.condition import Condition, parse
+from stoker.core.doubts import doubts
 from stoker.core.graph import (
     INPUT_KIND,
     Binding,
@@ -438,6 +439,7 @@ class _Compiler:
             opens=tuple(opens.get(TRIGGER, ())),
             row_depth={index: len(self.steps[self.parent[index]]) for index, _ in self.joins()},
             live=self.spec.mode == "live",
+            warnings=doubts(nodes),
             asks=any(node.when is not None and node.when.around for node in nodes),
         )
 

@@ -26,6 +26,7 @@ from stoker.core.graph import (
     RunInput,
     Value,
 )
+from stoker.selftest.conditions import CONDITIONS
 from stoker.selftest.drawing import PARTS, Drawing, Drawn
 from stoker.selftest.plain import PLAIN, PLAINS
 
@@ -35,7 +36,6 @@ WIDE_SHARE = 0.03
 PLAIN_SHARE = 0.35
 STOP_SHARE = 0.1
 CONDITION_SHARE = 0.1
-CONDITIONS = ("index < 2", "size(item.parts) > 0", "item.id != inputs.seed", "item.nothing > 1")  # the last: an error
 LIMITS = (
     Limit(key="one", most=1),
     Limit(key="three", most=3),
@@ -106,9 +106,9 @@ def _conditioned(node: NodeSpec, dice: Random) -> NodeSpec:
     """The same node, with conditions on some of the edges into it."""
     match node.fire:
         case Each(way=Edge() as way) if dice.random() < CONDITION_SHARE:
-            return replace(node, fire=Each(way=replace(way, when=dice.choice(CONDITIONS))))
+            return replace(node, fire=Each(way=replace(way, when=dice.choice(list(CONDITIONS)))))
         case Join(of=of) as join:
-            when = {one: dice.choice(CONDITIONS) for one in of if dice.random() < CONDITION_SHARE}
+            when = {one: dice.choice(list(CONDITIONS)) for one in of if dice.random() < CONDITION_SHARE}
             return replace(node, fire=replace(join, when=when))
         case _:
             return node
