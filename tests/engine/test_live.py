@@ -239,6 +239,21 @@ async def test_what_cannot_be_fired_is_refused(plant: Plant) -> None:
         await fire(plant, run, "nobody")
 
 
+async def test_the_newest_task_of_a_node_is_retried_by_hand_and_reads_anew(plant: Plant) -> None:
+    run, hand = await chain(plant, {"x": 1})
+    (first,) = await hand.claim()
+    await hand.fail(first, retryable=False)
+    await publish(plant, run, "x", 2)
+    (second,) = await hand.claim()
+    await hand.fail(second, retryable=False)
+    with pytest.raises(Conflict) as error:
+        await plant.engine.runs.retry_task(NS, first.task)
+    assert error.value.code == "live_run"
+    await plant.engine.runs.retry_task(NS, second.task)
+    (again,) = await hand.claim()
+    assert (again.task, again.attempt, given(again)) == (second.task, 2, {"x": 2})
+
+
 async def test_an_external_state_settles_a_node(plant: Plant) -> None:
     run, hand = await chain(plant)
     await settle_outside(plant, run, "x", failed=True, status="the sensor is away")

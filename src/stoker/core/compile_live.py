@@ -58,7 +58,10 @@ def problems(spec: GraphSpec, kinds: Mapping[str, KindSpec]) -> Iterator[Problem
         if node.kind == INPUT_KIND and node.name in spec.inputs:
             continue
         if node.kind in own.OWN:
-            yield _problem("bad_live", node, f"nodes of a live graph do not have the kind {node.kind!r}.", _INPUTS)
+            remedy = (
+                _INPUTS if node.kind == INPUT_KIND else "Make it an input of the graph, and publish what it is to give."
+            )
+            yield _problem("bad_live", node, f"nodes of a live graph do not have the kind {node.kind!r}.", remedy)
         if node.name in spec.inputs:
             yield Problem(
                 code="duplicate_node", place=f"nodes[{index}]", message=f"{node.name!r} is an input of the graph."

@@ -18,8 +18,8 @@ WELL = frozenset({TaskState.SUCCEEDED, TaskState.READY, TaskState.LEASED, TaskSt
 
 def check(graph: Compiled, run: Run, task: Task, tasks: Sequence[Task]) -> None:
     """Conflict unless this task of a run may be retried; `tasks`: all of the run, to name what may be."""
-    if graph.live:
-        why = f"run {run.id} is live: a newer task of its node takes its place."
+    if graph.live and any(other.node == task.node and other.generation > task.generation for other in tasks):
+        why = f"run {run.id} is live: a newer task of its node has taken its place."
         raise _refused(task, "live_run", why, f"Fire the node {graph.nodes[task.node].name!r} again.")
     if task.state in LIVE:
         raise _refused(task, "not_settled", "a task is retried by hand after its end.", "Wait for its end.")
