@@ -254,6 +254,19 @@ async def test_the_newest_task_of_a_node_is_retried_by_hand_and_reads_anew(plant
     assert (again.task, again.attempt, given(again)) == (second.task, 2, {"x": 2})
 
 
+async def test_what_is_retried_by_hand_reads_what_changed_while_nothing_was_open(plant: Plant) -> None:
+    await plant.push(node("c", on_change("x", "y"), bind=reads(x="x", y="y")), inputs=("x", "y"), mode="live")
+    run, hand = await plant.trigger(inputs={"x": 1}), plant.hand()
+    await fire(plant, run, "c")  # by hand: y has not settled yet
+    (first,) = await hand.claim()
+    await hand.fail(first, retryable=False)
+    await publish(plant, run, "x", 2)
+    assert await hand.claim() == []
+    await plant.engine.runs.retry_task(NS, first.task)
+    (again,) = await hand.claim()
+    assert given(again) == {"x": 2, "y": None}
+
+
 async def test_an_external_state_settles_a_node(plant: Plant) -> None:
     run, hand = await chain(plant)
     await settle_outside(plant, run, "x", failed=True, status="the sensor is away")
