@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         current_task,
         each,
         graph,
+        loop,
         node,
         optional,
         store,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "stoker.authoring": (
         "Cancelled", "File", "Graph", "Items", "Limit", "Node", "NotRetryable", "Prune", "Requeue", "Requirements",
-        "Retry", "Task", "current_task", "each", "graph", "node", "optional", "store", "subgraph",
+        "Retry", "Task", "current_task", "each", "graph", "loop", "node", "optional", "store", "subgraph",
         "text", "wait",
     ),
     "stoker.bootstrap.embedded": ("embedded", "run"),
@@ -81,6 +82,7 @@ __all__ = [
     "each",
     "embedded",
     "graph",
+    "loop",
     "node",
     "optional",
     "run",

@@ -41,6 +41,20 @@ def test_waits_are_named_apart_and_mapped() -> None:
     assert other.wait == Wait()
 
 
+def test_the_defaults_of_a_graph_are_not_for_what_the_engine_holds() -> None:
+    @stoker.graph(retry=stoker.Retry(3), timeout="5m")
+    def inside():
+        return stoker.wait("w")
+
+    @stoker.graph
+    def around():
+        return inside()
+
+    for graph in (inside, around):
+        (wait,) = graph.spec.nodes
+        assert (wait.retry, wait.timeout) == (None, None)
+
+
 def test_a_default_without_an_end_is_refused_where_it_is_written() -> None:
     @stoker.graph
     def endless():

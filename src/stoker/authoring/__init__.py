@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from stoker.authoring.handle import Handle, each
     from stoker.authoring.items import Items
     from stoker.authoring.limit import Limit
+    from stoker.authoring.loops import loop
     from stoker.authoring.misuse import Misuse
     from stoker.authoring.model import Node
     from stoker.authoring.retry import Retry
@@ -29,6 +30,7 @@ _HOMES = {
     "stoker.authoring.handle": ("Handle", "each"),
     "stoker.authoring.items": ("Items",),
     "stoker.authoring.limit": ("Limit",),
+    "stoker.authoring.loops": ("loop",),
     "stoker.authoring.misuse": ("Misuse",),
     "stoker.authoring.model": ("Node",),
     "stoker.authoring.retry": ("Retry",),
@@ -66,6 +68,7 @@ __all__ = [
     "each",
     "files_in",
     "graph",
+    "loop",
     "node",
     "optional",
     "running",

@@ -16,6 +16,7 @@ from stoker.authoring.program import (
     Program,
     Region,
     Seq,
+    Step,
 )
 from stoker.core.graph import Binding, GraphSpec, ListOf, NodeSpec, ObjectOf, OnChange, Ref, RunInput, Value
 
@@ -32,7 +33,7 @@ def lower_live(program: Program) -> GraphSpec:
     names: Names = {}
     nodes = []
     for step in program.steps:
-        if isinstance(step, Region) or step.mapped:
+        if not isinstance(step, Call) or step.mapped:
             raise _cannot(step, "is mapped", "A node of a live graph has one task at a time; loop inside of the node.")
         names[step.index] = step.template.name
         nodes.append(_node(step, names, program))
@@ -91,6 +92,6 @@ def _sources(arg: Argument, names: Names) -> list[str]:
             return []
 
 
-def _cannot(step: Call | Region, what: str, remedy: str) -> Misuse:
-    name = step.template.name if isinstance(step, Call) else step.name
+def _cannot(step: Step, what: str, remedy: str) -> Misuse:
+    name = step.name if isinstance(step, Region) else step.template.name
     return misuse(f"{name!r} {what}, which a live graph cannot have.", remedy, place=step.site)

@@ -26,21 +26,23 @@ from stoker.authoring.program import (
     Out,
     Program,
     Region,
+    Round,
     Seq,
     Spread,
+    Step,
     Stored,
     Term,
     Words,
     sources,
 )
-from stoker.authoring.scopes import Point, Scope, below, encloses, start_of
+from stoker.authoring.scopes import Point, Scope, above, below, encloses, start_of
 from stoker.authoring.trees import Joined, Leaf, Tree, binding, points
-from stoker.core.graph import Binding, GraphSpec, RunInput, Store, Value
+from stoker.core.graph import ITEM_KIND, Binding, GraphSpec, Iteration, NodeSpec, RunInput, Store, Value
 
 
 def lower(program: Program) -> GraphSpec:
     """The graph that a traced program means. Raises Misuse, naming the line, for handles that do not fit together."""
-    names = Names(step.template.name for step in program.steps if isinstance(step, Call))
+    names = Names(name for step in program.steps for name in named(step))
     wanted: frozenset[Key] = frozenset()
     while True:
         attempt = _Pass(program, names, wanted)
@@ -57,6 +59,7 @@ class _Pass:
         self.placing = Placing(self.opened)
         self.scopes: dict[int, Scope] = {0: self.opened.root}  # by region
         self.parents: dict[int, int] = {}
+        self.loops: dict[int, Scope] = {}  # by region: those that are the body of a loop
         self.moved: dict[int, Moved] = {}  # by region: handles that were brought along into it
         self.outputs: dict[int, Leaf] = {}  # by call
         self.elements: dict[tuple[int, str], Leaf] = {}  # by region and parameter
@@ -65,10 +68,15 @@ class _Pass:
     def run(self) -> GraphSpec:
         for step in self.program.steps:
             self.site = step.site
-            if isinstance(step, Call):
-                self._call(step)
-            else:
-                self._region(step)
+            match step:
+                case Call():
+                    self._call(step)
+                case Region():
+                    self._region(step)
+                case Round(ends=False):
+                    self._begin(step)
+                case Round():
+                    self._end(step)
         result = None if self.program.result is None else self._result(self.program.result)
         return GraphSpec(
             name=self.program.name,
@@ -88,12 +96,53 @@ class _Pass:
         caller = self.scopes[call.region]
         args = {name: self._argument(arg, call.region) for name, arg in call.args.items()}
         found = points(*args.values())
+        self._check_loops(found, call.region, call.template.name)
         if call.mapped:
             scope = self._deepest(found, caller, call.template.name)
         else:
             scope = caller
             self._check_reachable(found, caller, call.template.name)
         self.outputs[call.index] = Leaf(self.placing.place(call, args, scope))
+
+    def _begin(self, loop: Round) -> None:
+        """A loop, and the scope that each of its iterations stands in."""
+        caller, name = self.scopes[loop.region], loop.template.name
+        start, last = named(loop)[1:]
+        how = loop.template.loop
+        assert how is not None
+        template = msgspec.structs.replace(loop.template, loop=msgspec.structs.replace(how, next=last))
+        self._call(Call(index=loop.index, region=loop.region, template=template, args=loop.args, site=loop.site))
+        self.parents[loop.inner] = loop.region
+        scope = Scope(caller, f"each iteration of {name}", key=("loop", name))
+        scope.start = Point(scope, self.outputs[loop.index].point, start)
+        self.opened.emit(NodeSpec(name=start, kind=ITEM_KIND, fire=Iteration(of=name)))
+        self.scopes[loop.inner] = self.loops[loop.inner] = scope
+        self.elements[loop.inner, "state"] = Leaf(scope.start)
+
+    def _end(self, loop: Round) -> None:
+        """The join that ends an iteration: it waits for what the next state is made of."""
+        scope, last = self.scopes[loop.inner], named(loop)[2]
+        state = self._argument(loop.args["state"], loop.inner)
+        found = points(state)
+        self._check_reachable(found, scope, last)
+        self._check_loops(found, loop.inner, last)
+        join = self.placing.join_all(found, scope)
+        bind = {"state": binding(state, lambda leaf: self.opened.bound(leaf, scope))}
+        self.opened.emit(NodeSpec(name=last, kind=ITEM_KIND, fire=join, bind=bind))
+
+    def _check_loops(self, found: Sequence[Point], region: int, name: str) -> None:
+        """Inside of a loop only what lies above it on its branch is known, besides its state."""
+        while region != 0:
+            scope = self.loops.get(region)
+            for point in found if scope is not None else ():
+                if scope is not None and below(scope, point.scope) and not above(point, scope.start):
+                    raise misuse(
+                        f"{name}() is in the body of a loop and uses {point.name or 'an element'!r}, "
+                        "which does not lie above the loop.",
+                        "Put it into the state that the loop begins with, and return it with each state.",
+                        place=self.site,
+                    )
+            region = self.parents.get(region, 0)
 
     def _region(self, region: Region) -> None:
         """Where the body of a mapped graph stands, and what has to be brought along for it."""
@@ -104,6 +153,7 @@ class _Pass:
             if isinstance(region.args[name], Spread) and isinstance(arg, Leaf):
                 self.elements[region.index, name] = arg
         scope = self._deepest(points(*args.values()), caller, region.name)
+        self._check_loops(points(*args.values()), region.parent, region.name)
         free = points(*(self._source(source, region.parent) for source in self._free(region)))
         needed = points(*args.values(), *(Leaf(point) for point in free if encloses(point.scope, scope)))
         self.moved[region.index], self.scopes[region.index] = self.placing.bring(
@@ -114,13 +164,15 @@ class _Pass:
         """The handles from outside that the body of a mapped graph uses, other than by its parameters."""
         inside, made, used = {region.index}, set(), []
         for step in self.program.steps:
-            at = step.region if isinstance(step, Call) else step.parent
+            at = _region_of(step)
             if at not in inside:
                 continue
-            if isinstance(step, Call):
-                made.add(step.index)
-            else:
+            if isinstance(step, Region):
                 inside.add(step.index)
+            else:
+                made.add(step.index)
+            if isinstance(step, Round):
+                inside.add(step.inner)
             used += [source for arg in step.args.values() for source in sources(arg)]
         return [
             source
@@ -214,6 +266,29 @@ class _Pass:
                     "Gather it by a plain call outside the mapped graph and pass that handle in.",
                     place=self.site,
                 )
+
+
+def named(step: Step) -> tuple[str, ...]:
+    """The nodes that a step is certain to become."""
+    match step:
+        case Call():
+            return (step.template.name,)
+        case Round():
+            name = step.template.name
+            return name, f"{name}.state", f"{name}.next"
+        case _:
+            return ()
+
+
+def _region_of(step: Step) -> int:
+    """Where a step stands: the end of an iteration is in it."""
+    match step:
+        case Region():
+            return step.parent
+        case Round(ends=True):
+            return step.inner
+        case _:
+            return step.region
 
 
 def _way(scope: Scope) -> str:

@@ -166,6 +166,12 @@ class Placing:
         of = tuple(dict.fromkeys(self.scopes.node_of(way) for way in open_ways))
         return Join(anchor=self.scopes.real(anchor) if anchor else None, of=of, policy=policy), anchor
 
+    def join_all(self, found: Sequence[Point], scope: Scope) -> Join:
+        """What waits for all of these, or just for the start of the scope, whatever becomes of them."""
+        ways_in = self._ways(found, scope)
+        of = tuple(dict.fromkeys(self.scopes.node_of(way) for way in ways_in))
+        return Join(anchor=self.scopes.real(start_of(scope)), of=of, policy="all_done")
+
     @staticmethod
     def _ways(found: Sequence[Point], scope: Scope) -> list[Point]:
         return ways([*found, scope.start] if scope.start else found)

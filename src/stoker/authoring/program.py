@@ -119,9 +119,28 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """A loop: its calls carry `inner` as their region. The end of an iteration has the next state, its start none.
+
+    `index`: by which what is behind the loop refers to it, as to a call.
+    """
+
+    index: int
+    region: int
+    inner: int
+    template: NodeSpec
+    args: dict[str, Argument]
+    ends: bool = False
+    site: str = ""
+
+
+Step = Call | Region | Round
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
     name: str
-    steps: tuple[Call | Region, ...]
+    steps: tuple[Step, ...]
     inputs: dict[str, InputSpec] = field(default_factory=dict)
     store: dict[str, InputSpec] = field(default_factory=dict)
     result: Term | None = None

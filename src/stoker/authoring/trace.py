@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
@@ -26,14 +27,17 @@ from stoker.authoring.program import (
     Out,
     Policy,
     Region,
+    Round,
     Seq,
     Spread,
+    Step,
     Term,
     Words,
 )
 from stoker.authoring.work import Work
 from stoker.core.graph import Defaults, InputSpec, NodeSpec
 from stoker.core.options import filled
+from stoker.core.own import OWN
 from stoker.errors import StokerError
 
 _current: ContextVar[Trace | None] = ContextVar("stoker_trace", default=None)
@@ -48,7 +52,7 @@ class Trace:
     """What a graph function has called so far."""
 
     def __init__(self) -> None:
-        self.steps: list[Call | Region] = []
+        self.steps: list[Step] = []
         self.works: dict[str, Work] = {}
         self.store: dict[str, InputSpec] = {}
         self.inner: list[Any] = []  # graphs that become runs of their own
@@ -125,10 +129,11 @@ class Trace:
         """Record a node in the graph."""
         name = unique(self._prefix + template.name, self._names)
         self._names[name] = index = len(self.steps)
+        defaults = () if template.kind in OWN else reversed(self._defaults)
         call = Call(
             index=index,
             region=self._region,
-            template=reduce(filled, reversed(self._defaults), msgspec.structs.replace(template, name=name)),
+            template=reduce(filled, defaults, msgspec.structs.replace(template, name=name)),
             args={key: self.argument(value, mapped=mapped) for key, value in args.items()},
             mapped=mapped,
             many=many,
@@ -138,6 +143,31 @@ class Trace:
         )
         self.steps.append(call)
         return Handle(Out(index), name, self)
+
+    @contextmanager
+    def looping(self, template: NodeSpec, state: Any) -> Iterator[tuple[Handle, Callable[[Any], Handle]]]:
+        """Record a loop: the state inside of it, and what ends an iteration and gives the handle of the loop."""
+        name = unique(self._prefix + template.name, self._names)
+        self._regions += 1
+        self._names[name] = index = len(self.steps)
+        start = Round(
+            index=index,
+            region=self._region,
+            inner=self._regions,
+            template=msgspec.structs.replace(template, name=name),
+            args={"state": self.term(state)},
+            site=here(),
+        )
+        self.steps.append(start)
+
+        def ended(returned: Any) -> Handle:
+            self.steps.append(replace(start, args={"state": self.term(returned)}, ends=True, site=here()))
+            return Handle(Out(index), name, self)
+
+        for part in (f"{name}.state", f"{name}.next"):
+            self._names[part] = index
+        with self.inside(object(), name.removeprefix(self._prefix), Defaults(), start.inner):
+            yield Handle(Elem(start.inner, "state"), f"the state of {name}", self), ended
 
     def region(self, name: str, args: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
         """Record that a graph is mapped; its region, and what its parameters are inside."""

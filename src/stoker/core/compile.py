@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from stoker.core import compile_live, edges, gate, own
+from stoker.core import compile_live, edges, gate, loops, own
 from stoker.core.compiled import TRIGGER, Compiled, CompiledNode, Kid, Step, binding_refs
 from stoker.core.condition import Condition, parse
 from stoker.core.doubts import doubts
@@ -21,6 +21,7 @@ from stoker.core.graph import (
     Edge,
     Element,
     GraphSpec,
+    Iteration,
     Join,
     KindSpec,
     Limit,
@@ -79,6 +80,8 @@ class _Compiler:
         self.names: dict[str, int] = {}
         self.order: list[int] = []
         self.parent: list[int] = []
+        self.inside: list[int | None] = []  # by node: the innermost loop whose body it is in
+        self.ends: dict[int, int] = {}  # by node that ends an iteration: its loop
         self.enter: list[int] = []
         self.leave: list[int] = []
         self.steps: dict[int, tuple[Step, ...]] = {TRIGGER: ()}
@@ -113,6 +116,7 @@ class _Compiler:
             self.problems.extend(edges.problems(node))
         for node in spec.nodes:
             self._check_node(node)
+        self.problems += loops.problems(self.spec)
         for leaf in binding_refs(spec.result) if spec.result else ():
             self._check_leaf("result", leaf)
         self.problems += compile_live.problems(spec, self.kinds)
@@ -212,6 +216,8 @@ class _Compiler:
                 return []
             case Each(way=Edge(node=name)):
                 return [name]
+            case Iteration(of=loop):
+                return [loop]
             case Join(anchor=anchor, of=of):
                 return ([anchor] if anchor is not None else []) + list(of)
             case OnChange(of=of):
@@ -228,6 +234,8 @@ class _Compiler:
             return
         self.parent = [self._parent(node) for node in self.spec.nodes]
         self._number_spine()
+        self.inside = loops.insides(self.spec, self.names, self.order, self.parent)
+        self.ends = {self.names[last]: self.names[loop] for last, loop in loops.ends(self.spec).items()}
         for index in self.order:
             self.steps[index] = self._steps_of(index)
 
@@ -245,6 +253,8 @@ class _Compiler:
     def _parent(self, node: NodeSpec) -> int:
         match node.fire:
             case Each(way=Edge(node=name)):
+                return self.names[name]
+            case Iteration(of=name):
                 return self.names[name]
             case Join(anchor=str() as anchor):
                 return self.names[anchor]
@@ -285,6 +295,8 @@ class _Compiler:
                 steps += (Step(parent, "item"),)
             if node.fire.way.expand is not None:
                 steps += (Step(parent, "element", node.fire.way.expand),)
+        if isinstance(node.fire, Iteration):
+            steps += (Step(parent, "loop"),)
         if node.expand:
             steps += (Step(index, "own"),)
         return steps
@@ -304,7 +316,10 @@ class _Compiler:
                 self.problem("bad_join", place, "a join needs at least one node with an edge into it.")
             for name in join.of:
                 parent = self.names[name]
-                if parent != anchor and not self.above(anchor, parent):
+                if self.inside[parent] != self.inside[index]:
+                    message = f"{name!r} is in the body of a loop, out of which no edge leads."
+                    self.problem("bad_loop", place, message, "Lead an edge from the loop.")
+                elif parent != anchor and not self.above(anchor, parent):
                     self.problem(
                         "bad_anchor",
                         place,
@@ -317,7 +332,8 @@ class _Compiler:
     def _find_feeds(self) -> None:
         """Members, backwards from the last node: the first joins in sight whose anchor lies strictly above."""
         after = self._edges_out()
-        for index in reversed(self.order):
+        behind = {index: {*kids, self.ends.get(index, index)} - {index} for index, kids in enumerate(after)}
+        for index in TopologicalSorter(behind).static_order():  # the end of an iteration comes before its loop's
             found: set[int] = set()
             seen: set[int] = set()
             stack = list(after[index])
@@ -334,6 +350,8 @@ class _Compiler:
             self.touches[index] = 0
             for join in found:
                 self.touches[index] |= self.touches[join] | 1 << join
+            if index in self.ends:
+                self.touches[index] |= self.touches[self.ends[index]]
 
     def _edges_out(self) -> list[list[int]]:
         after: list[list[int]] = [[] for _ in self.spec.nodes]
@@ -367,16 +385,29 @@ class _Compiler:
         match leaf:
             case Ref() if self.spec.mode == "live":  # checked with its node
                 pass
+            case Ref(node=name) if not self._sees(place, index, self.names[name]):
+                pass
             case Ref(node=name, many=True):
                 self._check_gather(place, index, self.names[name])
             case Ref(node=name):
                 self._check_one(place, index, self.names[name])
             case Element(of=name):
                 steps = self.steps[index] if own else self.steps[self.parent[index]]
-                if not any(step.producer == self.names[name] and step.role != "item" for step in steps):
+                if not any(step.producer == self.names[name] and step.role in ("element", "own") for step in steps):
                     self.problem("bad_element", place, f"no expansion of {name!r} lies above it.")
             case _:
                 pass
+
+    def _sees(self, place: str, index: int | None, source: int) -> bool:
+        if loops.seen(self.inside, source, index):
+            return True
+        self.problem(
+            "bad_loop",
+            place,
+            f"{self.spec.nodes[source].name!r} cannot be read here: a loop gives its last state, at its end.",
+            "Put what is needed into the state.",
+        )
+        return False
 
     def _check_gather(self, place: str, index: int, source: int) -> None:
         name, is_join = self.spec.nodes[source].name, isinstance(self.spec.nodes[index].fire, Join)
@@ -406,6 +437,8 @@ class _Compiler:
 
     def _check_result(self, leaf: Binding) -> None:
         match leaf:
+            case Ref(node=name) if not self._sees("result", None, self.names[name]):
+                pass
             case Ref(node=name, many=False):
                 source = self.names[name]
                 if self.steps[source] or self.many(source):
@@ -467,6 +500,8 @@ class _Compiler:
             kind=self.kinds[spec.name],
             inline=spec.kind in own.OWN,
             held=spec.kind in own.HELD,
+            loop=loops.compiled(spec, self.spec, self.names),
+            ends=self.ends.get(index),
             parent=self.parent[index],
             is_join=join is not None,
             steps=self.steps[index],
@@ -476,10 +511,14 @@ class _Compiler:
             feeds=tuple(sorted(self.feeds[index])),
             touches=touches,
             of=tuple(self.names[name] for name in dict.fromkeys(spec.fire.of))
-            if not isinstance(spec.fire, Each)
+            if isinstance(spec.fire, Join | OnChange)
             else (),
             all_done=join is not None and join.policy == "all_done",
-            must_have=self._must_have(index) if not live else compile_live.must_have(spec, self.names),
+            must_have=()
+            if index in self.ends
+            else self._must_have(index)
+            if not live
+            else compile_live.must_have(spec, self.names),
             plain=self._plain(index, join),
             retry=given.retry,
             times=given.times,

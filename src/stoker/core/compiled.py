@@ -9,6 +9,7 @@ import msgspec
 from stoker.core.branch import indexes
 from stoker.core.condition import Condition
 from stoker.core.graph import Binding, GraphSpec, KindSpec, ListOf, NodeSpec, ObjectOf, Path, Text
+from stoker.core.loops import CompiledLoop
 from stoker.core.retry import RetryPolicy
 from stoker.core.times import Times
 
@@ -16,10 +17,11 @@ TRIGGER = -1
 
 
 class Step(NamedTuple):
-    """One written step of a branch: an item of the producer, an element of an edge out of it, or of its own expand."""
+    """One written step of a branch: an item of the producer, an element of an edge out of it, or of its own expand, or
+    an iteration of it."""
 
     producer: int
-    role: Literal["item", "element", "own"]
+    role: Literal["item", "element", "own", "loop"]
     path: Path = ()
 
 
@@ -38,6 +40,7 @@ class Kid(NamedTuple):
 
 class CompiledNode(msgspec.Struct, frozen=True, kw_only=True):
     """`inline`: nobody claims its tasks; they settle as they are made, or the engine holds them itself (`held`).
+    `ends`: the loop whose iterations it ends.
 
     `parent`: the node whose tasks stand right above (the way in, or a join's anchor); TRIGGER at the top.
 
@@ -54,6 +57,8 @@ class CompiledNode(msgspec.Struct, frozen=True, kw_only=True):
     kind: KindSpec
     inline: bool
     held: bool
+    loop: CompiledLoop | None
+    ends: int | None
     parent: int
     is_join: bool
     steps: tuple[Step, ...]
@@ -125,5 +130,8 @@ def text_of(graph: Compiled, node: int, branch: bytes) -> str:
     """A branch as people read it: `split[3]/page[17]`. One that ended before its own expand lacks the last step."""
     steps = graph.nodes[node].steps
     return "/".join(
-        f"{graph.nodes[step.producer].name}[{index}]" for step, index in zip(steps, indexes(branch), strict=False)
+        f"{graph.nodes[step.producer].name}#{index}"
+        if step.role == "loop"
+        else f"{graph.nodes[step.producer].name}[{index}]"
+        for step, index in zip(steps, indexes(branch), strict=False)
     )

@@ -17,6 +17,8 @@ ITEM_KIND = "stoker.item"
 """The inline kind whose task settles with the element that made it."""
 WAIT_KIND = "stoker.wait"
 """The kind whose task the engine holds until somebody settles it (`Wait`)."""
+LOOP_KIND = "stoker.loop"
+"""The kind whose task the engine holds while its iterations go on (`Loop`)."""
 SUBGRAPH_KIND = "stoker.subgraph"
 """The kind whose task the engine holds until a run of another graph has ended (`Subgraph`)."""
 
@@ -136,6 +138,12 @@ class OnChange(_Spec, frozen=True, tag="on_change", tag_field="type"):
     require_all: bool = False
 
 
+class Iteration(_Spec, frozen=True, tag="iteration", tag_field="type"):
+    """One task for each iteration of a loop, whose item is the state that it begins with."""
+
+    of: str
+
+
 class Expand(_Spec, frozen=True):
     """A node's own expand: it fires once and makes one task per element of the list that `over` gives."""
 
@@ -186,12 +194,24 @@ class Subgraph(_Spec, frozen=True):
     version: int | None = None
 
 
+class Loop(_Spec, frozen=True):
+    """What a loop repeats ends at the join `next`, whose input `state` is the next state.
+
+    One of the conditions (CEL over `item`, the next state, and `index`, the iteration) says whether it goes on.
+    """
+
+    next: str
+    until: str | None = None
+    while_: str | None = msgspec.field(default=None, name="while")
+    max_iterations: int = 1_000
+
+
 class NodeSpec(_Spec, frozen=True):
     """`retry` to `losses_are_failures`: None leaves it to the graph's `defaults`."""
 
     name: str
     kind: str
-    fire: Each | Join | OnChange = Each()
+    fire: Each | Join | OnChange | Iteration = Each()
     bind: dict[str, Binding] = {}
     expand: Expand | None = None
     retry: Retry | None = None
@@ -206,6 +226,7 @@ class NodeSpec(_Spec, frozen=True):
     limit: Limit | None = None
     wait: Wait | None = None
     subgraph: Subgraph | None = None
+    loop: Loop | None = None
 
 
 class InputSpec(_Spec, frozen=True):

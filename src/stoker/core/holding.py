@@ -8,10 +8,10 @@ from __future__ import annotations
 import msgspec
 
 from stoker.core.duration import Micros
+from stoker.core.looping import Looping
 from stoker.core.model import MAX_ITEMS, Task
 from stoker.core.picture import Body, Want
 from stoker.core.protocol import ErrorInfo
-from stoker.core.settle import Settling
 from stoker.core.states import TaskState, Verb
 from stoker.core.values import encode
 
@@ -19,7 +19,7 @@ EXPIRED = "expired"
 _replace = msgspec.structs.replace
 
 
-class Holding(Settling):
+class Holding(Looping):
     """A picture in which held tasks come to their ends."""
 
     def unfit(self, task: Task, body: Body) -> str:

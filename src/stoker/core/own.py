@@ -12,11 +12,21 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from stoker.core.duration import Micros, micros
-from stoker.core.graph import INPUT_KIND, ITEM_KIND, SUBGRAPH_KIND, WAIT_KIND, KindSpec, NodeSpec, Subgraph, Wait
+from stoker.core.graph import (
+    INPUT_KIND,
+    ITEM_KIND,
+    LOOP_KIND,
+    SUBGRAPH_KIND,
+    WAIT_KIND,
+    KindSpec,
+    NodeSpec,
+    Subgraph,
+    Wait,
+)
 from stoker.core.values import encode, too_deep
 from stoker.errors import Problem
 
-HELD = frozenset({WAIT_KIND, SUBGRAPH_KIND})
+HELD = frozenset({WAIT_KIND, SUBGRAPH_KIND, LOOP_KIND})
 OWN = HELD | {INPUT_KIND, ITEM_KIND}
 _FOR_RUNNERS = (
     "limit",
@@ -28,6 +38,7 @@ _FOR_RUNNERS = (
     "losses_are_failures",
     "requires",
 )
+_STATE = {"properties": {"state": {}}, "required": ["state"], "additionalProperties": False}
 _PLAIN = NodeSpec(name="", kind="")
 
 
@@ -38,6 +49,8 @@ def kind_of(node: NodeSpec, kinds: Mapping[str, KindSpec]) -> KindSpec | None:
             return KindSpec(name=node.kind)
         case "stoker.wait":
             return KindSpec(name=WAIT_KIND, output=(node.wait or Wait()).schema)
+        case "stoker.loop":
+            return KindSpec(name=LOOP_KIND, input=_STATE)
         case "stoker.subgraph":
             return kinds.get(as_kind(node.subgraph)) if node.subgraph is not None else None
         case _:

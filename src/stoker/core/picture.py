@@ -44,7 +44,7 @@ class Body(NamedTuple):
 class Want(NamedTuple):
     """What a decision waits for: the list of a node's own expand, or whether a join's members have their items."""
 
-    what: str  # "expand" | "members"; of child runs "child" | "ended" | "again" | "stop"
+    what: str  # "expand" | "members"; of child runs "child" | "ended" | "again" | "stop"; of loops "loop" | "next"
     run: int
     node: int
     branch: bytes

@@ -18,6 +18,7 @@ from stoker.core.model import JoinKey, JoinRow, JoinState, Spread, Task
 from stoker.core.spread import standing
 from stoker.core.states import LIVE, TaskState, Verb
 
+_ENDED = frozenset({TaskState.FAILED, TaskState.PRUNED, TaskState.CANCELLED})
 RETRIED = frozenset({TaskState.FAILED, TaskState.CANCELLED})
 
 _replace = msgspec.structs.replace
@@ -61,7 +62,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 def retryable(graph: Compiled, tasks: Sequence[Task]) -> list[Task]:
     """What a retry of a whole run makes READY again."""
-    return [task for task in tasks if task.state in RETRIED and may_stand(graph, task) and not spent(graph, task)]
+    return [
+        task
+        for task in tasks
+        if task.state in RETRIED and may_stand(graph, task) and not spent(graph, task) and not _loops(graph, task)
+    ]
 
 
 def may_stand(graph: Compiled, task: Task) -> bool:
@@ -69,6 +74,11 @@ def may_stand(graph: Compiled, task: Task) -> bool:
     would do so again."""
     node = graph.nodes[task.node]
     return (node.held or not node.inline) and (task.ended is not Verb.NONE or _lacks_its_step(graph, task))
+
+
+def _loops(graph: Compiled, task: Task) -> bool:
+    """Whether it is the task of a loop: it is not retried by itself, but goes on with what is retried in it."""
+    return graph.nodes[task.node].loop is not None
 
 
 def spent(graph: Compiled, task: Task) -> bool:
@@ -92,6 +102,7 @@ def reopen(
     wave = _Wave(graph, run, rows, rerun=rerun)
     for task in (*chosen, *withheld, *(next(standing(row)) for row in spreads if row.state is TaskState.CANCELLED)):
         wave.follow(task)
+    chosen = [*chosen, *(task for task in tasks if wave.held_again(task))]
     replaced = [task for task in tasks if wave.replaces(task.node, task.branch)]
     past_spreads = [row for row in spreads if wave.replaces(row.node, row.branch)]
     past_rows = {key for key in rows if wave.replaces(graph.nodes[key.join].parent, key.branch)}
@@ -153,6 +164,9 @@ class _Wave:
         found = [(task.node, task.branch)]
         while found:
             node, branch = found.pop()
+            loop = self._graph.nodes[node].ends
+            if loop is not None:  # what goes on in an iteration goes on in its loop
+                found.append((loop, cut(branch, self._graph.nodes[loop].depth)))
             keys = [self.key(join, branch) for join in self._graph.nodes[node].feeds]
             found += [(key.join, key.branch) for key in keys if key not in self._seen and self._opens(key)]
 
@@ -162,11 +176,22 @@ class _Wave:
         state = self._rows[key].state
         if state == JoinState.SKIPPED:
             self.opened.add(key)
-        elif state == JoinState.FIRED and self._rerun:
+        elif state == JoinState.FIRED and self._rerun and self._graph.nodes[key.join].ends is None:
             self.again.add(key)
         elif state == JoinState.FIRED:
             self.fired.add(key)
         return key not in self.fired
+
+    def held_again(self, task: Task) -> bool:
+        """Whether a loop that has ended goes on, since one of its iterations does."""
+        if not _loops(self._graph, task) or task.state not in _ENDED:
+            return False
+        return any(
+            row.state == JoinState.OPEN or key in self.opened
+            for key, row in self._rows.items()
+            if self._graph.nodes[key.join].ends == task.node
+            if cut(key.branch, self._graph.nodes[task.node].depth) == task.branch
+        )
 
     def replaces(self, node: int, branch: bytes) -> bool:
         """Whether what stands there was made by a join that is decided anew, or lies below it."""

@@ -38,6 +38,9 @@ def check(graph: Compiled, run: Run, task: Task, tasks: Sequence[Task]) -> None:
     if task.state is TaskState.SKIPPED:
         raise _skipped(graph, task, tasks)
     node = graph.nodes[task.node]
+    if node.loop is not None:
+        why = "a loop goes on when what ended it does."
+        raise _refused(task, "loop", why, "Retry the task of its body that failed.")
     if node.inline and not node.held:
         why = f"nobody runs the tasks of {node.name!r}; its element does not fit what comes after it."
         raise _refused(task, "inline", why, "Start a new run.")

@@ -60,7 +60,9 @@ class Settling(Unlocking):
             self._fire_join(run, graph, node, key.branch, row.generation)
 
     def _fire_join(self, run: Run, graph: Compiled, node: CompiledNode, branch: bytes, generation: int) -> None:
-        if node.spec.expand:
+        if node.ends is not None:
+            self.wants.append(Want("next", run.id, node.index, branch, None, generation))
+        elif node.spec.expand:
             self.wants.append(Want("expand", run.id, node.index, branch, None, generation))
         else:
             self._create(run, graph, node, branch, [(b"", None)], None, generation, members=False)

@@ -154,7 +154,7 @@ def _step(graph: Compiled, place: Place, name: str) -> tuple[int, Step]:
     node = graph.names[name]
     steps = graph.nodes[place.node].steps
     for at in range(len(steps) - 1, -1, -1):
-        if steps[at].producer == node and steps[at].role != "item":
+        if steps[at].producer == node and steps[at].role in ("element", "own"):
             return at, steps[at]
     raise AssertionError(f"no expansion of {name!r} above {graph.nodes[place.node].name!r}")
 

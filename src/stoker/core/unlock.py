@@ -268,6 +268,8 @@ class Unlocking(Living):
                 ended=Verb.NONE,
             )
         )
+        if self.node_of(task).loop is not None and not task.attempt:
+            self.wants.append(Want("loop", task.run, task.node, task.branch, task.id))
         if self.node_of(task).spec.subgraph is not None:
             self.wants.append(Want("again" if task.attempt else "child", task.run, task.node, task.branch, task.id))
 

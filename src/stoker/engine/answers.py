@@ -12,6 +12,7 @@ from stoker.core.template import Place, needs, render
 from stoker.core.values import BadPath, elements
 from stoker.engine.children import Children
 from stoker.engine.inputs import Sources, whole
+from stoker.engine.iterations import Iterations
 from stoker.engine.ports import Tx
 from stoker.engine.showing import Showing
 from stoker.engine.tools import Tools
@@ -24,6 +25,7 @@ class Answers:
         self._tx = tx
         self._blobs = blobs
         children = Children(tools, tx, blobs, showing)
+        iterations = Iterations(tx, blobs, showing)
         self._sorts: dict[str, Callable[[Fold, Sequence[Want]], Coroutine[Any, Any, None]]] = {
             "members": self._members,
             "expand": self._expand,
@@ -31,6 +33,8 @@ class Answers:
             "ended": children.ended,
             "again": children.again,
             "stop": children.stop,
+            "loop": iterations.begin,
+            "next": iterations.end,
         }
 
     async def answer(self, fold: Fold, wants: Sequence[Want]) -> None:

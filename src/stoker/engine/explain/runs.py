@@ -87,6 +87,8 @@ class RunReasons:
                     ready = f"{counted(count, 'READY task')} of {at.name!r}"
                     waits += [f"{ready}: {why.because[0]}", *why.because[1:]]
                     remedies.append(why.remedy)
+            elif at.loop is not None:
+                runs.append(f"{counted(count, 'loop')} of {at.name!r} {'goes' if count == 1 else 'go'} on")
             elif at.held and at.spec.subgraph is not None:
                 runs.append(f"{counted(count, 'child run')} of {at.name!r} {'goes' if count == 1 else 'go'} on")
                 remedies.append(f"`stoker runs list root={run.root or run.id}` lists them.")

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from msgspec import UNSET
 
+from stoker.core.branch import END
 from stoker.core.compiled import Compiled, CompiledNode
 from stoker.core.duration import Micros
 from stoker.core.model import GRACE, Run, Task
@@ -116,6 +117,10 @@ class TaskReasons:
 
     async def _held(self, reader: Reader, task: Task, node: CompiledNode) -> Found:
         """What a task waits for that the engine itself holds."""
+        if node.loop is not None:
+            ((begun,),) = await reader.rows("iterations", task.run, node.loop.start, task.branch, task.branch + END)
+            remedy = f"See `stoker explain run:{task.run}` for what it waits for."
+            return Found([f"iteration {begun} of at most {node.loop.most} goes on"], remedy)
         if node.spec.subgraph is not None:
             children = [child for _, child in await reader.rows("children", [task.id])]
             because = [f"run {child} of {node.spec.subgraph.graph!r}, its child run, goes on" for child in children]

@@ -136,3 +136,7 @@ SELECT id, run, node, branch, generation, state, attempt, failures, losses, prio
        element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at,
        gate, expires_at, cancel_at
 FROM task WHERE run = :run AND node = ANY(:nodes) AND state = ANY(:states) ORDER BY settled_at, id LIMIT :limit;
+
+-- name: iterations
+-- How many iterations of a loop have begun.
+SELECT COUNT(*) FROM task WHERE run = :run AND node = :start AND branch >= :prefix AND branch < :end;
