@@ -332,8 +332,8 @@ class _Compiler:
     def _find_feeds(self) -> None:
         """Members, backwards from the last node: the first joins in sight whose anchor lies strictly above."""
         after = self._edges_out()
-        behind = {index: {*kids, self.ends.get(index, index)} - {index} for index, kids in enumerate(after)}
-        for index in TopologicalSorter(behind).static_order():  # the end of an iteration comes before its loop's
+        behind = [[*kids, self.ends[index]] if index in self.ends else kids for index, kids in enumerate(after)]
+        for index in ordered(behind):  # a loop, and all that is behind it, before the end of its iterations
             found: set[int] = set()
             seen: set[int] = set()
             stack = list(after[index])
