@@ -171,12 +171,34 @@ class Memory:
             found = [name for name in missing if self._item(fold, want, name) is None]
             fold.has_members(want, found)
             return
+        if want.what in ("loop", "next"):
+            self._iterate(fold, want)
+            return
         assert want.what == "expand"
         assert node.spec.expand is not None
         try:
             fold.expanded(want, elements(self._value(fold, want, node.spec.expand.over)))
         except BadPath as error:
             fold.unbound(want, str(error))
+
+    def _iterate(self, fold: Fold, want: Want) -> None:
+        node = self.graph.nodes[want.node]
+        try:
+            state, wrong = self._value(fold, want, node.spec.bind["state"]), ""
+        except BadPath as error:
+            state, wrong = None, str(error)
+        if want.what == "loop":
+            assert want.parent is not None
+            if fold.may_start(fold.tasks[want.parent]):
+                fold.iterate(fold.tasks[want.parent], state, wrong)
+            return
+        assert node.ends is not None
+        place = (want.run, node.ends, cut(want.branch, self.graph.nodes[node.ends].depth))
+        made = [task for task in fold.tasks.values() if (task.run, task.node, task.branch) == place]
+        if not made:
+            self.load(fold, [self.places[place]])
+            made = [fold.tasks[self.places[place]]]
+        fold.iterated(want, made[0], state, "")
 
     def _item(self, fold: Fold, want: Want, name: str) -> bytes | None:
         """The single item of a node on the branch of a want, written before or in this batch."""

@@ -35,7 +35,7 @@ def check(memory: Memory) -> None:
         assert run.failed == sum(_bad(memory, task) for task in own), f"{run} counts its failures wrongly"
         if run.cancel_at is not None:
             continue
-        inline = [task for task in own if task.id and memory.graph.nodes[task.node].inline]
+        inline = [task for task in own if task.id and _settles_at_once(memory.graph.nodes[task.node])]
         assert not any(task.state in LIVE for task in inline), "nobody runs these"
         counted = recount(
             memory.graph, run.id, own, {key: row for key, row in memory.rows.items() if key.run == run.id}
@@ -47,6 +47,10 @@ def check(memory: Memory) -> None:
     for node in memory.graph.nodes:
         for run_id in memory.runs:
             _check_counts(memory, node, run_id, tasks.get((run_id, node.index), []))
+
+
+def _settles_at_once(node: CompiledNode) -> bool:
+    return node.inline and not node.held
 
 
 def _bad(memory: Memory, task: Task) -> bool:
@@ -147,7 +151,7 @@ def _check_verdict(memory: Memory, task: Task, node: CompiledNode) -> None:
     row = memory.rows[JoinKey(task.run, node.index, anchor)]
     assert row.state == (JoinState.SKIPPED if task.state is TaskState.SKIPPED else JoinState.FIRED)
     if task.state is TaskState.SKIPPED and not task.code.startswith("input_missing"):
-        assert not node.all_done
+        assert not node.all_done or node.ends is not None
 
 
 def _check_single_items(memory: Memory, tasks: list[Task]) -> None:

@@ -5,7 +5,7 @@ Some runs are retried by hand after their end."""
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from random import Random
@@ -18,6 +18,7 @@ from stoker.core import unlock
 from stoker.core.compile import compile_graph
 from stoker.core.compiled import CompiledNode
 from stoker.core.decide import Fold
+from stoker.core.graph import GraphSpec
 from stoker.core.model import GRACE, SLICE, Task
 from stoker.core.picture import Body
 from stoker.core.protocol import ErrorInfo, Receipt
@@ -30,9 +31,9 @@ AGAIN = (TaskState.FAILED, TaskState.PRUNED, TaskState.CANCELLED)
 ENDLESS = 4_000  # batches; a run that is not over by then never ends
 
 
-def play(dice: Random) -> Memory:
+def play(dice: Random, draw: Callable[[Random], GraphSpec] = random_graph) -> Memory:
     """One random graph, run in random batches to its end and compared with the oracle after each."""
-    graph = compile_graph(random_graph(dice), KINDS)
+    graph = compile_graph(draw(dice), KINDS)
     memory = Memory(graph, dice.random)
     check_shape(memory)
     with slices_of(dice.choice((1, 2, 3, SLICE))):
@@ -94,7 +95,7 @@ class Player:
         memory, dice = self.memory, self.dice
         stopped = {run.id for run in memory.runs.values() if run.cancel_at is not None}
         tasks = [task for task in memory.tasks.values() if task.state in AGAIN and task.run not in stopped]
-        tasks = [task for task in tasks if may_stand(memory.graph, task)]
+        tasks = [task for task in tasks if may_stand(memory.graph, task) and not memory.graph.nodes[task.node].loop]
         if not tasks:
             return False
         task = dice.choice(tasks)
@@ -131,10 +132,29 @@ class Player:
             self._cancel(fold, task)
         elif fold.runs[task.run].stopping and self.dice.random() < 0.5:
             self._sweep(fold, task)
+        elif task.state is TaskState.LEASED and task.session is None:
+            self._held(fold, task)
         elif task.state is TaskState.LEASED:
             self._leased(fold, task)
         elif task.state is TaskState.READY:
             self._ready(fold, task)
+
+    def _held(self, fold: Fold, task: Task) -> None:
+        """What the engine holds: a wait is settled, declined or expires; a loop goes on by itself."""
+        node = self.memory.graph.nodes[task.node]
+        if node.spec.wait is None:
+            return
+        late = task.deadline is not None and task.deadline <= fold.now
+        fold.expire(task)
+        assert late == (fold.tasks[task.id].state is not TaskState.LEASED)
+        if late:
+            return
+        body = Body(encode(self._output(node)))
+        if self.dice.random() < 0.2:
+            fold.fail_wait(task, "no", "declined")
+        elif not fold.unfit(task, body):
+            fold.settle_wait(task, body)
+            assert fold.tasks[task.id].state is TaskState.SUCCEEDED
 
     def _spread(self, fold: Fold, row: int) -> None:
         """Make the tasks of a row, or cancel them with their run; whatever else is tried changes nothing."""
@@ -156,7 +176,8 @@ class Player:
 
     def _cancel(self, fold: Fold, task: Task) -> None:
         """One task: what nobody runs is CANCELLED at once; asking again changes nothing."""
-        stopping, before = fold.runs[task.run].stopping, task.state
+        stopping = fold.runs[task.run].stopping
+        before = TaskState.READY if task.session is None and task.state in LIVE else task.state
         fold.cancel(task)
         if not stopping and before in LIVE:
             told = fold.tasks[task.id]

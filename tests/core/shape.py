@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stoker.core.graph import Each, Edge, GraphSpec, Join, NodeSpec
+from stoker.core.graph import Each, Edge, GraphSpec, Iteration, Join, NodeSpec
 
 TOP = ""  # the trigger, among names
 
@@ -11,6 +11,8 @@ def way_in(node: NodeSpec) -> str:
     """The node right above: the way in, or a join's anchor."""
     match node.fire:
         case Each(way=Edge(node=name)):
+            return name
+        case Iteration(of=name):
             return name
         case Join(anchor=str() as name):
             return name

@@ -14,15 +14,18 @@ from stoker.core.compile import compile_graph, with_lanes
 from stoker.core.compiled import Kid, Step
 from stoker.core.graph import (
     ITEM_KIND,
+    LOOP_KIND,
     Each,
     Edge,
     Element,
     Expand,
     GraphSpec,
     InputSpec,
+    Iteration,
     Join,
     KindSpec,
     ListOf,
+    Loop,
     NodeSpec,
     ObjectOf,
     Ref,
@@ -40,6 +43,12 @@ STRICT = KindSpec(
 KNOWN = {**KINDS, "strict": STRICT}
 TEN = Expand(over=Value(value=list(range(10))))
 A_TO_B = (node("a"), node("b", after("a")))
+
+LOOP = (
+    node("l", kind=LOOP_KIND, bind={"state": Value(value=0)}, loop=Loop(next="e", until="true")),
+    node("s", Iteration(of="l"), kind=ITEM_KIND),
+    node("e", join("s", anchor="s", policy="all_done"), kind=ITEM_KIND, bind={"state": Ref(node="s")}),
+)
 
 BAD: list[tuple[str, str, str, GraphSpec]] = [
     ("bad_name", "graph", "normal form C", GraphSpec(name="e\u0301", nodes=A_TO_B)),
@@ -199,6 +208,14 @@ BAD: list[tuple[str, str, str, GraphSpec]] = [
         "no expansion of 'b' lies above it",
         graph(node("a"), node("b", after("a"), expand=Expand(over=Element(of="b")))),
     ),
+    (
+        "bad_loop",
+        "node 'd', input 'x'",
+        "'s' cannot be read here",
+        graph(*LOOP, node("d", after("l"), bind={"x": Ref(node="s")})),
+    ),
+    ("bad_loop", "node 'd'", "out of which no edge leads", graph(*LOOP, node("d", join("l", "s")))),
+    ("bad_loop", "result", "'s' cannot be read here", graph(*LOOP, result=Ref(node="s", many=True))),
     ("bad_element", "result", "a result has no element", graph(node("a", expand=TEN), result=Element(of="a"))),
 ]
 

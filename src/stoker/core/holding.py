@@ -24,7 +24,7 @@ class Holding(Looping):
 
     def unfit(self, task: Task, body: Body) -> str:
         """Why a value cannot settle a wait, because of what follows from it; empty if it can."""
-        families, (_, wrong) = self._followers(task, body)
+        families, (_, wrong) = self._followers(self.runs[task.run], self.node_of(task), body)
         made = sum(len(family) for _, family in families)
         return wrong or (f"it would make {made} tasks at once; the limit is {MAX_ITEMS}" if made > MAX_ITEMS else "")
 

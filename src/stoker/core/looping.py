@@ -21,10 +21,11 @@ class Looping(Settling):
         """The first state of a loop is known, or why it cannot be had."""
         if task.state is not TaskState.LEASED:
             return
-        if state is None or (wrong := _too_large(state)):
+        node, run = self.node_of(task), self.runs[task.run]
+        if state is None or (wrong := _too_large(state) or self._unfit_state(run, node, state)):
             self._give_up(task, f"the first state of the loop: {wrong}", "binding")
         else:
-            self._begin_iteration(task, self.node_of(task), 1, state)
+            self._begin_iteration(task, node, 1, state)
 
     def iterated(self, want: Want, task: Task, state: bytes | None, wrong: str) -> None:
         """An iteration is over: with the next state, or without. `wrong`: why there is none that can be used."""
@@ -39,8 +40,8 @@ class Looping(Settling):
                 wrong, goes_on = _too_large(state), node.loop.goes_on(state, number)
             except Untold as error:
                 wrong = f"its condition cannot be told: {error}"
-        if goes_on and run.tasks + len(graph.nodes) > MAX_TASKS:
-            wrong = f"the run would have more than {MAX_TASKS} tasks"
+        if goes_on and state is not None:
+            wrong = wrong or self._unfit_state(run, node, state)
         if state is None or wrong:
             self._iteration_lost(run, last, want.branch, task, number, wrong)
             return
@@ -51,6 +52,14 @@ class Looping(Settling):
             self._begin_iteration(task, node, number + 1, state)
         else:
             self._succeed(task, Body(state))
+
+    def _unfit_state(self, run: Run, node: CompiledNode, state: bytes) -> str:
+        """Why an iteration cannot begin with a state; empty if it can."""
+        assert node.loop is not None
+        graph = self.graphs[run.version]
+        if run.tasks + len(graph.nodes) > MAX_TASKS:
+            return f"the run would have more than {MAX_TASKS} tasks"
+        return self._followers(run, graph.nodes[node.loop.start], Body(state))[1][1]
 
     def _begin_iteration(self, task: Task, node: CompiledNode, number: int, state: bytes) -> None:
         assert node.loop is not None

@@ -102,7 +102,12 @@ def reopen(
     wave = _Wave(graph, run, rows, rerun=rerun)
     for task in (*chosen, *withheld, *(next(standing(row)) for row in spreads if row.state is TaskState.CANCELLED)):
         wave.follow(task)
-    chosen = [*chosen, *(task for task in tasks if wave.held_again(task))]
+    loops: list[Task] = []
+    while found := [task for task in tasks if task not in loops and wave.held_again(task)]:
+        loops += found
+        for task in found:
+            wave.follow(task)
+    chosen = [*chosen, *loops]
     replaced = [task for task in tasks if wave.replaces(task.node, task.branch)]
     past_spreads = [row for row in spreads if wave.replaces(row.node, row.branch)]
     past_rows = {key for key in rows if wave.replaces(graph.nodes[key.join].parent, key.branch)}
@@ -183,11 +188,12 @@ class _Wave:
         return key not in self.fired
 
     def held_again(self, task: Task) -> bool:
-        """Whether a loop that has ended goes on, since one of its iterations does."""
+        """Whether a loop that has ended goes on: one of its iterations does, or ended while the run was stopping."""
         if not _loops(self._graph, task) or task.state not in _ENDED:
             return False
         return any(
-            row.state == JoinState.OPEN or key in self.opened
+            row.state != JoinState.FIRED
+            and (key in self._seen or (row.state == JoinState.OPEN and task.cancel_at is None))
             for key, row in self._rows.items()
             if self._graph.nodes[key.join].ends == task.node
             if cut(key.branch, self._graph.nodes[task.node].depth) == task.branch

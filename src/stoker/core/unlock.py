@@ -283,7 +283,7 @@ class Unlocking(Living):
     def _succeed(self, task: Task, body: Body) -> None:
         """A task of the engine's own SUCCEEDS with an item, or FAILS where that does not fit what follows."""
         node, run = self.node_of(task), self.runs[task.run]
-        families, (code, wrong) = self._followers(task, body)
+        families, (code, wrong) = self._followers(run, node, body)
         if wrong:
             self._give_up(task, wrong, code)
             return
@@ -294,9 +294,10 @@ class Unlocking(Living):
         if not run.stopping:
             self._unlock(task, node, families)
 
-    def _followers(self, task: Task, body: Body) -> tuple[list[tuple[Kid, list[Child]]], tuple[str, str]]:
+    def _followers(
+        self, run: Run, node: CompiledNode, body: Body
+    ) -> tuple[list[tuple[Kid, list[Child]]], tuple[str, str]]:
         """What an item would make, and (code, message) why it may not; empty texts if it may."""
-        node, run = self.node_of(task), self.runs[task.run]
         try:
             families = [(kid, self._family(kid, [body])) for kid in node.kids]
         except BadPath as error:
