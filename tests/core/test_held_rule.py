@@ -35,7 +35,7 @@ def test_the_random_graphs_hold_tasks_in_every_way() -> None:
     loops = [task for node, task in tasks if node.loop is not None]
     waits = [task for node, task in tasks if node.spec.wait is not None]
     ended = {TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELLED}
-    assert {task.state for task in loops} == ended | {TaskState.PRUNED}
+    assert {task.state for task in loops} >= ended | {TaskState.PRUNED}
     assert {task.state for task in waits} >= ended
     assert {"expired", "declined"} <= {task.code for task in waits}
     assert "iteration_failed" in {task.code for task in loops}
