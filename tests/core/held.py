@@ -41,7 +41,7 @@ def _held(node: NodeSpec, dice: Random) -> list[NodeSpec]:
     if dice.random() < 0.4:
         plain = replace(node, **dict.fromkeys(_FOR_RUNNERS), kind=WAIT_KIND)
         default = {"default": STATE} if dice.random() < 0.5 else {}
-        return [replace(plain, wait=Wait(expires="25s", **default) if dice.random() < 0.5 else Wait())]
+        return [replace(plain, wait=Wait(expires="10s", **default) if dice.random() < 0.5 else Wait())]
     return _looped(node, dice)
 
 

@@ -140,14 +140,14 @@ class Player:
             self._ready(fold, task)
 
     def _held(self, fold: Fold, task: Task) -> None:
-        """What the engine holds: a wait is settled, declined or expires; a loop goes on by itself."""
+        """What the engine holds: a wait is settled at last, declined or expires; a loop goes on by itself."""
         node = self.memory.graph.nodes[task.node]
         if node.spec.wait is None:
             return
         late = task.deadline is not None and task.deadline <= fold.now
         fold.expire(task)
         assert late == (fold.tasks[task.id].state is not TaskState.LEASED)
-        if late:
+        if late or self.dice.random() < 0.6:
             return
         body = Body(encode(self._output(node)))
         if self.dice.random() < 0.2:
