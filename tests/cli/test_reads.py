@@ -54,6 +54,17 @@ def test_a_term_that_is_not_understood_is_said_with_its_place(stoker: Stoker, se
     assert "the fields are" in answer.err.lower()
 
 
+def test_the_tasks_of_a_run_are_listed_by_terms(stoker: Stoker, ran: tuple[int, int]) -> None:
+    _, bad = ran
+    failed = stoker("runs", "tasks", str(bad), "state=FAILED", "-o", "json").json["items"]
+    assert {task["node"] for task in failed} == {"divide"}
+    page = stoker(
+        "runs", "tasks", f"run:{bad}", f"id={failed[0]['id']},{failed[1]['id']} attempt<9", "--node", "divide"
+    )
+    assert [row.split()[0] for row in page.out.splitlines()[1:]] == [str(task["id"]) for task in failed]
+    assert "there is no field 'stat'" in stoker("runs", "tasks", str(bad), "stat=FAILED").err
+
+
 def test_a_list_goes_on_where_the_page_ended(stoker: Stoker, ran: tuple[int, int]) -> None:
     good, bad = ran
     page = stoker("runs", "list", "--limit", "1", "-o", "json").json

@@ -246,7 +246,7 @@ def retry(
 def tasks(
     id: str,  # noqa: A002
     /,
-    *,
+    *filter: str,  # noqa: A002  what users read in the help
     state: TaskStateName | None = None,
     node: str | None = None,
     past: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
@@ -254,16 +254,19 @@ def tasks(
     after: str | None = None,
     where: Where = HERE,
 ) -> int:
-    """List the tasks of a run, by node and branch.
+    """List the tasks of a run, by node and branch: those that all terms of the filter hold for.
 
     Parameters
     ----------
     id: str
         The run, such as 12.
+    filter: str
+        Terms like state=FAILED,CANCELLED node=parse kind=parse code=timeout 'attempt>1' 'losses>=1' 'created>2d' id=34;
+        with != for what is not.
     state: str
-        Only those in this state.
+        The same as state=…
     node: str
-        Only those of this node.
+        The same as node=…
     past: bool
         Those that a re-run has replaced, instead of those that stand now.
     limit: int
@@ -273,7 +276,8 @@ def tasks(
     """
     number = numbers.id_of(id)
     with reached(where) as here:
-        asked = here.client.api.tasks(number, state=state, node=node, past=past, limit=limit, after=after)
+        terms = " ".join(filter)
+        asked = here.client.api.tasks(number, terms, state=state, node=node, past=past, limit=limit, after=after)
         page = listed(here, asked)
     if where.output == "json":
         terminal.document(page)

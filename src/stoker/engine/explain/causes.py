@@ -83,7 +83,7 @@ class Causes:
         if deep:
             return [f"{what}: {await self.chain(tasks[0], deep)}"]
         chains = [await self.chain(task, deep) for task in tasks]
-        return [f"{what}: {chains[0]}", *(f"and {chain}" for chain in chains[1:])]
+        return [f"{what}: {chains[0]}", *chains[1:]]
 
     async def _members(
         self,

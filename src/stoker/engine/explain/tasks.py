@@ -8,7 +8,7 @@ from msgspec import UNSET
 
 from stoker.core.branch import END
 from stoker.core.compiled import Compiled, CompiledNode
-from stoker.core.duration import Micros
+from stoker.core.duration import SECOND, Micros
 from stoker.core.model import GRACE, Run, Task
 from stoker.core.states import Stopping, TaskState, Verb
 from stoker.core.words import counted
@@ -179,14 +179,13 @@ class TaskReasons:
         return because
 
     async def _ended_badly(self, asked: Asked, task: Task) -> Found:
-        """A task that FAILED or was CANCELLED: what its last attempt said stands in its history."""
+        """A task that FAILED or was CANCELLED: what its last attempt said stands first in its history."""
         remedy = again.remedy(asked.graph, asked.run, task)
         if task.state is TaskState.CANCELLED:
             own = task.cancel_at is not None
             because = ["its cancel was asked for" if own else "its run was stopped before it had settled"]
             return Found(because, remedy)
-        reason = await Causes(asked.reader, asked.run.id, asked.graph).message(task)
-        return Found([reason], remedy)
+        return Found([], remedy)
 
     async def _by(self, reader: Reader, task: Task) -> str:
         if task.session is None:
@@ -195,12 +194,12 @@ class TaskReasons:
         return f"by runner {names.get(task.session, '?')!r}"
 
     async def _history(self, reader: Reader, task: Task) -> list[str]:
-        """The attempts that did not settle their task well: who had each, how it ended, and what it said."""
+        """The attempts that did not settle their task well, newest first: who had each, how it ended, what it said."""
         rows = await reader.rows("attempts", task.id)
         names = await runner_names(reader, {row[6] for row in rows if row[6] is not None})
-        told = [_attempt(row, names) for row in rows[-FEW:]]
+        told = [_attempt(row, names) for row in rows[: -FEW - 1 : -1]]
         left_out = len(rows) - len(told)
-        return [*([f"{counted(left_out, 'attempt')} before those ended badly, too"] if left_out else []), *told]
+        return [*told, *([f"{counted(left_out, 'attempt')} before those ended badly, too"] if left_out else [])]
 
 
 def _attempt(row: Row, names: dict[int, str]) -> str:
@@ -211,7 +210,10 @@ def _attempt(row: Row, names: dict[int, str]) -> str:
 
 
 def _took(begun: Micros | None, ended: Micros | None) -> str:
-    return f" after {span(ended - begun)}" if begun is not None and ended is not None else ""
+    if begun is None or ended is None:
+        return ""
+    length = ended - begun
+    return f" after {length // 1_000} ms" if length < SECOND else f" after {span(length)}"
 
 
 def _stopping(run: Run) -> str:
