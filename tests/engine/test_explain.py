@@ -421,6 +421,18 @@ async def test_a_tolerated_failure_prunes_and_is_told(plant: Plant) -> None:
     ]
 
 
+async def test_a_tolerated_failure_is_not_blamed_for_a_failed_join(plant: Plant) -> None:
+    run, _ = await first(plant, node("a", tolerated=True), node("b"), node("c", join("a", "b")))
+    hand = plant.hand(capacity=9)
+    held = {task.node: task for task in await hand.claim(2)}
+    await hand.report(broken(held["a"], "tolerated"))
+    await hand.report(broken(held["b"], "blamed"))
+    (c,) = await plant.tasks(run, "c")
+    assert (await of_task(plant, c.id)).because == [
+        f"a task before this join did not succeed: task {held['b'].task} (b) FAILED: ValueError: blamed"
+    ]
+
+
 async def test_an_input_of_what_was_never_reached_names_what_was_in_the_way(plant: Plant) -> None:
     """`b` never came to be, since `a` before it was pruned."""
     run, _ = await first(

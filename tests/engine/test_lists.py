@@ -183,6 +183,14 @@ async def test_the_shorthands_are_further_terms(plant: Plant) -> None:
         await plant.engine.views.runs(NS, state="LOST", limit=100, after=None)
 
 
+async def test_ids_and_keys_narrow_each_other(plant: Plant) -> None:
+    await plant.push(node("a"))
+    one, two = [await plant.trigger(idempotency_key=key) for key in ("k", "l")]
+    assert await ids(plant, f"id={one},{two} key=k") == {one}
+    assert await ids(plant, f"id={two} key=k") == set()
+    assert await ids(plant, f"id={two} key=k,l") == {two}
+
+
 async def test_other_namespaces_are_not_looked_into(plant: Plant) -> None:
     await plant.push(node("a"))
     run = await plant.trigger(tags={"team": "x"}, idempotency_key="k")
