@@ -229,7 +229,7 @@ async def test_a_row_that_was_spread_before_the_sweep_came_to_it_is_left_alone(p
     ((row,), *_) = await plant.sql("SELECT id FROM spread ORDER BY id")
     await plant.engine.upkeep.spread()
     await plant.engine.runs.cancel(NS, run)
-    await plant.engine.batches.submit(upkeep.Sweep(run, [], [row]))
+    await plant.engine.batches.submit(upkeep.Sweep(run, [], [row], []))
     assert await plant.sql("SELECT open FROM run") == [(WIDE,)]
 
 
