@@ -6,7 +6,7 @@ import pytest
 
 from core.player import slices_of
 from engine.plant import NS, Plant, node
-from stoker.core.graph import Each, Edge, Join, Ref
+from stoker.core.graph import Each, Edge, Element, Join, Ref
 from stoker.errors import Conflict, Invalid
 
 
@@ -102,6 +102,31 @@ async def test_a_wide_fan_out_is_told_slice_by_slice(plant: Plant) -> None:
     view = await plant.run(run)
     (b,) = [counts for counts in view.nodes if counts.node == "b"]
     assert (view.state, b.succeeded, b.skipped) == ("SUCCEEDED", 8, 12)
+
+
+async def test_large_elements_are_told_in_slices_too(plant: Plant) -> None:
+    """Larger than what travels with a task."""
+    await plant.push(node("a"), node("b", if_("a", "item.n != 3", ()), bind={"x": Element(of="a", path=("n",))}))
+    run, hand = await plant.trigger(), plant.hand()
+    with slices_of(1):
+        await hand.complete((await hand.claim())[0], [{"n": number, "pad": "x" * 2_000} for number in range(5)])
+        await plant.tick()
+    assert [bytes(task.input) for task in await hand.claim(9)] == [b'{"x":%d}' % number for number in (0, 1, 2, 4)]
+    assert (await states(plant, run))["b"].count("SKIPPED condition") == 1
+
+
+async def test_what_a_condition_looked_at_is_not_taken_for_the_element_of_the_branch(plant: Plant) -> None:
+    await plant.push(
+        node("a"),
+        node("b", Each(way=Edge(node="a", expand=()))),
+        node("c", if_("b", "item > 1"), bind={"x": Element(of="a"), "y": Ref(node="b")}),
+    )
+    await plant.trigger()
+    hand = plant.hand()
+    await hand.complete((await hand.claim())[0], ["element"])
+    await hand.complete((await hand.claim())[0], 5)
+    (c,) = await hand.claim()
+    assert bytes(c.input) == b'{"x":"element","y":5}'
 
 
 async def test_items_that_arrive_over_a_plain_edge_are_told_in_slices_too(plant: Plant) -> None:
