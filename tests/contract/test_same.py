@@ -74,10 +74,10 @@ class Recorded(Plant):
     def _record(self, noun: Any, verb: str) -> None:
         real = getattr(noun, verb)
 
-        async def recorded(*arguments: Any) -> Any:
+        async def recorded(*arguments: Any, **options: Any) -> Any:
             self.clock.advance(STEP_S)
             try:
-                answer = await real(*arguments)
+                answer = await real(*arguments, **options)
             except Conflict as error:
                 self.answers.append((verb, error.code))
                 raise
@@ -92,7 +92,7 @@ class Sequence(Chaos):
     """The random commands of `chaos`, one after the other: what shares a batch would be a matter of speed."""
 
     def __init__(self, seed: int, plant: Plant) -> None:
-        super().__init__(seed, plant.data)
+        super().__init__(seed, plant.data, plant.database)
         self.plant = plant
         for hand in self.hands:
             hand.plant = plant
