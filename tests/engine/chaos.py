@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -22,6 +22,7 @@ from core.oracle import check, check_end
 from core.player import slices_of
 from engine.plant import NS, Hand, Plant, encoded
 from stoker.core.compile import compile_graph
+from stoker.core.graph import GraphSpec
 from stoker.core.model import SLICE, ItemKey, Run, Spread, Task
 from stoker.core.protocol import (
     Assignment,
@@ -36,8 +37,8 @@ from stoker.core.protocol import (
     Report,
     Requeue,
 )
-from stoker.core.views import PushRequest, TriggerRequest
-from stoker.errors import Conflict, Unavailable
+from stoker.core.views import PushRequest, SettleRequest, TriggerRequest
+from stoker.errors import Conflict, Invalid, Unavailable
 from stoker.storage import rows
 
 MANY = 60  # tasks; from here on nothing fans out any more
@@ -45,9 +46,11 @@ ENDLESS = 600  # rounds; a run that is not over by then never ends
 SEEDS = int(os.environ.get("STOKER_SEEDS", "40"))
 
 
-async def play(seed: int, folder: Path, database: str | None = None) -> Chaos:
+async def play(
+    seed: int, folder: Path, database: str | None = None, draw: Callable[[Random], GraphSpec] = random_graph
+) -> Chaos:
     """One random graph, a few runs of it, to their end."""
-    chaos = Chaos(seed, folder, database)
+    chaos = Chaos(seed, folder, database, draw)
     await chaos.plant.start()
     try:
         with slices_of((1, 1, 1, SLICE)[seed % 4]):
@@ -63,10 +66,12 @@ async def play(seed: int, folder: Path, database: str | None = None) -> Chaos:
 
 
 class Chaos:
-    def __init__(self, seed: int, folder: Path, database: str | None) -> None:
+    def __init__(
+        self, seed: int, folder: Path, database: str | None, draw: Callable[[Random], GraphSpec] = random_graph
+    ) -> None:
         self.dice = Random(seed)
         self.plant = Plant(folder, seed=seed, database=database)
-        self.graph = random_graph(self.dice)
+        self.graph = draw(self.dice)
         self.numbers = count(1)
         self.runs: list[int] = []
         self.retried: set[int] = set()
@@ -251,8 +256,21 @@ class Chaos:
             await self._again()
             await self._drain()
 
+    async def _decide(self) -> None:
+        """Somebody settles what waits, or some of it; what they had not heard of may have ended meanwhile."""
+        for task in (await self.plant.engine.waits.open(NS, run=None, limit=50, after=None)).items:
+            request = SettleRequest(value=encoded(self._element(1)))
+            if self.dice.random() < 0.1:
+                request = SettleRequest(fail="no")
+            try:
+                await self.plant.engine.waits.settle(NS, task.id, request)
+                self.met.add("settle")
+            except (Conflict, Invalid):  # expired, stopped, or it does not fit what follows
+                continue
+
     async def _drain(self) -> None:
         for _ in range(ENDLESS):
+            await self._decide()
             for hand in self.hands:
                 await hand.claim(50, alone=True)
                 reports = [report for whose, report in self.unheard if whose is hand]

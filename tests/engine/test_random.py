@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from core.held import held_graph
 from engine.chaos import SEEDS, play
 
 ENOUGH = 200
@@ -36,3 +37,19 @@ async def test_a_few_seeds_meet_all_that_the_loop_is_about(tmp_path: Path) -> No
 @pytest.mark.parametrize("seed", range(1_000, 1_006))
 async def test_so_it_is_on_postgres(tmp_path: Path, database: str, seed: int) -> None:
     await play(seed, tmp_path / "data", database)
+
+
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("start", range(0, max(16, SEEDS // 4), 8))
+async def test_so_it_is_with_waits_and_loops(tmp_path: Path, start: int) -> None:
+    for seed in range(start, start + 8):
+        try:
+            await play(seed, tmp_path / str(seed), draw=held_graph)
+        except Exception as error:
+            raise AssertionError(f"seed {seed}") from error
+
+
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("seed", range(1_000, 1_003))
+async def test_so_it_is_with_waits_and_loops_on_postgres(tmp_path: Path, database: str, seed: int) -> None:
+    await play(seed, tmp_path / "data", database, held_graph)

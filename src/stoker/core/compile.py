@@ -332,8 +332,7 @@ class _Compiler:
     def _find_feeds(self) -> None:
         """Members, backwards from the last node: the first joins in sight whose anchor lies strictly above."""
         after = self._edges_out()
-        behind = [[*kids, self.ends[index]] if index in self.ends else kids for index, kids in enumerate(after)]
-        for index in ordered(behind):  # a loop, and all that is behind it, before the end of its iterations
+        for index in reversed(self.order):
             found: set[int] = set()
             seen: set[int] = set()
             stack = list(after[index])
@@ -350,8 +349,6 @@ class _Compiler:
             self.touches[index] = 0
             for join in found:
                 self.touches[index] |= self.touches[join] | 1 << join
-            if index in self.ends:
-                self.touches[index] |= self.touches[self.ends[index]]
 
     def _edges_out(self) -> list[list[int]]:
         after: list[list[int]] = [[] for _ in self.spec.nodes]

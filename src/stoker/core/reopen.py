@@ -169,9 +169,6 @@ class _Wave:
         found = [(task.node, task.branch)]
         while found:
             node, branch = found.pop()
-            loop = self._graph.nodes[node].ends
-            if loop is not None:  # what goes on in an iteration goes on in its loop
-                found.append((loop, cut(branch, self._graph.nodes[loop].depth)))
             keys = [self.key(join, branch) for join in self._graph.nodes[node].feeds]
             found += [(key.join, key.branch) for key in keys if key not in self._seen and self._opens(key)]
 
