@@ -10,6 +10,8 @@ import pytest
 from engine.plant import NS, Hand, Plant, after, completion, join, node, run_input
 from stoker.core.graph import (
     SUBGRAPH_KIND,
+    Each,
+    Edge,
     Element,
     Expand,
     GraphSpec,
@@ -314,3 +316,17 @@ async def _work_off(plant: Plant, hand: Hand) -> None:
         for task in found:
             await hand.complete(task)
         await plant.tick()
+
+
+async def test_the_end_of_a_child_tells_the_conditions_behind_it(plant: Plant) -> None:
+    """They may read inputs and store of a run that nothing else of the batch belongs to."""
+    await inner(plant)
+    ways = [
+        node("yes", Each(way=Edge(node="sub", when="item == inputs.n && store.on"))),
+        node("no", Each(way=Edge(node="sub", when="item != inputs.n"))),
+    ]
+    await pushed(plant, "outer", child("sub", bind={"n": run_input("n")}), *ways, inputs={"n": NUMBER})
+    run = await plant.trigger("outer", {"n": 5}, store={"on": msgspec.Raw(b"true")})
+    hand = plant.hand()
+    await hand.complete((await hand.claim())[0], 5)
+    assert await plant.states(run) == ["SUCCEEDED", "READY", "SKIPPED"]
