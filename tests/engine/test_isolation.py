@@ -78,3 +78,13 @@ async def test_a_foreign_task_is_told_apart_from_none_by_no_report(plant: Plant)
     assert answer.receipts[0] == answer.receipts[1]
     assert answer.receipts[0].status == "refused"
     assert (await plant.task(task.task)).state == "LEASED"
+
+
+async def test_a_token_claims_only_the_kinds_that_it_lists(plant: Plant) -> None:
+    await plant.push(node("a"))
+    await plant.trigger()
+    hand = plant.hand()
+    request = ClaimRequest(session=hand.secret, runner=hand.info, want=1)
+    with pytest.raises(Forbidden, match="may not claim one"):
+        await plant.engine.leases.claim(NS, request, frozenset({"many"}))
+    assert await plant.sql("SELECT COUNT(*) FROM session") == [(0,)]

@@ -52,7 +52,7 @@ GUARDS = (
         "core/decide.py",
         "task.ended is Verb.LOSE and not self.runs[task.run].stopping:",
         "task.ended is Verb.LOSE:",
-        "core",
+        "core/test_decide.py",
     ),
     Guard(
         "nothing is claimed in a stopping run",
@@ -80,7 +80,7 @@ GUARDS = (
         "core/settle.py",
         "if run.stopping:\n            return\n        graph",
         "graph",
-        "core",
+        "engine/test_guards.py",
     ),
     Guard(
         "a batch is folded before a join is looked at for zero",
@@ -123,21 +123,21 @@ GUARDS = (
         "core/ends.py",
         "if losses >= node.max_losses or",
         "if losses > node.max_losses or",
-        "core",
+        "engine/test_guards.py",
     ),
     Guard(
         "only what is late expires",
         "core/ends.py",
         "if task.deadline is None or task.deadline > self.now:",
         "if task.deadline is None:",
-        "core",
+        "core/test_ends.py",
     ),
     Guard(
         "only what is due is offered",
         "core/ends.py",
         "task.due_at is None or task.due_at > self.now:",
         "task.due_at is None:",
-        "core",
+        "engine/test_guards.py",
     ),
     Guard(
         "a sweep leaves the leased their grace",
@@ -191,8 +191,8 @@ GUARDS = (
     Guard(
         "runs are locked",
         "storage/postgres/sql/own.sql",
-        "WHERE id = ANY(:tasks)))\nORDER BY id FOR NO KEY UPDATE;",
-        "WHERE id = ANY(:tasks)))\nORDER BY id;",
+        "WHERE id = ANY(:tasks)) AS w))\nORDER BY id FOR NO KEY UPDATE;",
+        "WHERE id = ANY(:tasks)) AS w))\nORDER BY id;",
         "storage/test_postgres_locks.py",
     ),
     Guard(
@@ -321,7 +321,7 @@ GUARDS = (
         "engine/leases.py",
         "if kinds and not set(request.runner.kinds) <= kinds:",
         "if False:",
-        "engine",
+        "engine/test_isolation.py",
     ),
     Guard(
         "a lost lease is revived only if its gate has room",
@@ -356,21 +356,21 @@ GUARDS = (
         "storage/sql/hot.sql",
         "ON CONFLICT (task, attempt, seq) DO NOTHING;",
         ";",
-        "engine/test_replays.py",
+        "engine/test_guards.py",
     ),
     Guard(
         "a join that has fired never fires again",
         "core/reopen.py",
-        "if states.get(key) == JoinState.SKIPPED:",
-        "if key in states:",
-        "core/test_join_rule.py",
+        "elif state == JoinState.FIRED:\n            self.fired.add(key)",
+        "elif state == JoinState.FIRED:\n            self.opened.add(key)",
+        "core/test_reopen.py",
     ),
     Guard(
         "only an ended run is retried",
         "engine/again.py",
         "if run.state is RunState.RUNNING:\n            raise",
         "if False:\n            raise",
-        "engine/test_runs.py",
+        "engine/test_guards.py",
     ),
     Guard(
         "a run ends only when nothing of it is open",
@@ -384,7 +384,7 @@ GUARDS = (
         "engine/batch.py",
         "self._dispatcher.wet(outcome.lanes)\n        self._dispatcher.dry",
         "self._dispatcher.dry",
-        "engine/test_handout.py",
+        MACHINE,
     ),
     Guard(
         "a jump of the wall clock ends no lease",

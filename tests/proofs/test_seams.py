@@ -81,21 +81,15 @@ class Seam:
     async def __call__(self, real: Callable[[Any], Awaitable[Any]], work: Any) -> Any:
         if not self.fault or not self._meant(work):
             return await real(work)
-        self.hits += 1
-        fault = self.fault
-        if fault != "always":
-            self.fault = ""
-        match fault:
-            case "before":
-                raise Unavailable("the database is away", code="away")
-            case "interrupted" | "always":
-                await _undone(real, work)
-                raise Interrupted("the line went dead")
-            case "unknown":
-                await _undone(real, work)
-            case _:
-                await real(work)
-        raise CommitUnknown("the line went dead")
+        if self.fault == "unheard":
+            await real(work)
+        elif self.fault != "before":
+            await _undone(real, work)
+        self.hits += 1  # not where it ran out of ids, and is tried anew
+        fault, self.fault = self.fault, "always" if self.fault == "always" else ""
+        if fault == "before":
+            raise Unavailable("the database is away", code="away")
+        raise Interrupted("the line went dead") if fault in ("interrupted", "always") else CommitUnknown("it went dead")
 
     def _meant(self, work: Any) -> bool:
         if "." in self.name:
