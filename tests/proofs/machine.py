@@ -66,7 +66,7 @@ class Machine(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.twins: Twins = self.runner.run(self._made(make))
         self.alone = alone  # whether one server knows all, so that nothing waits for a hint
-        self.world = World(met)
+        self.world = World(met, alone=alone)
         self.stack = ExitStack()
         self.plans: dict[int, Plan] = {}
         self.tables: Tables
@@ -206,10 +206,17 @@ class Machine(RuleBasedStateMachine):
     def _trigger(self, keys: Sequence[str | None], at: int, *, odd: bool) -> None:
         version, plan = list(self.plans.items())[-1]
         known = {version: number for number, version in enumerate(self.plans, 1)}
-        inputs = {"xs": encoded([{"n": 1, "parts": [1, 2]}])} if odd else {}
+        inputs = {"xs": encoded([{"n": 1, "parts": [1, 2]}])}  # as the brute-force look at conditions has it
         wanted = [(key, f"{known[version]} {odd}") for key in keys]
         requests = [
-            TriggerRequest(graph="random", version=known[version], inputs=inputs, idempotency_key=key) for key in keys
+            TriggerRequest(
+                graph="random",
+                version=known[version],
+                inputs=inputs,
+                tags={"odd": "yes"} if odd else {},
+                idempotency_key=key,
+            )
+            for key in keys
         ]
         expected = self.world.trigger(plan, wanted)
         answer = self.same(lambda place: self._server(place, at).engine.runs.trigger(NS, requests))

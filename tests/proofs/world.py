@@ -67,7 +67,9 @@ class RunModel:
 class World:
     """Everything promised so far. `compare` takes over what it sees, once that is found to be right."""
 
-    def __init__(self, met: Counter[str]) -> None:
+    def __init__(self, met: Counter[str], *, alone: bool) -> None:
+        self.alone = alone  # else another server, told by a hint, may have handed something out just before a cancel
+        self.cancelled: set[int] = set()  # runs, by this step
         self.met = met  # how often a task went which way
         self.now: Micros = 0
         self.runs: dict[int, RunModel] = {}
@@ -112,6 +114,7 @@ class World:
         found = self.runs[run]
         if found.state is RunState.RUNNING and not found.stopping:
             found.stopping, found.cancel_at = Stopping.CANCEL, self.now
+            self.cancelled.add(run)
 
     def retry(self, run: int, *, unmade: bool) -> str | None:
         """Offer again what failed or was cancelled; else why not. `unmade`: whether tasks were cancelled unmade."""
@@ -130,6 +133,7 @@ class World:
         for task in held:
             self.tasks[task] = replace(self.tasks[task], withheld=False)
         found.state, found.stopping = RunState.RUNNING, Stopping.NO
+        found.failed = sum(self._bad(self.tasks[task]) for task in self._of(run) if not self._unlisted(task))
         self.unlocked.add(run)
         self.reopened.add(run)
         return None
@@ -297,7 +301,8 @@ class World:
             before = next((each for each in self._allowed(given.task, known) if each.state is TaskState.READY), known)
             assert before.state is TaskState.READY, f"{given} was handed out, but it is {before}"
             assert before.due is None, f"{given} was handed out before it was due"
-            assert not self.runs[before.run].stopping, f"{given} was handed out, but its run is stopping"
+            just = not self.alone and before.run in self.cancelled
+            assert just or not self.runs[before.run].stopping, f"{given} was handed out, but its run is stopping"
             assert given.attempt == before.attempt + 1, f"{given} does not move the fence of {before}"
             assert before.deadline is None or before.deadline > self.now, (
                 f"{given} was handed out, but its time is over"
@@ -406,7 +411,7 @@ class World:
             self._check_run(id_, model, runs[id_], id_ in spreading)
         self._check_gates(tasks)
         self.maybe.clear()
-        self.unlocked, self.reopened, self.claims = set(), set(), False
+        self.unlocked, self.reopened, self.cancelled, self.claims = set(), set(), set(), False
 
     def _note(self, id_: int, seen: Promised) -> None:
         before = self._last.get(id_, TaskState.READY)
@@ -456,8 +461,7 @@ class World:
     def _check_run(self, id_: int, model: RunModel, row: Run, spreading: bool) -> None:
         """A run ends when nothing of it is READY, LEASED or spreading, and its end follows from its tasks."""
         own = [self.tasks[task] for task in self._of(id_)]
-        bad = (TaskState.FAILED, TaskState.CANCELLED)
-        failed = sum(task.state in bad and not model.plan.tolerated(task.node) for task in own)
+        failed = sum(self._bad(task) for task in own)
         if model.state is RunState.RUNNING and model.plan.stops and not model.stopping and failed > model.failed:
             model.stopping, model.cancel_at = Stopping.FAILURE, row.cancel_at or 0
             assert row.cancel_at, f"run {id_} does not stop at its failure"
@@ -468,6 +472,11 @@ class World:
             model.stopping = Stopping.NO
         told = (row.state, row.stopping)
         assert told == (model.state, model.stopping), f"run {id_} is {told}, not {model.state, model.stopping}"
+
+    def _bad(self, task: Promised) -> bool:
+        """Whether it counts as a failure of its run."""
+        ended = task.state in (TaskState.FAILED, TaskState.CANCELLED)
+        return ended and not self.runs[task.run].plan.tolerated(task.node)
 
     def _check_gates(self, tasks: Mapping[int, Task]) -> None:
         leased = [row for row in tasks.values() if row.gate is not None and row.state is TaskState.LEASED]
