@@ -27,7 +27,7 @@ from stoker.core.model import (
 )
 from stoker.core.picture import Body, Want
 from stoker.core.protocol import STAGES, ErrorInfo, Receipt, Stage
-from stoker.core.reopen import RETRIED, Plan
+from stoker.core.reopen import RETRIED, Plan, spent
 from stoker.core.spread import places_of
 from stoker.core.states import RunState, Stopping, TaskState, Verb, check_run_move
 from stoker.core.values import BadPath, fields
@@ -276,13 +276,20 @@ class Fold(Ending):
         for row in self.live[run.id].values():
             task = self.tasks[row.task] if row.task is not None else None
             if task is not None and task.state in RETRIED:
-                self._retried(task)
+                self._anew(run, task)
                 again += 1
             elif task is not None and task.withheld:
                 self._put(_replace(task, withheld=False))
         for node in self.graphs[run.version].nodes:
             self._catch_up(run, node)
         return again
+
+    def _anew(self, run: Run, task: Task) -> None:
+        """The newest task of a node of a live run once more; one that had all its attempts has a successor."""
+        if spent(self.graph_of(task), task):
+            self._fire_anew(run, self.node_of(task))
+        else:
+            self._retried(task)
 
     def _retried(self, task: Task) -> None:
         run = self.runs[task.run]

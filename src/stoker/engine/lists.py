@@ -5,7 +5,6 @@ Which runs a filter asks for every statement of `lists.sql` knows; here is decid
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -91,8 +90,7 @@ class Lists:
         limit = limited(limit)
         start: tuple[int, bytes, int] = (-1, b"", 0)
         if after:
-            node, branch, generation = cursor(after, (int, str, int))
-            start = node, b64decode(branch), generation
+            start = cursor(after, (int, bytes, int))
         wanted = TaskWanted(terms, graph, self._clock.now())
         for name in wanted.named - graph.names.keys():
             known = ", ".join(map(repr, graph.names))
@@ -110,7 +108,7 @@ class Lists:
         last = found[limit - 1] if len(found) > limit else None
         return Page(
             items=[task_view(graph, task, runners) for task in found[:limit]],
-            after=key(last.node, b64encode(last.branch).decode(), last.generation) if last else None,
+            after=key(last.node, last.branch, last.generation) if last else None,
         )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
-
 from stoker.core.compiled import Compiled
 from stoker.core.model import Task
 from stoker.core.states import TaskState
@@ -26,11 +24,11 @@ async def past_page(
     limit = limited(limit)
     if node is not None and node not in graph.names:
         raise NotFound(f"the graph of run {run} has no node {node!r}.", code="no_node", place="node")
-    at, branch, generation, id_ = cursor(after, (int, str, int, int)) if after else (-1, "", 0, 0)
+    at, branch, generation, id_ = cursor(after, (int, bytes, int, int)) if after else (-1, b"", 0, 0)
     wanted = None if state is None else int(TaskState[state]), None if node is None else graph.names[node]
-    found = await reader.past_tasks("past_page", run, at, b64decode(branch), generation, id_, *wanted, limit + 1)
+    found = await reader.past_tasks("past_page", run, at, branch, generation, id_, *wanted, limit + 1)
     runners = await task_runners(reader, found[:limit])
-    more = [key(task.node, b64encode(task.branch).decode(), task.generation, task.id) for task in found[limit - 1 :]]
+    more = [key(task.node, task.branch, task.generation, task.id) for task in found[limit - 1 :]]
     return Page(
         items=[task_view(graph, task, runners, past=True) for task in found[:limit]],
         after=more[0] if len(more) > 1 else None,

@@ -58,6 +58,11 @@ class Causes:
                 told.append(f"the result is made of {name!r}: {await self.chain(task)}")
         return told
 
+    async def of_stop(self) -> list[str]:
+        """Tasks that a stop of the run has CANCELLED, and that no retry of it brought back."""
+        nodes = [node.index for node in self._graph.nodes if not node.spec.tolerated]
+        return [await self.chain(task) for task in await self._tasks(nodes, b"", END, (TaskState.CANCELLED,))]
+
     async def chain(self, task: Task, deep: int = 0) -> str:
         """What became of a task, and since when that was so: the first cause comes last."""
         name, state = name_of(self._graph, task), task.state.name

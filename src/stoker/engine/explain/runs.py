@@ -129,7 +129,7 @@ class RunReasons:
         told = [await causes.chain(tasks[row[0]]) for row in rows[:FEW]]
         if len(rows) > FEW:
             told.append(f"and others; `stoker runs get {asked.run.id}` counts them")
-        return told
+        return told or await causes.of_stop()
 
     async def _cancelled(self, asked: Asked) -> list[str]:
         run = asked.run

@@ -1,0 +1,54 @@
+"""Where features meet: what each of them does to what another one left."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from engine.plant import NS, Plant, after, completion, encoded, failure, join, node, run_input
+from stoker.core.graph import KindSpec, OnChange, Ref, Retry, Value, Expand
+from stoker.core.views import PublishRequest
+from stoker.engine.paging import key
+from stoker.errors import Conflict, Invalid
+
+FEW = KindSpec(name="few", max_attempts=1)
+
+
+@pytest.mark.parametrize("past", [True, False])
+async def test_a_cursor_that_was_made_up_is_refused(plant: Plant, past: bool) -> None:
+    await plant.push(node("a"))
+    run = await plant.trigger()
+    for made_up in ("abc", "\xe9", "="):
+        cursor = key(0, made_up, 0, 0) if past else key(0, made_up, 0)
+        with pytest.raises(Invalid) as caught:
+            await plant.engine.views.tasks(NS, run, limit=10, after=cursor, past=past)
+        assert caught.value.code == "bad_cursor"
+
+
+async def test_a_live_run_that_goes_on_gives_no_task_more_attempts_than_its_kind_allows(plant: Plant) -> None:
+    await plant.push(node("a", kind="few"), kinds=(FEW,), mode="live")
+    run = await plant.trigger()
+    hand = plant.hand(kinds=("few",))
+    await hand.fail((await hand.claim())[0])
+    await plant.engine.runs.cancel(NS, run)
+    await plant.tick()
+    assert (await plant.engine.runs.retry(NS, run)).retried == 1
+    (task,) = await hand.claim()
+    assert task.attempt == 1
+    await hand.complete(task)
+    assert [(task.generation, task.state) for task in await plant.tasks(run)] == [(0, "FAILED"), (1, "SUCCEEDED")]
+
+
+async def test_a_run_whose_cancelled_tasks_have_no_attempt_left_says_so(plant: Plant) -> None:
+    await plant.push(node("a", kind="few"), node("b"), kinds=(FEW, KindSpec(name="one")))
+    run = await plant.trigger()
+    await plant.engine.runs.cancel(NS, run)
+    await plant.tick()
+    await plant.engine.runs.retry(NS, run)
+    hand = plant.hand()
+    await hand.complete((await hand.claim())[0])
+    told = await plant.engine.views.explain_run(NS, run)
+    (task,) = await plant.tasks(run, "a")
+    assert (told.state, told.because) == ("FAILED", [f"task {task.id} (a) was CANCELLED"])
+    assert told.remedy == "Start a new run."
