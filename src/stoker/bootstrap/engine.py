@@ -31,6 +31,7 @@ from stoker.engine.namespaces import Namespaces
 from stoker.engine.peers import Peers
 from stoker.engine.ports import Clock, Dice
 from stoker.engine.runs import Runs
+from stoker.engine.schedules import Schedules
 from stoker.engine.sessions import Sessions
 from stoker.engine.tasks import Tasks
 from stoker.engine.tokens import Tokens
@@ -131,7 +132,12 @@ class StokerEngine:
         )
         self.artifacts = Artifacts(self.store, self._namespaces, self.blobs, self._ids, self.clock)
         self.tokens = Tokens(self.store, self.clock, dice, root_token)
-        self.upkeep = Upkeep(self.store, self.batches, self.sessions, self.peers, self.gates, self.clock, self.alarm)
+        self.schedules = Schedules(
+            self.store, self._namespaces, self.catalog, self.batches, self._ids, self.clock, self.alarm
+        )
+        self.upkeep = Upkeep(
+            self.store, self.batches, self.sessions, self.peers, self.gates, self.clock, self.alarm, self._ids
+        )
         self._ticking: list[asyncio.Task[None]] = []
 
     async def open(self, *, ticking: bool = True) -> None:

@@ -86,6 +86,7 @@ class Run(msgspec.Struct, kw_only=True):
     Not frozen: a fold counts in its own copy.
 
     A child run has the run at the top of its tree as `root`, and as `parent` the task that waits for its end.
+    One that a schedule started has `schedule`, and as `scheduled_at` the time it was due.
     """
 
     id: int
@@ -104,6 +105,8 @@ class Run(msgspec.Struct, kw_only=True):
     weight: int = 1
     root: int | None = None
     parent: int | None = None
+    schedule: int | None = None
+    scheduled_at: Micros | None = None
 
 
 class JoinState:

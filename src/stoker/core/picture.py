@@ -42,7 +42,10 @@ class Body(NamedTuple):
 
 
 class Want(NamedTuple):
-    """What a decision waits for: the list of a node's own expand, or whether a join's members have their items."""
+    """What a decision waits for: the list of a node's own expand, or whether a join's members have their items.
+
+    "scheduled": a run that a schedule started has ended, and what is queued behind it may begin.
+    """
 
     what: str  # "expand" | "members"; of child runs "child" | "ended" | "again" | "stop"; of loops "loop" | "next"
     run: int

@@ -131,6 +131,8 @@ class Settling(Unlocking):
         self.ended_runs.add(run.id)
         if run.parent is not None:
             self.wants.append(Want("ended", run.id, TRIGGER, b"", run.parent))
+        elif run.schedule is not None:
+            self.wants.append(Want("scheduled", run.id, TRIGGER, b"", None))
 
 
 def _input(node: CompiledNode, missing: Sequence[str]) -> str:

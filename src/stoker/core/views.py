@@ -107,7 +107,8 @@ class RunView(_View, frozen=True):
     """`nodes`, `causes` and `live` (the nodes of a live run) are left out of lists.
 
     `stopping`: a cancel was requested and is being carried out. Of a child run: `root` is the run at the top of its
-    tree, `parent` the task that waits for its end.
+    tree, `parent` the task that waits for its end. Of a run that a schedule started: `schedule` is its name (None once
+    that was deleted), `scheduled_at` the time it was due.
     """
 
     id: int
@@ -124,6 +125,8 @@ class RunView(_View, frozen=True):
     tags: dict[str, str] = {}
     root: int | None = None
     parent: int | None = None
+    schedule: str | None = None
+    scheduled_at: datetime | None = None
     tasks: int = 0
     nodes: list[NodeCounts] = []
     causes: list[Cause] = []

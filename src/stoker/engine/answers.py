@@ -14,6 +14,7 @@ from stoker.engine.children import Children
 from stoker.engine.inputs import Sources, whole
 from stoker.engine.iterations import Iterations
 from stoker.engine.ports import Tx
+from stoker.engine.scheduled import Scheduled
 from stoker.engine.showing import Showing
 from stoker.engine.tools import Tools
 
@@ -24,6 +25,7 @@ class Answers:
     def __init__(self, tools: Tools, tx: Tx, blobs: dict[str, bytes], showing: Showing) -> None:
         self._tx = tx
         self._blobs = blobs
+        scheduled = Scheduled(tools, tx)
         children = Children(tools, tx, blobs, showing)
         iterations = Iterations(tx, blobs, showing)
         self._sorts: dict[str, Callable[[Fold, Sequence[Want]], Coroutine[Any, Any, None]]] = {
@@ -35,6 +37,7 @@ class Answers:
             "stop": children.stop,
             "loop": iterations.begin,
             "next": iterations.end,
+            "scheduled": scheduled.ended,
         }
 
     async def answer(self, fold: Fold, wants: Sequence[Want]) -> None:

@@ -19,7 +19,7 @@ from stoker.core.task_filter import TaskWanted
 from stoker.core.views import Page, RunView, TaskView
 from stoker.engine.paging import cursor, key, limited
 from stoker.engine.ports import Clock, Reader, Store
-from stoker.engine.shown import run_view, tags_of, task_runners, task_view
+from stoker.engine.shown import run_view, schedules_of, tags_of, task_runners, task_view
 from stoker.errors import NotFound
 
 FEW_RUNNING = 1_000  # up to so many runs that go on are looked for by their tasks, more by the page
@@ -71,8 +71,14 @@ class Lists:
             rows = await reader.rows("version_names", list({run.version for run in shown}))
             names = {id_: (name, version) for id_, name, version in rows}
             tags = await tags_of(reader, [run.id for run in shown])
+            schedules = await schedules_of(reader, shown)
             return Page(
-                items=[run_view(namespace, run, *names[run.version], tags.get(run.id, {})) for run in shown],
+                items=[
+                    run_view(
+                        namespace, run, *names[run.version], tags.get(run.id, {}), schedules.get(run.schedule or 0)
+                    )
+                    for run in shown
+                ],
                 after=Place(shown[-1].created_at, shown[-1].id).cursor if len(found) > limit else None,
             )
 

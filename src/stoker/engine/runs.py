@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from hashlib import sha256
-from typing import NamedTuple
-
-import msgspec
 
 from stoker.core.compiled import TRIGGER
-from stoker.core.model import PAYLOAD_INLINE, Run
-from stoker.core.names import fault
+from stoker.core.model import Run
 from stoker.core.states import RunState
-from stoker.core.tags import RULE as TAGS
-from stoker.core.tags import wrong as wrong_tags
 from stoker.core.template import Place
 from stoker.core.values import NULL, BadPath
 from stoker.core.views import RetryAnswer, RunRef, RunView, TriggerRequest
@@ -29,23 +22,14 @@ from stoker.engine.missing import missing
 from stoker.engine.namespaces import Namespaces
 from stoker.engine.peers import Peers
 from stoker.engine.ports import Blobs, Store, Tx
+from stoker.engine.start import Start, request_hash, start_of
 from stoker.engine.transaction import Batch, Verb
-from stoker.engine.versions import Version, Versions
+from stoker.engine.versions import Versions
 from stoker.engine.views import Views
-from stoker.errors import Conflict, Invalid, NoResult, NotFound, TooLarge
+from stoker.errors import Conflict, NoResult, NotFound, TooLarge
 
 MOST_RUNS = 10_000  # of one trigger call
-MOST_WEIGHT = 100
 UNHEARD_S = 5.0  # between two looks at a run that may end on another server
-
-
-class Start(NamedTuple):
-    """One run to start. `inputs`, `store`: as they are kept."""
-
-    version: Version
-    request: TriggerRequest
-    inputs: bytes
-    store: bytes
 
 
 class Trigger(Verb):
@@ -114,14 +98,6 @@ class Trigger(Verb):
         return known
 
 
-def request_hash(request: TriggerRequest) -> bytes:
-    body = {name: bytes(value).decode() for name, value in sorted(request.inputs.items())}
-    asked: list[object] = [request.graph, request.version, body]
-    asked += [sorted(request.tags.items())] if request.tags else []  # without tags, as before there were any
-    asked += [{name: bytes(value).decode() for name, value in sorted(request.store.items())}] if request.store else []
-    return sha256(msgspec.json.encode(asked)).digest()
-
-
 class Cancel(Verb):
     """Ask a run to stop."""
 
@@ -171,36 +147,11 @@ class Runs:
             raise TooLarge(f"one call triggers at most {MOST_RUNS} runs, not {len(requests)}.", code="too_many_runs")
         named = dict.fromkeys((request.graph, request.version) for request in requests)
         versions = {each: await self._catalog.version(namespace, *each) for each in named}
-        starts = [self._start(versions[request.graph, request.version], request) for request in requests]
+        starts = [start_of(versions[request.graph, request.version], request) for request in requests]
         number = await self._namespaces.existing(namespace)
         answer = await self._batches.submit(Trigger(number, starts, self._ids))
         refs: list[RunRef] = answer.value
         return refs
-
-    @staticmethod
-    def _start(version: Version, request: TriggerRequest) -> Start:
-        if not 0 <= request.priority <= 9:
-            raise Invalid(
-                f"a priority lies between 0 and 9, not {request.priority}.", code="bad_option", place="priority"
-            )
-        if not 1 <= request.weight <= MOST_WEIGHT:
-            raise Invalid(
-                f"a weight lies between 1 and {MOST_WEIGHT}, not {request.weight}.", code="bad_option", place="weight"
-            )
-        if request.idempotency_key is not None and (wrong := fault(request.idempotency_key)):
-            raise Invalid(wrong, code="bad_name", place="idempotency_key")
-        if request.tags and (found := wrong_tags(request.tags)):
-            raise Invalid(found[0], code="bad_tag", place=found[1], remedy=TAGS)
-        start = Start(version, request, version.input_body(request.inputs), version.store_body(request.store))
-        for place, body in (("inputs", start.inputs), ("store", start.store)):
-            if len(body) > PAYLOAD_INLINE:
-                raise TooLarge(
-                    f"the {place} of the run have {len(body)} bytes; the limit is {PAYLOAD_INLINE}.",
-                    code="inputs_too_large",
-                    place=place,
-                    remedy="Pass large data as a stoker.File.",
-                )
-        return start
 
     async def cancel(self, namespace: str, run: int) -> RunView:
         """Ask a run to stop; runners are told at once. The answer shows it `stopping`; it ends CANCELLED."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from stoker.core.compiled import Compiled, text_of
@@ -26,7 +27,15 @@ async def task_runners(reader: Reader, tasks: list[Task]) -> dict[int, str]:
     return await runner_names(reader, {task.session for task in tasks if task.session is not None})
 
 
-def run_view(namespace: str, run: Run, graph: str, version: int, tags: dict[str, str]) -> RunView:
+async def schedules_of(reader: Reader, runs: Sequence[Run]) -> dict[int, str]:
+    """The names of the schedules that started some of these runs, by id."""
+    ids = sorted({run.schedule for run in runs if run.schedule is not None})
+    return {row[0]: row[1] for row in await reader.rows("schedule_names", ids)} if ids else {}
+
+
+def run_view(
+    namespace: str, run: Run, graph: str, version: int, tags: dict[str, str], schedule: str | None = None
+) -> RunView:
     return RunView(
         id=run.id,
         namespace=namespace,
@@ -41,6 +50,8 @@ def run_view(namespace: str, run: Run, graph: str, version: int, tags: dict[str,
         tags=tags,
         root=run.root,
         parent=run.parent,
+        schedule=schedule,
+        scheduled_at=maybe(run.scheduled_at),
         tasks=run.tasks,
     )
 

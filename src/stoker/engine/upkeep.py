@@ -1,4 +1,4 @@
-"""What time does: leases end, delays pass, attempts take too long, cancelled runs are swept, fan-outs spread.
+"""What time does: leases end, delays pass, attempts take too long, runs are swept, fan-outs spread, schedules fire.
 
 Each pass is idempotent: it looks without locks for what may be due, and the verb checks again under the lock. Any
 server may run them at any time.
@@ -7,6 +7,7 @@ server may run them at any time.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from stoker.core.duration import SECOND, Micros
@@ -14,7 +15,9 @@ from stoker.core.model import GRACE, LEASE
 from stoker.core.states import TaskState
 from stoker.engine.alarm import NEVER, Alarm
 from stoker.engine.batch import Batches
+from stoker.engine.firing import Fire
 from stoker.engine.gates import Gates
+from stoker.engine.ids import Ids
 from stoker.engine.peers import Peers
 from stoker.engine.ports import Clock, Lease, Reader, Store, Tx
 from stoker.engine.sessions import Session, Sessions
@@ -163,6 +166,7 @@ class Ahead(NamedTuple):
     attempt: Micros | None
     stopping: Micros | None
     spread: int | None
+    schedule: Micros | None
 
 
 class Upkeep:
@@ -177,6 +181,7 @@ class Upkeep:
         gates: Gates,
         clock: Clock,
         alarm: Alarm,
+        ids: Ids,
     ) -> None:
         self._store = store
         self._batches = batches
@@ -185,6 +190,7 @@ class Upkeep:
         self._gates = gates
         self._clock = clock
         self._alarm = alarm
+        self._ids = ids
         self._failed_at: Micros = 0
         self._present_at: Micros | None = None
 
@@ -225,6 +231,7 @@ class Upkeep:
             await self.expire() if _past(ahead.attempt, now) else False,
             await self.sweep() if ahead.stopping is not None else False,
             await self.spread() if ahead.spread is not None else False,
+            await self.fire() if _past(ahead.schedule, now) else False,
         ]
         await self.present()
         return any(more)
@@ -232,7 +239,8 @@ class Upkeep:
     def _next(self, ahead: Ahead) -> Micros:
         """When the earliest thing known is due."""
         now = self._clock.now()
-        times = [self._gates.next_at, *(at for at in (ahead.delay, ahead.attempt, self._present_at) if at is not None)]
+        known = (ahead.delay, ahead.attempt, ahead.schedule, self._present_at)
+        times = [self._gates.next_at, *(at for at in known if at is not None)]
         if ahead.stopping is not None:
             times.append(ahead.stopping + GRACE if now < ahead.stopping + GRACE else now + SECOND)
         if ahead.session is not None:
@@ -329,10 +337,22 @@ class Upkeep:
             await self._batches.submit(Spread(run, row))
         return bool(rows)
 
+    async def fire(self) -> bool:
+        """Start what schedules are due to start, each schedule in a transaction of its own."""
+        now = self._clock.now()
+        due = await self._store.read(lambda reader: reader.ids("due_schedules", now, ROWS))
+        for schedule in due:
+            running = await self._store.read(partial(_running, schedule))
+            await self._batches.submit(Fire(schedule, running, self._ids))
+        return bool(due)
+
 
 async def _ahead(reader: Reader) -> Ahead:
-    ((session, delay, attempt, stopping, spread),) = await reader.rows("ahead")
-    return Ahead(session, delay, attempt, stopping, spread)
+    return Ahead._make(*await reader.rows("ahead"))
+
+
+async def _running(schedule: int, reader: Reader) -> list[int]:
+    return await reader.ids("schedule_running", schedule)
 
 
 def _past(at: Micros | None, now: Micros) -> bool:

@@ -31,7 +31,7 @@ from stoker.engine.paging import limited
 from stoker.engine.past import past_page, unfiltered
 from stoker.engine.ports import Clock, Reader, Row, Store
 from stoker.engine.sessions import Sessions, runner_names
-from stoker.engine.shown import branch_of, maybe, run_view, tags_of, task_runners, task_view
+from stoker.engine.shown import branch_of, maybe, run_view, schedules_of, tags_of, task_runners, task_view
 from stoker.engine.tally import node_counts
 from stoker.engine.versions import Version, Versions
 from stoker.errors import NotFound
@@ -60,7 +60,8 @@ class Views:
             found, version = await self._run(reader, namespace, number, run)
             keys = await reader.rows("run_key_of", run)
             tags = (await tags_of(reader, [run])).get(run, {})
-            view = run_view(namespace, found, version.graph.spec.name, version.number, tags)
+            schedule = (await schedules_of(reader, [found])).get(found.schedule or 0)
+            view = run_view(namespace, found, version.graph.spec.name, version.number, tags, schedule)
             tolerated = version.graph.tolerated
             causes = await reader.rows("run_causes", run, tolerated, MOST_CAUSES) if found.failed else []
             return msgspec.structs.replace(

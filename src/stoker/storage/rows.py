@@ -94,7 +94,7 @@ def of_changed_spread(value: Spread, was: Spread) -> Row:
 def run(row: Row) -> Run:
     (
         id_, namespace, version, state, stopping, priority, last, open_, tasks, failed, created, ended, cancel, weight,
-        root, parent,
+        root, parent, schedule, scheduled,
     ) = row  # fmt: skip
     return Run(
         id=id_,
@@ -113,6 +113,8 @@ def run(row: Row) -> Run:
         weight=weight,
         root=root,
         parent=parent,
+        schedule=schedule,
+        scheduled_at=scheduled,
     )
 
 
@@ -120,7 +122,7 @@ def of_new_run(value: Run) -> Row:
     return (
         value.id, value.namespace, value.version, int(value.state), int(value.stopping), value.priority,
         value.last_order_at, value.open, value.tasks, value.failed, value.created_at, value.ended_at, value.cancel_at,
-        value.weight, value.root, value.parent,
+        value.weight, value.root, value.parent, value.schedule, value.scheduled_at,
     )  # fmt: skip
 
 

@@ -42,12 +42,14 @@ SELECT c.id FROM task AS t JOIN run AS c ON c.parent = t.id
 WHERE t.run = :run AND t.state = 2 AND t.session IS NULL AND c.state = 1 AND c.stopping = 0 LIMIT :limit;
 
 -- name: ahead
--- The earliest end of a session, delay and time limit; since when a run is to be swept; whether a fan-out is to be spread.
+-- The earliest end of a session, delay and time limit; since when a run is to be swept; whether a fan-out is to be spread;
+-- when the next schedule is due.
 SELECT (SELECT MIN(until) FROM session WHERE ended_at IS NULL),
        (SELECT MIN(due_at) FROM task WHERE state = 1 AND due_at IS NOT NULL),
        (SELECT MIN(deadline) FROM task WHERE state <= 2 AND deadline IS NOT NULL),
        (SELECT MIN(cancel_at) FROM run WHERE stopping > 0),
-       (SELECT MIN(id) FROM spread WHERE state = 1);
+       (SELECT MIN(id) FROM spread WHERE state = 1),
+       (SELECT MIN(next_at) FROM schedule WHERE next_at IS NOT NULL);
 
 -- name: idle_among
 -- Which of these sessions hold nothing and end before a time, and when.

@@ -50,9 +50,9 @@ SELECT id, name, most, starts, per, next_at FROM gate WHERE id = ANY(:ids) ORDER
 
 -- name: insert_run
 INSERT INTO run (id, namespace, version, state, stopping, priority, last_order_at, open, tasks, failed, created_at,
-                 ended_at, cancel_at, weight, root, parent)
+                 ended_at, cancel_at, weight, root, parent, schedule, scheduled_at)
 VALUES (:id, :namespace, :version, :state, :stopping, :priority, :last_order_at, :open, :tasks, :failed, :created_at,
-        :ended_at, :cancel_at, :weight, :root, :parent);
+        :ended_at, :cancel_at, :weight, :root, :parent, :schedule, :scheduled_at);
 
 -- name: update_run
 UPDATE run SET state = :state, stopping = :stopping, last_order_at = :last_order_at, open = :open, tasks = :tasks,

@@ -1,0 +1,117 @@
+"""Firing schedules: what is due, and what is asked for by hand; each in a transaction with the runs that it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stoker.core.duration import Micros
+from stoker.core.schedule import Due, Skip, due, overlapping
+from stoker.core.views import RunRef
+from stoker.engine.ids import Ids
+from stoker.engine.ports import Tx
+from stoker.engine.scheduled import Firing, Schedule, begin, fire, local, put_firing
+from stoker.engine.transaction import Batch, Verb
+from stoker.errors import Conflict, NotFound
+
+
+class Fire(Verb):
+    """What a schedule is due to start. `running`: the run of it that goes on, if any.
+
+    That one's lock keeps it from ending meanwhile, so that what is queued behind it is found at its end. Alone in its
+    batch: it locks a schedule, and other verbs may have locked tasks, which come later.
+    """
+
+    solo = True
+
+    def __init__(self, schedule: int, running: Sequence[int], ids: Ids) -> None:
+        self._schedule = schedule
+        self._ids = ids
+        self.runs = tuple(running)
+
+    async def decide(self, tx: Tx, batch: Batch) -> None:
+        """Another server may have been faster, or another run of it may run by now: then the next look sees that."""
+        for row in await tx.rows("lock_schedule", self._schedule):
+            schedule = Schedule.of(row)
+            running = await tx.ids("schedule_running", schedule.id)
+            if schedule.next_at is None or schedule.next_at > batch.fold.now or not {*running} <= {*self.runs}:
+                return
+            now = batch.fold.now
+            todo = due(schedule.timing, schedule.next_at, now, schedule.spec.catch_up)
+            await tx.execute("schedule_next", todo.next_at, schedule.id)
+            await self._miss(tx, schedule, todo, now)
+            await self._fire(tx, batch, schedule, todo.fire, running[0] if running else None)
+
+    async def _fire(
+        self, tx: Tx, batch: Batch, schedule: Schedule, times: Sequence[Micros], running: int | None
+    ) -> None:
+        queued = bool(await tx.rows("schedule_queued", schedule.id))
+        for at in times:
+            match overlapping(schedule.spec.overlap, running, queued):
+                case Skip(reason):
+                    firing = Firing(schedule.id, at, 0, "skipped", batch.fold.now, reason=reason)
+                case "queue":
+                    reason = f"run {running} still runs"
+                    firing = Firing(schedule.id, at, 0, "queued", batch.fold.now, behind=running, reason=reason)
+                    queued = True
+                case _:
+                    firing = await fire(tx, batch.fold, batch.versions, schedule, at, self._ids)
+                    running = firing.run or running
+            await put_firing(tx, firing)
+
+    @staticmethod
+    async def _miss(tx: Tx, schedule: Schedule, todo: Due, now: Micros) -> None:
+        if todo.missed is None:
+            return
+        first, last = todo.missed
+        until = "" if first == last else f", and what came up to {local(schedule.spec, last)}"
+        reason = (
+            f"no server fired it in time{until}; it catches up {schedule.spec.catch_up}"
+            f"{', at most 100 times' if schedule.spec.catch_up == 'all' else ''}"
+        )
+        await put_firing(tx, Firing(schedule.id, first, 0, "missed", now, until=last, reason=reason))
+
+
+class RunNow(Verb):
+    """An extra run of a schedule, whatever runs and whether it is paused. Its logical time is now."""
+
+    solo = True  # as above
+
+    def __init__(self, schedule: int, name: str, key: str | None, ids: Ids) -> None:
+        self._schedule = schedule
+        self._name = name
+        self._key = key
+        self._ids = ids
+        self._made = 0
+
+    async def decide(self, tx: Tx, batch: Batch) -> RunRef:
+        """Repeated after a commit of unknown outcome, it takes the same id: if a run has that, it was committed."""
+        if not self.replays:
+            self._made = 0
+        if self._made and await tx.runs([self._made]):
+            return RunRef(id=self._made)
+        rows = await tx.rows("lock_schedule", self._schedule)
+        if not rows:
+            raise NotFound(f"the schedule {self._name!r} was just deleted.", code="no_schedule")
+        schedule, now = Schedule.of(rows[0]), batch.fold.now
+        digest = f"schedule:{schedule.id}".encode()
+        if self._key is not None:
+            for run, kept in await tx.execute("run_key", schedule.namespace, self._key):
+                return _again(run, kept == digest, self._key)
+        id_ = self._made or self._ids.draw("run")
+        await begin(tx, batch.fold, batch.versions, schedule, now, id_)
+        self._made = id_
+        if self._key is not None:
+            await tx.execute("insert_run_key", schedule.namespace, self._key, id_, digest)
+        await put_firing(tx, Firing(schedule.id, now, id_, "fired", now, run=id_))
+        return RunRef(id=id_)
+
+
+def _again(run: int, same: bool, key: str) -> RunRef:
+    if same:
+        return RunRef(id=run, created=False)
+    raise Conflict(
+        f"the idempotency key {key!r} was used by run {run}, which this schedule did not start.",
+        code="idempotency_mismatch",
+        place="idempotency_key",
+        remedy="Use a new key for a new run.",
+    )

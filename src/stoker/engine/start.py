@@ -1,0 +1,59 @@
+"""What a run is started with, checked against its version."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import NamedTuple
+
+import msgspec
+
+from stoker.core.model import PAYLOAD_INLINE
+from stoker.core.names import fault
+from stoker.core.tags import RULE as TAGS
+from stoker.core.tags import wrong as wrong_tags
+from stoker.core.views import TriggerRequest
+from stoker.engine.versions import Version
+from stoker.errors import Invalid, TooLarge
+
+MOST_WEIGHT = 100
+
+
+class Start(NamedTuple):
+    """One run to start. `inputs`, `store`: as they are kept."""
+
+    version: Version
+    request: TriggerRequest
+    inputs: bytes
+    store: bytes
+
+
+def start_of(version: Version, request: TriggerRequest) -> Start:
+    """A checked run. Invalid, TooLarge: it cannot be started like this."""
+    if not 0 <= request.priority <= 9:
+        raise Invalid(f"a priority lies between 0 and 9, not {request.priority}.", code="bad_option", place="priority")
+    if not 1 <= request.weight <= MOST_WEIGHT:
+        raise Invalid(
+            f"a weight lies between 1 and {MOST_WEIGHT}, not {request.weight}.", code="bad_option", place="weight"
+        )
+    if request.idempotency_key is not None and (wrong := fault(request.idempotency_key)):
+        raise Invalid(wrong, code="bad_name", place="idempotency_key")
+    if request.tags and (found := wrong_tags(request.tags)):
+        raise Invalid(found[0], code="bad_tag", place=found[1], remedy=TAGS)
+    start = Start(version, request, version.input_body(request.inputs), version.store_body(request.store))
+    for place, body in (("inputs", start.inputs), ("store", start.store)):
+        if len(body) > PAYLOAD_INLINE:
+            raise TooLarge(
+                f"the {place} of the run have {len(body)} bytes; the limit is {PAYLOAD_INLINE}.",
+                code="inputs_too_large",
+                place=place,
+                remedy="Pass large data as a stoker.File.",
+            )
+    return start
+
+
+def request_hash(request: TriggerRequest) -> bytes:
+    body = {name: bytes(value).decode() for name, value in sorted(request.inputs.items())}
+    asked: list[object] = [request.graph, request.version, body]
+    asked += [sorted(request.tags.items())] if request.tags else []  # without tags, as before there were any
+    asked += [{name: bytes(value).decode() for name, value in sorted(request.store.items())}] if request.store else []
+    return sha256(msgspec.json.encode(asked)).digest()
