@@ -35,6 +35,11 @@ def test_a_limit_is_written_into_the_graph() -> None:
     assert nodes["Press"] == spec.Limit(key="press", rate="2/h")
 
 
+def test_a_limit_is_by_an_input_or_a_part_of_its_value() -> None:
+    assert stoker.Limit("tenant", most=1, by="who") == spec.Limit(key="tenant", most=1, by=("who",))
+    assert stoker.Limit("tenant", most=1, by=("who", "names", 0)).by == ("who", "names", 0)
+
+
 @pytest.mark.parametrize(
     ("key", "options", "message"),
     [
@@ -46,6 +51,11 @@ def test_a_limit_is_written_into_the_graph() -> None:
         ("k", {"most": 2.5}, "not 2.5"),
         ("k", {"rate": "5/day"}, "'5/s', '100/min' or '1000/h'"),
         ("k", {"rate": 5}, "rate=5"),
+        ("k", {"most": 1, "by": ""}, "by='' names no input"),
+        ("k", {"most": 1, "by": ()}, "by=() names no input"),
+        ("k", {"most": 1, "by": ["who"]}, "by=['who'] names no input"),
+        ("k", {"most": 1, "by": (0, "who")}, "names no input"),
+        ("k", {"most": 1, "by": ("who", 1.5)}, "holds what is no key of a value"),
     ],
 )
 def test_a_limit_that_makes_no_sense_says_so_where_it_is_written(

@@ -14,6 +14,7 @@ from stoker.core.gate import Gate, Rate
 from stoker.core.model import Task
 from stoker.core.states import TaskState
 from stoker.engine.ports import Admitted, Passed, Store, Tx
+from stoker.storage.sqlite.tx import SQL
 
 PLAIN, FIRST, SECOND, OTHER = 1, 2, 3, 4  # lanes: FIRST and SECOND stand under gate 1, OTHER under gate 2
 LANES = {"s": PLAIN, "plain": PLAIN, "first": FIRST, "second": SECOND, "other": OTHER}
@@ -75,7 +76,7 @@ async def test_only_what_is_being_run_counts(store: Store, writer: Writer) -> No
 
 async def test_a_gate_is_opened_only_for_lanes_with_ready_tasks(store: Store, writer: Writer) -> None:
     async def opened(tx: Tx) -> list[int]:
-        found = await tx.open_gates({FIRST: 1, OTHER: 2, 99: 3})
+        found = await tx.open_gates([(FIRST, 1), (OTHER, 2), (99, 3)])
         assert all(isinstance(gate, Gate) for gate in found)
         return [gate.id for gate in found if isinstance(gate, Gate)]
 
@@ -83,6 +84,48 @@ async def test_a_gate_is_opened_only_for_lanes_with_ready_tasks(store: Store, wr
     for task in await writer.claim(await named(writer, "other")):
         await writer.complete(task, b"1")
     assert await store.transact(opened) == [1]
+
+
+async def test_the_first_task_of_each_gate_is_found_so_many_gates_at_a_time(store: Store, writer: Writer) -> None:
+    async def lanes(tx: Tx) -> None:
+        await tx.execute("insert_gates", 1, 1, 0, ["one", "two"])  # a gate takes its numbers from its template
+        for kind in ("plain", "first", "second", "other"):
+            await tx.execute("put_lane", 1, kind, "{}", 0, 0)
+
+    await store.transact(lanes)
+    found = await store.read(lambda reader: reader.rows("gates_named", 1, ["one", "two", "three"]))
+    numbers = {str(name): gate for name, gate in found}
+    assert sorted(numbers) == ["one", "two"]
+    assert await store.read(lambda reader: reader.gate(numbers["two"])) == Gate(numbers["two"], "two", 2, None)
+    first, other = await named(writer, "first"), await named(writer, "other")
+    (held, *_) = await writer.claim(other[:1])
+    heads = await store.transact(lambda tx: tx.key_heads([FIRST, OTHER], 0, 5))
+    assert sorted((head.lane, head.order_at, head.live, head.gate.id) for head in heads) == [
+        (FIRST, min(task.order_at for task in first), 0, 1),
+        (OTHER, min(task.order_at for task in other if task.id != held.id), 1, 2),
+    ]
+    behind = await store.transact(lambda tx: tx.key_heads([FIRST, OTHER], 1, 5))
+    assert [head.gate.id for head in behind] == [2]
+
+
+async def test_a_gate_of_a_value_goes_only_if_it_has_no_task(store: Store, writer: Writer) -> None:
+    await store.transact(lambda tx: tx.execute("insert_gates", 1, 1, 0, ["used", "unused"]))
+    found = dict(await store.read(lambda reader: reader.rows("gates_named", 1, ["used", "unused"])))
+    (task, *_) = await named(writer, "first")
+    await store.transact(lambda tx: tx.put("put_task_gate", [(found["used"], task.id)]))  # type: ignore[attr-defined]  # as a write does
+    gone = await store.transact(lambda tx: tx.execute("forget_gates", 1, 9))
+    assert [row[0] for row in gone] == [found["unused"]]
+
+
+async def test_the_heads_of_many_gates_are_found_through_an_index_alone(store: Store) -> None:
+    if store.shared:
+        pytest.skip("its planner goes by the number of rows")
+    connection: Any = store._connection  # type: ignore[attr-defined]  # a plan is no row of the engine's
+    plan = [row[-1] for row in connection.execute(f"EXPLAIN QUERY PLAN {SQL['key_heads']}", [0, "[1]", 9])]
+    looks = [str(line) for line in plan if line.startswith(("SEARCH task", "SCAN task"))]
+    assert len(looks) == 4
+    assert sum("task_key (lane=? AND gate" in line for line in looks) == 3, plan
+    assert sum("task_gate (gate=? AND state=?)" in line for line in looks) == 1, plan
 
 
 async def admitted(store: Store, lanes: list[Admitted], taken: list[int], limit: int) -> list[Task]:
@@ -138,7 +181,7 @@ async def test_a_locked_gate_is_passed_by_or_waited_for(store: Store, writer: Wr
         await tx.write(fold)
 
     async def claimer(tx: Tx) -> list[Any]:
-        return await tx.open_gates({FIRST: 1, OTHER: 2})
+        return await tx.open_gates([(FIRST, 1), (OTHER, 2)])
 
     async def reviver(tx: Tx) -> dict[int, int]:
         await tx.lock_gates([1])

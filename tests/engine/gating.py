@@ -9,19 +9,26 @@ from typing import Any
 
 from engine.plant import KINDS, NS, Hand, Plant, after, completion, failure, node
 from stoker.core.gate import rate
-from stoker.core.graph import Each, GraphSpec, Join, Limit, NodeSpec, Retry
+from stoker.core.graph import Each, GraphSpec, Join, Limit, NodeSpec, Ref, Retry
+from stoker.core.key import SEPARATOR
 from stoker.core.protocol import Release, Requeue
 from stoker.core.views import GraphView, PushRequest
 from stoker.errors import Conflict, Unavailable
 
 
 def limited(
-    name: str, fire: Each | Join | None = None, *, most: int | None = None, rate: str | None = None, **options: Any
+    name: str,
+    fire: Each | Join | None = None,
+    *,
+    most: int | None = None,
+    rate: str | None = None,
+    by: tuple[str | int, ...] = (),
+    **options: Any,
 ) -> NodeSpec:
     if isinstance(options.get("retry"), dict):
         options["retry"] = Retry(**options["retry"])
     key = options.pop("key", "key")
-    return node(name, fire, limit=Limit(key=key, most=most, rate=rate), **options)
+    return node(name, fire, limit=Limit(key=key, most=most, rate=rate, by=by), **options)
 
 
 async def over(plant: Plant, graph: str) -> bool:
@@ -38,7 +45,7 @@ class Gated:
         self.dice = dice
         self.hands: list[Hand] = []
         self.gone: list[Hand] = []
-        self.most = {"few": dice.randint(1, 3), "both": dice.randint(2, 4)}
+        self.most = {"few": dice.randint(1, 3), "both": dice.randint(2, 4), "keyed": dice.randint(1, 2)}
         self.rate = dice.choice(("5/s", "20/s", "100/min"))
         self.runs: list[int] = []
         self.starts: dict[tuple[int, int], int] = {}
@@ -63,6 +70,7 @@ class Gated:
             limited("few", after("s"), retry=Retry(attempts=3, base="1s"), timeout="60s", **few),
             limited("both", after("s"), kind="many", **both),
             limited("again", after("few"), kind="many", **few),
+            limited("keyed", after("s"), bind={"of": Ref(node="s")}, by=("of",), retry={"base": "1s"}, **self._keyed()),
             node("free", after("s")),
         )
         self.hands = [self.plant.hand(f"hand{number}") for number in range(4)]
@@ -72,6 +80,10 @@ class Gated:
             await self._step()
             await self._count()
         await self._finish()
+
+    def _keyed(self) -> dict[str, Any]:
+        """One limit per item of the source."""
+        return {"key": "keyed", "most": self.most["keyed"], "rate": self.dice.choice((None, "5/s"))}
 
     async def _step(self) -> None:
         hand = self.dice.choice(self.hands)
@@ -130,7 +142,9 @@ class Gated:
             "SELECT g.name, COUNT(*) FROM task AS t JOIN gate AS g ON g.id = t.gate WHERE t.state = 2 GROUP BY g.name"
         )
         for name, leases in rows:
-            assert leases <= self.most[name], f"{leases} tasks run under {name!r}, which allows {self.most[name]}"
+            assert leases <= self.most[name.partition(SEPARATOR)[0]], (
+                f"{leases} tasks run under {name!r}, which allows {self.most[name]}"
+            )
         await self._count_starts()
 
     async def _count_starts(self) -> None:

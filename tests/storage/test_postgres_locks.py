@@ -28,7 +28,7 @@ MANY = 1_000  # rows locked by one statement
 ROUNDS = 60  # until which a broken order must have met a deadlock
 ORDERS = {
     "lock_runs": "ORDER BY id",
-    "lock_gates": "ORDER BY id",
+    "lock_gates": "ORDER BY g.id",
     "lock_tasks": "ORDER BY t.id",
     "put_session": "ORDER BY id",
 }

@@ -56,7 +56,7 @@ async def test_lanes_and_tasks_from_before_limits_stand_under_none(store: Store)
 
         async def put(tx: Any) -> list[Any]:
             for gate in (0, 0, 1):
-                await tx.execute("put_lane", 1, "one", "{}", gate)
+                await tx.execute("put_lane", 1, "one", "{}", gate, 0)
             return sorted((lane[2], lane[4]) for lane in await tx.rows("lanes"))
 
         assert await store.transact(put) == [("one", 0), ("one", 1), ("two", 0)]

@@ -8,11 +8,12 @@ from stoker.core.names import fault
 
 
 def Limit(  # noqa: N802 - it is written like the value it makes
-    key: str, *, most: int | None = None, rate: str | None = None
+    key: str, *, most: int | None = None, rate: str | None = None, by: str | tuple[str | int, ...] | None = None
 ) -> graph.Limit:
     """What all tasks with this key share, in every graph of the namespace.
 
-    `most` of them run at once, `rate` start per time: `"5/s"`, `"100/min"` or `"1000/h"`.
+    `most` of them run at once, `rate` start per time: `"5/s"`, `"100/min"` or `"1000/h"`. `by`: an input of the node,
+    or (input, key, ...) for a part of its value; then tasks share a limit if this value is the same.
     """
     if wrong := fault(key):
         raise misuse(f"the key of a limit is a name, and {wrong}.")
@@ -24,7 +25,18 @@ def Limit(  # noqa: N802 - it is written like the value it makes
         raise misuse(f"most= of a limit is an integer from 1 to {gate.MOST}, not {most!r}.")
     if rate is not None:
         _check(rate)
-    return graph.Limit(key=key, most=most, rate=rate)
+    return graph.Limit(key=key, most=most, rate=rate, by=_path(by))
+
+
+def _path(by: object) -> tuple[str | int, ...]:
+    path = (by,) if isinstance(by, str) else () if by is None else by
+    if not isinstance(path, tuple) or (by is not None and not (path and path[0] and isinstance(path[0], str))):
+        raise misuse(
+            f"by={by!r} names no input.", "Write by='tenant', or by=('order', 'tenant') for a part of its value."
+        )
+    if any(isinstance(part, bool) or not isinstance(part, str | int) for part in path):
+        raise misuse(f"by={by!r} holds what is no key of a value.", "Write by=('order', 'tenant').")
+    return path
 
 
 def _check(rate: str) -> None:

@@ -24,6 +24,7 @@ from stoker.engine.dispatch import Dispatcher
 from stoker.engine.events import Hub
 from stoker.engine.gates import Gates
 from stoker.engine.ids import Ids
+from stoker.engine.known import Keys
 from stoker.engine.leases import Leases
 from stoker.engine.lists import Lists
 from stoker.engine.live import Live
@@ -75,6 +76,7 @@ class StokerEngine:
         self.alarm = Alarm()
         self.dispatcher = Dispatcher()
         self.gates = Gates(self.alarm)
+        self.keys = Keys(self.store, self.clock)
         self.sessions = Sessions(
             self.store, self.clock, self._namespaces, self.alarm, self.gates, self.dispatcher.nudge
         )
@@ -87,6 +89,7 @@ class StokerEngine:
             dice=dice,
             dispatcher=self.dispatcher,
             gates=self.gates,
+            keys=self.keys,
         )
         self.batches = Batches(self.store, self.blobs, tools, self._committed)
         self.peers = Peers(
@@ -136,7 +139,15 @@ class StokerEngine:
             self.store, self._namespaces, self.catalog, self.batches, self._ids, self.clock, self.alarm
         )
         self.upkeep = Upkeep(
-            self.store, self.batches, self.sessions, self.peers, self.gates, self.clock, self.alarm, self._ids
+            self.store,
+            self.batches,
+            self.sessions,
+            self.peers,
+            self.gates,
+            self.keys,
+            self.clock,
+            self.alarm,
+            self._ids,
         )
         self._ticking: list[asyncio.Task[None]] = []
 

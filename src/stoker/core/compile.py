@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from stoker.core import compile_live, edges, gate, loops, own
+from stoker.core import compile_live, edges, gate, key, loops, own
 from stoker.core.compiled import TRIGGER, Compiled, CompiledNode, Kid, Step, binding_refs
 from stoker.core.condition import Condition, parse
 from stoker.core.doubts import doubts
@@ -173,8 +173,13 @@ class _Compiler:
                 gate.rate(limit.rate)
             except ValueError as error:
                 self.problem("bad_option", place, f"{error}.")
-        first = self.limits.setdefault(limit.key, node)
-        if first.limit != limit:
+        self.problems += [
+            Problem(code="bad_option", place=place, message=wrong, remedy=remedy)
+            for wrong, remedy in key.wrongs(node, live=self.spec.mode == "live")
+        ]
+        first = self.limits.setdefault(key.gate_name(limit), node)
+        assert first.limit is not None
+        if (first.limit.most, first.limit.rate) != (limit.most, limit.rate):
             self.problem(
                 "bad_option",
                 place,
@@ -524,7 +529,7 @@ class _Compiler:
             live=live,
             counted=live or bool(self.steps[index]),
             lane=self.lanes.get(spec.name, 0),
-            gate=self.gates.get(spec.name),
+            **_under(spec, self.gates),
             when=self._when(spec),
         )
 
@@ -563,10 +568,16 @@ def _ones(bits: int) -> tuple[int, ...]:
     return tuple(at for at, bit in enumerate(reversed(f"{bits:b}")) if bit == "1")
 
 
+def _under(node: NodeSpec, gates: Mapping[str, int]) -> dict[str, int | None]:
+    """The limit of a node, as a compiled one has it."""
+    by_value = node.limit is not None and bool(node.limit.by)
+    return {"template" if by_value else "gate": gates.get(node.name)}
+
+
 def with_lanes(graph: Compiled, lanes: Mapping[str, int], gates: Mapping[str, int] | None = None) -> Compiled:
     """The same graph, each node in its queue and under its limit."""
     limits = gates or {}
     nodes = tuple(
-        msgspec.structs.replace(node, lane=lanes.get(node.name, 0), gate=limits.get(node.name)) for node in graph.nodes
+        msgspec.structs.replace(node, lane=lanes.get(node.name, 0), **_under(node.spec, limits)) for node in graph.nodes
     )
     return msgspec.structs.replace(graph, nodes=nodes)

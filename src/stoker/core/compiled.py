@@ -49,7 +49,8 @@ class CompiledNode(msgspec.Struct, frozen=True, kw_only=True):
     `opens`: joins anchored here. `straight`: joins with an edge from here. `of`: the straight parents of a join.
     `must_have`: members whose single item a join cannot do without. `plain`: every straight parent stands once, and
     where all of them SUCCEEDED, so did the `must_have`. `live`: it belongs to a live graph: `of` are the nodes it comes
-    after, `must_have` those of them that it cannot do without. `when`: the condition on its way in.
+    after, `must_have` those of them that it cannot do without. `when`: the condition on its way in. `gate`: its limit.
+    `template`: its limit instead, if each value has a gate of its own.
     """
 
     index: int
@@ -79,6 +80,7 @@ class CompiledNode(msgspec.Struct, frozen=True, kw_only=True):
     counted: bool = False
     lane: int = 0
     gate: int | None = None
+    template: int | None = None
     when: Condition | None = None
 
     @property

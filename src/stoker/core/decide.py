@@ -298,6 +298,8 @@ class Fold(Ending):
         run.open += 1
         again = self._hold_again if self.node_of(task).held else self._ready
         again(self._renewed(task), Verb.NONE, self.now)
+        if self.node_of(task).template is not None:
+            self._ask_keys([task])
 
     def _held(self, task_id: int, attempt: int, session: int, verb: Verb) -> tuple[Task | None, Receipt]:
         """The task, if this session's attempt is the current one (a lost one is revived); else what to answer."""

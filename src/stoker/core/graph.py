@@ -171,12 +171,14 @@ class Requirements(_Spec, frozen=True):
 class Limit(_Spec, frozen=True):
     """What all tasks with one key share, in every graph of the namespace: `most` run at once, `rate` start per time.
 
-    A rate is a text like `"5/s"`, `"100/min"` or `"1000/h"`.
+    A rate is a text like `"5/s"`, `"100/min"` or `"1000/h"`. `by`: the name of an input, and a path in its value: each
+    value has a limit of its own.
     """
 
     key: str
     most: int | None = None
     rate: str | None = None
+    by: Path = ()
 
 
 class Wait(_Spec, frozen=True):

@@ -44,7 +44,8 @@ class Body(NamedTuple):
 class Want(NamedTuple):
     """What a decision waits for: the list of a node's own expand, or whether a join's members have their items.
 
-    "scheduled": a run that a schedule started has ended, and what is queued behind it may begin.
+    "scheduled": a run that a schedule started has ended, and what is queued behind it may begin. "key": the value that
+    a task's limit is by.
     """
 
     what: str  # "expand" | "members"; of child runs "child" | "ended" | "again" | "stop"; of loops "loop" | "next"
@@ -86,6 +87,8 @@ class Picture:
         self.lanes: dict[int, int] = {}
         self.slots: dict[int, int] = {}  # by gate: how many more leases there may be than there were before
         self.freed: dict[int, int] = {}  # by gate: how many fewer leases there are than there were before
+        self.templates: dict[int, int] = {}  # of gates of single values that tasks were made under, or left
+        self.regated: dict[int, int] = {}  # by task: its gate, if that is not the one it had
         self.changed_runs: set[int] = set()
         self.ended_runs: set[int] = set()
         self.stopped_runs: set[int] = set()  # since this batch
@@ -143,11 +146,17 @@ class Picture:
             check_move(before.state, task.state)
         if task.gate is not None and before is not None and _ends_lease(before, task):
             self._free(task.gate, 1)
+            self._note_template(task, task.gate)
         self.tasks[task.id] = task
         return task
 
     def _free(self, gate: int, slots: int) -> None:
         self.freed[gate] = self.freed.get(gate, 0) + slots
+
+    def _note_template(self, task: Task, gate: int) -> None:
+        template = self.node_of(task).template
+        if template is not None:
+            self.templates[gate] = template
 
     def _enter_gate(self, task: Task) -> bool:
         """Take a slot of a task's gate; False if it is full. Slots that this batch freed count."""

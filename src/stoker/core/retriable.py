@@ -45,7 +45,7 @@ def check(graph: Compiled, run: Run, task: Task, tasks: Sequence[Task]) -> None:
         why = f"nobody runs the tasks of {node.name!r}; its element does not fit what comes after it."
         raise _refused(task, "inline", why, "Start a new run.")
     if not may_stand(graph, task):
-        why = "what failed it as it was made does not change: its condition sees the same again."
+        why = "what failed it as it was made does not change: it would be so again."
         raise _refused(task, "failed_as_made", why, "Start a new run.")
     if spent(graph, task):
         why = f"a task of the kind {node.kind.name!r} has at most {node.kind.max_attempts} attempts."

@@ -190,6 +190,8 @@ class Unlocking(Living):
             self.tasks[task.id] = task
         if not node.inline:
             self._offer(node.lane, len(made))
+            if node.template is not None:
+                self._ask_keys(made)
             return
         if node.held:
             for task in made:
@@ -254,6 +256,22 @@ class Unlocking(Living):
         if wrong:
             self._remember(task, "failed", ErrorInfo(code="condition", message=wrong))
         self._leave(task, failed=bool(wrong))
+
+    def _ask_keys(self, tasks: Sequence[Task]) -> None:
+        """Which gates these tasks stand under depends on their values."""
+        self.wants.extend(Want("key", task.run, task.node, task.branch, task.id) for task in tasks)
+
+    def keyed(self, task: Task, gate: int) -> None:
+        """The gate of a task's value is known."""
+        if task.id in self.loaded and task.gate != gate:
+            self.regated[task.id] = gate
+        self._note_template(task, gate)
+        self.tasks[task.id] = _replace(task, gate=gate)
+
+    def unkeyed(self, task: Task, message: str) -> None:
+        """A task has no value that its limit could be by: it FAILS as it is made. In a stopping run it is swept."""
+        if not self.runs[task.run].stopping:
+            self._give_up(_replace(task, attempt=task.attempt + 1), message, "binding", Verb.NONE)
 
     def _hold(self, task: Task) -> None:
         """The engine leases a task itself: nobody claims it, nobody can lose it."""

@@ -13,6 +13,7 @@ from stoker.core.values import BadPath, elements
 from stoker.engine.children import Children
 from stoker.engine.inputs import Sources, whole
 from stoker.engine.iterations import Iterations
+from stoker.engine.keys import Keying
 from stoker.engine.ports import Tx
 from stoker.engine.scheduled import Scheduled
 from stoker.engine.showing import Showing
@@ -38,6 +39,7 @@ class Answers:
             "loop": iterations.begin,
             "next": iterations.end,
             "scheduled": scheduled.ended,
+            "key": Keying(tools, tx, blobs, showing).answer,
         }
 
     async def answer(self, fold: Fold, wants: Sequence[Want]) -> None:

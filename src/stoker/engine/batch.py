@@ -19,6 +19,7 @@ from stoker.engine import single
 from stoker.engine.dispatch import Handed, Waiter
 from stoker.engine.ids import OutOfIds
 from stoker.engine.inputs import MissingBlobs, fetch
+from stoker.engine.known import MissingGates
 from stoker.engine.ports import Blobs, CommitUnknown, GuardFailed, Interrupted, Store, Tx
 from stoker.engine.tools import Tools
 from stoker.engine.transaction import Ask, Outcome, Transaction, Verb
@@ -160,6 +161,9 @@ class Batches:
                 self._undone(mark, waiting)
                 await self._ids.reserve(need.sequence)
                 mark = self._ids.mark()
+            except MissingGates as need:
+                self._undone(mark, waiting)
+                await self._tools.keys.intern(need.names)
             except MissingBlobs as need:
                 self._undone(mark, waiting)
                 blobs.update({key: await fetch(self._blobs, key) for key in need.keys})

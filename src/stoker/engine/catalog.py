@@ -22,7 +22,7 @@ from stoker.engine.nesting import pinned
 from stoker.engine.peers import Peers
 from stoker.engine.ports import Clock, Reader, Store, Tx
 from stoker.engine.sessions import Sessions
-from stoker.engine.versions import Version, Versions, check_schemas, check_waits, lane_key, lanes_of
+from stoker.engine.versions import Version, Versions, by_value, check_schemas, check_waits, lane_key, lanes_of
 from stoker.errors import Invalid, NotFound
 
 
@@ -78,7 +78,7 @@ class Catalog:
             await self._put_kinds(tx, number, given, now)
             limits = await put_limits(tx, number, graph)
             for node in graph.nodes:
-                await tx.execute("put_lane", number, *lane_key(node, limits.gates))
+                await tx.execute("put_lane", number, *lane_key(node, limits.gates), int(by_value(node)))
             lanes = await lanes_of(tx, number, graph, limits.gates)
             latest = await tx.execute("latest_version", number, graph.name)
             if latest and latest[0][2] == digest:

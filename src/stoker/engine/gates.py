@@ -31,7 +31,9 @@ class Gates:
         self._alarm = alarm
         self._of: dict[int, int] = {}  # by lane; what a lane stands under never changes
         self._lanes: dict[int, list[int]] = {}
+        self._keyed: set[int] = set()
         self._planned: dict[int, Later] = {}
+        self.after = 0  # the gate up to which the last claim looked through those of lanes with more than it looks at
 
     def learn(self, lanes: Iterable[Lane]) -> None:
         """Take note of lanes; to be done before a session is given them."""
@@ -39,10 +41,16 @@ class Gates:
             if lane.gate and lane.id not in self._of:
                 self._lanes.setdefault(lane.gate, []).append(lane.id)
                 self._of[lane.id] = lane.gate
+                if lane.keyed:
+                    self._keyed.add(lane.id)
 
     def among(self, lanes: Sequence[int]) -> dict[int, int]:
         """Those of these lanes that stand under a limit, and which."""
         return {lane: self._of[lane] for lane in lanes if lane in self._of} if self._of else {}
+
+    def keyed(self, lanes: Iterable[int]) -> list[int]:
+        """Those of these lanes where each value has a gate of its own; what they stand under is their template."""
+        return [lane for lane in lanes if lane in self._keyed] if self._keyed else []
 
     def lanes(self, gates: Mapping[int, int]) -> dict[int, int]:
         """The lanes under these limits, with what is said of each limit."""
@@ -53,7 +61,8 @@ class Gates:
     def plan(self, later: Mapping[int, Later]) -> None:
         """Come back to these lanes."""
         for lane, look in later.items():
-            self._planned[lane] = look
+            if look.every or lane not in self._planned or look.at < self._planned[lane].at:
+                self._planned[lane] = look
             self._alarm.at(look.at)
 
     def due(self, now: Micros) -> dict[int, int]:

@@ -49,7 +49,7 @@ class Handout:
         self._promises = promises
         self._decided = decided
         self._items = list(decided.items)  # as long as they are at hand, nothing of them is read
-        self._admission = Admission(tx, tools.gates, now)
+        self._admission = Admission(tx, tools.gates, now, decided.templates)
         self._given: Counter[int] = Counter()
         self._direct: Counter[int] = Counter()
         self._deadlines: set[Micros] = set()
@@ -69,7 +69,7 @@ class Handout:
         if not freed:
             return self._decided.lanes
         lanes = Counter(self._decided.lanes)
-        lanes.update(self._tools.gates.lanes(freed))
+        lanes.update(self._tools.gates.lanes(self._known(freed)))
         return dict(lanes)
 
     @property
@@ -87,7 +87,19 @@ class Handout:
     def freed(self) -> dict[int, int]:
         """By gate, how many leases ended that nobody has taken the place of."""
         full = self._admission.full
-        return {gate: slots for gate, slots in self._decided.freed.items() if slots > 0 and gate not in full}
+        return self._known(
+            {gate: slots for gate, slots in self._decided.freed.items() if slots > 0 and gate not in full}
+        )
+
+    def _known(self, gates: dict[int, int]) -> dict[int, int]:
+        """The same by the gates that lanes are known to stand under: those of single values by their template."""
+        templates = self._decided.templates
+        if not templates:
+            return gates
+        found: Counter[int] = Counter()
+        for gate, slots in gates.items():
+            found[templates.get(gate, gate)] += slots
+        return dict(found)
 
     @property
     def short(self) -> set[int]:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from stoker.core import gate
 from stoker.core.graph import GraphSpec, Limit
+from stoker.core.key import gate_name, title
 from stoker.engine.ports import Tx
 from stoker.engine.versions import gates_of
 
@@ -20,7 +21,7 @@ class Limits(NamedTuple):
 
 async def put_limits(tx: Tx, namespace: int, spec: GraphSpec) -> Limits:
     """Make the gates of a graph, or bring them up to date."""
-    wanted = {node.limit.key: node.limit for node in spec.nodes if node.limit is not None}
+    wanted = {gate_name(node.limit): node.limit for node in spec.nodes if node.limit is not None}
     if not wanted:
         return Limits({}, [], [])
     before = {str(name): (id_, tuple(numbers)) for id_, name, *numbers, _ in await tx.rows("gates", namespace)}
@@ -32,7 +33,7 @@ async def put_limits(tx: Tx, namespace: int, spec: GraphSpec) -> Limits:
         await gates_of(tx, namespace, spec),
         [before[key][0] for key in changed],
         [
-            f"the limit {key!r} was {_words(before[key][1])}; from now on it is {_words(_numbers(wanted[key]))},"
+            f"the limit {title(key)!r} was {_words(before[key][1])}; from now on it is {_words(_numbers(wanted[key]))},"
             " for every graph that names it"
             for key in changed
         ],

@@ -6,7 +6,7 @@ wait on a network; the embedded one never suspends, and runs a whole transaction
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from stoker.core.decide import Fold
@@ -43,6 +43,16 @@ class Lane(NamedTuple):
     kind: str
     requires: str
     gate: int = 0  # none
+    keyed: int = 0  # each value has a gate of its own; that of the lane is their template
+
+
+class Head(NamedTuple):
+    """A gate with READY tasks in a lane: where the first of them stands in the queue, how many leases there are."""
+
+    lane: int
+    order_at: Micros
+    live: int
+    gate: Gate
 
 
 class Passed(NamedTuple):
@@ -169,8 +179,12 @@ class Tx(Reader, Protocol):
         """READY tasks in queue order, locked; those that another transaction is claiming are passed by."""
         ...
 
-    async def open_gates(self, lanes: Mapping[int, int]) -> list[Gate | Passed]:
-        """The gates with READY tasks in these lanes (lane to gate), locked; those locked elsewhere are passed by."""
+    async def key_heads(self, lanes: Sequence[int], after: int, most: int) -> list[Head]:
+        """The next so many gates with READY tasks in each of these lanes, behind one. Nothing is locked."""
+        ...
+
+    async def open_gates(self, gates: Sequence[tuple[int, int]]) -> list[Gate | Passed]:
+        """Those of these (lane, gate) with READY tasks, locked; those locked elsewhere are passed by."""
         ...
 
     async def lock_gates(self, ids: Sequence[int]) -> list[Gate]:

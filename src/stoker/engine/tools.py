@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from stoker.engine.dispatch import Dispatcher
 from stoker.engine.gates import Gates
 from stoker.engine.ids import Ids
+from stoker.engine.known import Keys
 from stoker.engine.ports import Clock, Dice
 from stoker.engine.versions import Versions
 
@@ -23,3 +24,4 @@ class Tools:
     dice: Dice
     dispatcher: Dispatcher
     gates: Gates
+    keys: Keys

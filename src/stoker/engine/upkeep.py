@@ -18,6 +18,7 @@ from stoker.engine.batch import Batches
 from stoker.engine.firing import Fire
 from stoker.engine.gates import Gates
 from stoker.engine.ids import Ids
+from stoker.engine.known import Keys
 from stoker.engine.peers import Peers
 from stoker.engine.ports import Clock, Lease, Reader, Store, Tx
 from stoker.engine.sessions import Session, Sessions
@@ -179,6 +180,7 @@ class Upkeep:
         sessions: Sessions,
         peers: Peers,
         gates: Gates,
+        keys: Keys,
         clock: Clock,
         alarm: Alarm,
         ids: Ids,
@@ -188,6 +190,7 @@ class Upkeep:
         self._sessions = sessions
         self._peers = peers
         self._gates = gates
+        self._keys = keys
         self._clock = clock
         self._alarm = alarm
         self._ids = ids
@@ -234,6 +237,7 @@ class Upkeep:
             await self.fire() if _past(ahead.schedule, now) else False,
         ]
         await self.present()
+        await self._keys.tidy()
         return any(more)
 
     def _next(self, ahead: Ahead) -> Micros:

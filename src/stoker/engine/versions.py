@@ -11,6 +11,7 @@ import msgspec
 from stoker.core.compile import compile_graph
 from stoker.core.compiled import Compiled
 from stoker.core.graph import INPUT_KIND, GraphSpec, KindSpec, NodeSpec
+from stoker.core.key import gate_name
 from stoker.core.model import MAX_ITEMS
 from stoker.core.names import fault as name_fault
 from stoker.core.values import MAX_DEPTH, encode, too_deep
@@ -190,7 +191,7 @@ class Versions:
 
 async def gates_of(reader: Reader, namespace: int, spec: GraphSpec) -> dict[str, int]:
     """The gate of each node that has a limit."""
-    limited = {node.name: node.limit.key for node in spec.nodes if node.limit is not None}
+    limited = {node.name: gate_name(node.limit) for node in spec.nodes if node.limit is not None}
     if not limited:
         return {}
     known = {name: id_ for id_, name, *_ in await reader.rows("gates", namespace)}
@@ -203,6 +204,11 @@ async def lanes_of(reader: Reader, namespace: int, spec: GraphSpec, gates: Mappi
     known = {(lane.kind, lane.requires, lane.gate): lane.id for lane in rows if lane.namespace == namespace}
     keys = {node.name: lane_key(node, gates) for node in spec.nodes}
     return {name: known[key] for name, key in keys.items() if key in known}
+
+
+def by_value(node: NodeSpec) -> bool:
+    """Whether each value has a limit of its own."""
+    return node.limit is not None and bool(node.limit.by)
 
 
 def lane_key(node: NodeSpec, gates: Mapping[str, int]) -> tuple[str, str, int]:

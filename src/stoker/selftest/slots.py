@@ -41,7 +41,7 @@ class Slots:
     def add(self, of: Evidence) -> None:
         for task in of.tasks:
             limit = of.graph.nodes[task.node].spec.limit
-            if limit is None:
+            if limit is None or limit.by:
                 continue
             self._limits[limit.key] = limit
             leases = list(_leases(task, of.history.get(task.id, [])))

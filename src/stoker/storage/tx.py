@@ -6,7 +6,7 @@ The methods are coroutines because a database may be behind a network; SQLite's 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -19,7 +19,18 @@ from stoker.core.live import LiveNode
 from stoker.core.model import ItemKey, JoinKey, JoinRow, Run, Spread, StoredItem, Task
 from stoker.core.reopen import Plan
 from stoker.core.states import TaskState
-from stoker.engine.ports import Admitted, Lease, LogRow, Passed, ProgressRow, Row, SessionPut, SessionRow, VersionRow
+from stoker.engine.ports import (
+    Admitted,
+    Head,
+    Lease,
+    LogRow,
+    Passed,
+    ProgressRow,
+    Row,
+    SessionPut,
+    SessionRow,
+    VersionRow,
+)
 from stoker.storage import rows
 
 
@@ -137,6 +148,10 @@ class Writes(Questions):
     async def guarded(self, name: str, bound: Sequence[Row]) -> None:
         """Change rows; GuardFailed unless every one of them was found as it was believed to be."""
 
+    @abstractmethod
+    def tuples(self, bound: Sequence[Row]) -> list[Any]:
+        """Some rows, at least one, as parameters of one statement."""
+
     async def put_all(self, writes: Sequence[Write]) -> None:
         """Write all of this; the order of what touches different tables is free."""
         for name, bound, guarded in writes:
@@ -148,16 +163,19 @@ class Writes(Questions):
     async def claimable(self, lanes: Sequence[int], limit: int) -> list[Task]:
         return [rows.task(row) for row in await self.all("claimable", list(lanes), limit)]
 
-    async def open_gates(self, lanes: Mapping[int, int]) -> list[Gate | Passed]:
-        found = await self.all("open_gates", list(lanes), list(lanes.values()))
+    async def key_heads(self, lanes: Sequence[int], after: int, most: int) -> list[Head]:
+        found = await self.all("key_heads", after, list(lanes), most)
+        return [Head(lane, order_at, live, rows.gate(row)) for lane, order_at, live, *row in found]
+
+    async def open_gates(self, gates: Sequence[tuple[int, int]]) -> list[Gate | Passed]:
+        found = await self.all("open_gates", *self.tuples(gates))
         return [rows.gate(row[:-1]) if row[-1] else Passed(row[0]) for row in map(tuple, found)]
 
     async def lock_gates(self, ids: Sequence[int]) -> list[Gate]:
         return [rows.gate(row) for row in await self.all("lock_gates", list(ids))]
 
     async def admitted(self, lanes: Sequence[Admitted], taken: Sequence[int], limit: int) -> list[Task]:
-        columns = [list(column) for column in zip(*lanes, strict=True)]
-        return [rows.task(row) for row in await self.all("admitted", *columns, list(taken), limit)]
+        return [rows.task(row) for row in await self.all("admitted", *self.tuples(lanes), list(taken), limit)]
 
     async def put_starts(self, gates: Sequence[Gate]) -> None:
         await self.put("put_gate_start", [(gate.next_at, gate.id) for gate in gates])
@@ -166,6 +184,7 @@ class Writes(Questions):
         await self.put_all(
             [*_runs(fold), *_tasks(fold), *_spreads(fold), *_live(fold), *_items(fold), *_counters(fold)]
         )
+        await self.put("put_task_gate", [(gate, task) for task, gate in fold.regated.items()])
 
     async def write_items(self, fold: Fold) -> None:
         await self.put_all(_items(fold))

@@ -9,6 +9,7 @@ from msgspec import UNSET
 from stoker.core.branch import END
 from stoker.core.compiled import Compiled, CompiledNode
 from stoker.core.duration import SECOND, Micros
+from stoker.core.key import title
 from stoker.core.model import GRACE, Run, Task
 from stoker.core.states import Stopping, TaskState, Verb
 from stoker.core.words import counted
@@ -110,10 +111,10 @@ class TaskReasons:
         live = (await reader.gate_leases([gate.id])).get(gate.id, 0)
         if not gate.slots(live):
             are = "is" if live == 1 else "are"
-            return [f"the limit {gate.name!r} is full: {live} of {gate.most} {are} being run"]
+            return [f"the limit {title(gate.name)!r} is full: {live} of {gate.most} {are} being run"]
         now = self._clock.now()
         at = gate.start_at(now)
-        return [f"the limit {gate.name!r} allows the next start {ahead(at - now)}"] if at > now else []
+        return [f"the limit {title(gate.name)!r} allows the next start {ahead(at - now)}"] if at > now else []
 
     async def _held(self, reader: Reader, task: Task, node: CompiledNode) -> Found:
         """What a task waits for that the engine itself holds."""

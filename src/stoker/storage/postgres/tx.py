@@ -63,6 +63,9 @@ class PostgresTx(PostgresReader, Writes):
             found += await self.runs(sorted(below))
         return Locked(found, [rows.task(tuple(row)[:-1]) for row in held], promised)
 
+    def tuples(self, bound: Sequence[Row]) -> list[Any]:
+        return [list(column) for column in _columns(bound)]
+
     async def put(self, name: str, bound: Sequence[Row]) -> None:
         if not bound:
             return

@@ -40,11 +40,11 @@ WHERE namespace = :namespace AND graph > :after
 ORDER BY graph LIMIT :limit;
 
 -- name: put_lane
-INSERT INTO lane (namespace, kind, requires, gate) VALUES (:namespace, :kind, :requires, :gate)
+INSERT INTO lane (namespace, kind, requires, gate, keyed) VALUES (:namespace, :kind, :requires, :gate, :keyed)
 ON CONFLICT (namespace, kind, requires, gate) DO NOTHING;
 
 -- name: lanes
-SELECT id, namespace, kind, requires, gate FROM lane;
+SELECT id, namespace, kind, requires, gate, keyed FROM lane;
 
 -- name: put_gate
 -- When the next task may start is kept: a limit with other numbers does not begin anew.
@@ -52,7 +52,8 @@ INSERT INTO gate (namespace, name, most, starts, per, next_at) VALUES (:namespac
 ON CONFLICT (namespace, name) DO UPDATE SET most = excluded.most, starts = excluded.starts, per = excluded.per;
 
 -- name: gates
-SELECT id, name, most, starts, per, next_at FROM gate WHERE namespace = :namespace;
+-- The limits as graphs declare them, not the gates of single values.
+SELECT id, name, most, starts, per, next_at FROM gate WHERE namespace = :namespace AND template IS NULL;
 
 -- name: insert_artifact
 INSERT INTO artifact (id, namespace, name, media_type, size, sha256, blob, created_at)

@@ -57,7 +57,7 @@ ON CONFLICT (task, attempt, seq) DO NOTHING;
 
 -- name: gate_leases
 -- How many tasks of these gates are being run.
-SELECT gate, COUNT(*) FROM task WHERE state = 2 AND gate = ANY(:gates) GROUP BY gate;
+SELECT gate, COUNT(*) FROM task WHERE state <= 2 AND state = 2 AND gate = ANY(:gates) GROUP BY gate;
 
 -- name: put_gate_start
 UPDATE gate SET next_at = :next_at WHERE id = :id;

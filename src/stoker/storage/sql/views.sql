@@ -111,7 +111,8 @@ SELECT name FROM run_key WHERE run = :run;
 SELECT COUNT(*) FROM task WHERE lane = :lane AND state = 1 AND due_at IS NULL AND order_at < :order_at;
 
 -- name: gate
-SELECT id, name, most, starts, per, next_at FROM gate WHERE id = :id;
+SELECT g.id, g.name, t.most, t.starts, t.per, g.next_at
+FROM gate AS g JOIN gate AS t ON t.id = COALESCE(g.template, g.id) WHERE g.id = :id;
 
 -- name: held_tasks
 -- The tasks that the engine itself holds, of one run or of all in a namespace, oldest first.

@@ -49,6 +49,9 @@ class SqliteTx(SqliteReader, Writes):
             found += await self.tasks(sorted({*await self.ids("open_tasks", alive)} - {*wanted}))
         return Locked(locked, found, {})
 
+    def tuples(self, bound: Sequence[Row]) -> list[Any]:
+        return [[tuple(row) for row in bound]]
+
     async def put(self, name: str, bound: Sequence[Row]) -> None:
         if bound:
             self.statements += 1

@@ -52,40 +52,80 @@ ORDER BY t.order_at;
 -- The first READY tasks of these lanes, besides some, locked as above; of all lanes of one gate together no more than
 -- may go through it.
 WITH near AS MATERIALIZED (
-    SELECT lane FROM (
-        SELECT l.lane, l.room, c.order_at, ROW_NUMBER() OVER (PARTITION BY l.gate ORDER BY c.order_at) AS place
+    SELECT lane, gate FROM (
+        SELECT l.lane, l.gate, l.room, c.order_at, ROW_NUMBER() OVER (PARTITION BY l.gate ORDER BY c.order_at) AS place
         FROM unnest(CAST(:lanes AS BIGINT[]), CAST(:gates AS BIGINT[]), CAST(:rooms AS BIGINT[]))
             AS l (lane, gate, room)
         CROSS JOIN LATERAL (
-            SELECT order_at FROM task WHERE lane = l.lane AND state = 1 AND due_at IS NULL
-              AND NOT (id = ANY(CAST(:taken AS BIGINT[]))) ORDER BY order_at LIMIT LEAST(l.room, :limit)
+            (SELECT order_at FROM task WHERE l.gate = 0 AND lane = l.lane AND state = 1 AND due_at IS NULL
+               AND NOT (id = ANY(CAST(:taken AS BIGINT[]))) ORDER BY order_at LIMIT LEAST(l.room, :limit))
+            UNION ALL
+            (SELECT order_at FROM task WHERE lane = l.lane AND gate = l.gate AND state = 1 AND due_at IS NULL
+               AND NOT (id = ANY(CAST(:taken AS BIGINT[]))) ORDER BY order_at LIMIT LEAST(l.room, :limit))
         ) AS c
     ) AS p WHERE place <= room ORDER BY order_at LIMIT :limit
+), shares AS (
+    SELECT lane, gate, COUNT(*) AS share FROM near GROUP BY lane, gate
 )
 SELECT t.id, t.run, t.node, t.branch, t.generation, t.state, t.attempt, t.failures, t.losses, t.priority, t.lane,
        t.order_at, t.due_at, t.parent, t.element, t.session, t.answer, t.deadline, t.ended, t.withheld, t.code,
        t.created_at, t.claimed_at, t.settled_at, t.gate, t.expires_at, t.cancel_at
-FROM (SELECT lane, COUNT(*) AS share FROM near GROUP BY lane) AS n CROSS JOIN LATERAL (
+FROM shares AS n CROSS JOIN LATERAL (
     SELECT * FROM task WHERE lane = n.lane AND state = 1 AND due_at IS NULL
       AND NOT (id = ANY(CAST(:taken AS BIGINT[])))
     ORDER BY order_at LIMIT n.share FOR NO KEY UPDATE SKIP LOCKED
-) AS t
-ORDER BY t.order_at;
+) AS t WHERE n.gate = 0
+UNION ALL
+SELECT t.id, t.run, t.node, t.branch, t.generation, t.state, t.attempt, t.failures, t.losses, t.priority, t.lane,
+       t.order_at, t.due_at, t.parent, t.element, t.session, t.answer, t.deadline, t.ended, t.withheld, t.code,
+       t.created_at, t.claimed_at, t.settled_at, t.gate, t.expires_at, t.cancel_at
+FROM shares AS n CROSS JOIN LATERAL (
+    SELECT * FROM task WHERE lane = n.lane AND gate = n.gate AND state = 1 AND due_at IS NULL
+      AND NOT (id = ANY(CAST(:taken AS BIGINT[])))
+    ORDER BY order_at LIMIT n.share FOR NO KEY UPDATE SKIP LOCKED
+) AS t WHERE n.gate > 0
+ORDER BY order_at;
 
 -- name: open_gates
 -- Which of these gates have READY tasks in these lanes: locked, or (0) locked by another server, which are passed by.
 WITH wanted AS MATERIALIZED (
     SELECT DISTINCT l.gate FROM unnest(CAST(:lanes AS BIGINT[]), CAST(:gates AS BIGINT[])) AS l (lane, gate)
-    WHERE EXISTS (SELECT 1 FROM task WHERE lane = l.lane AND state = 1 AND due_at IS NULL)
+    WHERE EXISTS (SELECT 1 FROM task WHERE lane = l.lane AND gate = l.gate AND state = 1 AND due_at IS NULL)
 ), held AS MATERIALIZED (
-    SELECT id, name, most, starts, per, next_at FROM gate WHERE id = ANY(ARRAY(SELECT gate FROM wanted))
-    ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+    SELECT g.id, g.name, t.most, t.starts, t.per, g.next_at FROM gate AS g JOIN gate AS t ON t.id = COALESCE(g.template, g.id)
+    WHERE g.id = ANY(ARRAY(SELECT gate FROM wanted)) ORDER BY g.id FOR NO KEY UPDATE OF g SKIP LOCKED
 )
 SELECT w.gate, h.name, h.most, h.starts, h.per, h.next_at, CASE WHEN h.id IS NULL THEN 0 ELSE 1 END
 FROM wanted AS w LEFT JOIN held AS h ON h.id = w.gate ORDER BY w.gate;
 
 -- name: lock_gates
-SELECT id, name, most, starts, per, next_at FROM gate WHERE id = ANY(:ids) ORDER BY id FOR NO KEY UPDATE;
+SELECT g.id, g.name, t.most, t.starts, t.per, g.next_at FROM gate AS g JOIN gate AS t ON t.id = COALESCE(g.template, g.id)
+WHERE g.id = ANY(:ids) ORDER BY g.id FOR NO KEY UPDATE OF g;
+
+-- name: touch_gates
+-- Gates with these names are in use; locked as all are, in order of id.
+UPDATE gate SET used_at = :now WHERE id = ANY(ARRAY(
+    SELECT id FROM gate WHERE namespace = :namespace AND name = ANY(:names) ORDER BY id FOR NO KEY UPDATE));
+
+-- name: insert_gates
+-- Gates of single values, unless they are there. In order, for others do the same.
+INSERT INTO gate (namespace, name, next_at, template, used_at)
+SELECT CAST(:namespace AS BIGINT), n.name, 0, CAST(:template AS BIGINT), CAST(:now AS BIGINT)
+FROM unnest(CAST(:names AS TEXT[])) AS n (name) ORDER BY n.name COLLATE "C"
+ON CONFLICT (namespace, name) DO NOTHING;
+
+-- name: keep_gates
+-- Gates that were not named for long, but have tasks.
+UPDATE gate SET used_at = :now WHERE id = ANY(ARRAY(
+    SELECT id FROM gate WHERE template IS NOT NULL AND used_at < :before ORDER BY used_at LIMIT :limit
+    FOR NO KEY UPDATE SKIP LOCKED
+)) AND EXISTS (SELECT 1 FROM task WHERE task.gate = gate.id AND state <= 2) RETURNING id;
+
+-- name: forget_gates
+DELETE FROM gate WHERE id = ANY(ARRAY(
+    SELECT id FROM gate WHERE template IS NOT NULL AND used_at < :before ORDER BY used_at LIMIT :limit
+    FOR UPDATE SKIP LOCKED
+)) AND NOT EXISTS (SELECT 1 FROM task WHERE task.gate = gate.id AND state <= 2) RETURNING id;
 
 -- name: insert_run
 INSERT INTO run (id, namespace, version, state, stopping, priority, last_order_at, open, tasks, failed, created_at,

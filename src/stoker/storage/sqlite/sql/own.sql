@@ -24,29 +24,59 @@ LIMIT :limit;
 
 -- name: admitted
 -- The first READY tasks of these lanes, besides some; of all lanes of one gate together no more than may go through it.
+WITH wanted AS MATERIALIZED (
+    SELECT value ->> 0 AS lane, value ->> 1 AS gate, value ->> 2 AS room FROM json_each(:lanes)
+)
 SELECT t.id, t.run, t.node, t.branch, t.generation, t.state, t.attempt, t.failures, t.losses, t.priority, t.lane,
        t.order_at, t.due_at, t.parent, t.element, t.session, t.answer, t.deadline, t.ended, t.withheld, t.code,
        t.created_at, t.claimed_at, t.settled_at, t.gate, t.expires_at, t.cancel_at
 FROM (
-    SELECT c.id, r.value AS room,
-           ROW_NUMBER() OVER (PARTITION BY g.value ORDER BY c.order_at, c.id) AS place
-    FROM json_each(:lanes) AS l JOIN json_each(:gates) AS g ON g.key = l.key JOIN json_each(:rooms) AS r ON r.key = l.key
-    JOIN task AS c ON c.id IN (
-        SELECT id FROM task WHERE lane = l.value AND state = 1 AND due_at IS NULL
-          AND NOT (id = ANY(:taken)) ORDER BY order_at LIMIT :limit
+    SELECT id, room, ROW_NUMBER() OVER (PARTITION BY gate ORDER BY order_at, id) AS place FROM (
+        SELECT c.id, c.order_at, w.gate, w.room FROM wanted AS w CROSS JOIN task AS c ON c.id IN (
+            SELECT id FROM task WHERE lane = w.lane AND state = 1 AND due_at IS NULL
+              AND NOT (id = ANY(:taken)) ORDER BY order_at LIMIT :limit
+        ) WHERE w.gate = 0
+        UNION ALL
+        SELECT c.id, c.order_at, w.gate, w.room FROM wanted AS w CROSS JOIN task AS c ON c.id IN (
+            SELECT id FROM task WHERE lane = w.lane AND gate = w.gate AND state = 1 AND due_at IS NULL
+              AND NOT (id = ANY(:taken)) ORDER BY order_at LIMIT (SELECT min(:limit, MAX(room)) FROM wanted WHERE gate > 0)
+        ) WHERE w.gate > 0
     )
-) AS near JOIN task AS t ON t.id = near.id
+) AS near CROSS JOIN task AS t ON t.id = near.id
 WHERE near.place <= near.room ORDER BY t.order_at, t.id LIMIT :limit;
 
 -- name: open_gates
 -- Which of these gates have READY tasks in these lanes. Nobody else has one locked.
-SELECT id, name, most, starts, per, next_at, 1 FROM gate WHERE id IN (
-    SELECT g.value FROM json_each(:lanes) AS l JOIN json_each(:gates) AS g ON g.key = l.key
-    WHERE EXISTS (SELECT 1 FROM task WHERE lane = l.value AND state = 1 AND due_at IS NULL)
-) ORDER BY id;
+SELECT g.id, g.name, t.most, t.starts, t.per, g.next_at, 1 FROM gate AS g JOIN gate AS t ON t.id = COALESCE(g.template, g.id)
+WHERE g.id IN (
+    SELECT w.value ->> 1 FROM json_each(:gates) AS w WHERE EXISTS (
+        SELECT 1 FROM task WHERE lane = w.value ->> 0 AND gate = w.value ->> 1 AND state = 1 AND due_at IS NULL)
+) ORDER BY g.id;
 
 -- name: lock_gates
-SELECT id, name, most, starts, per, next_at FROM gate WHERE id = ANY(:ids) ORDER BY id;
+SELECT g.id, g.name, t.most, t.starts, t.per, g.next_at
+FROM gate AS g JOIN gate AS t ON t.id = COALESCE(g.template, g.id) WHERE g.id = ANY(:ids) ORDER BY g.id;
+
+-- name: touch_gates
+-- Gates with these names are in use.
+UPDATE gate SET used_at = :now WHERE namespace = :namespace AND name = ANY(:names);
+
+-- name: insert_gates
+-- Gates of single values, unless they are there.
+INSERT INTO gate (namespace, name, next_at, template, used_at)
+SELECT :namespace, n.value, 0, :template, :now FROM json_each(:names) AS n WHERE true
+ON CONFLICT (namespace, name) DO NOTHING;
+
+-- name: keep_gates
+-- Gates that were not named for long, but have tasks.
+UPDATE gate SET used_at = :now WHERE id IN (
+    SELECT id FROM gate WHERE template IS NOT NULL AND used_at < :before ORDER BY used_at LIMIT :limit
+) AND EXISTS (SELECT 1 FROM task WHERE task.gate = gate.id AND state <= 2) RETURNING id;
+
+-- name: forget_gates
+DELETE FROM gate WHERE id IN (
+    SELECT id FROM gate WHERE template IS NOT NULL AND used_at < :before ORDER BY used_at LIMIT :limit
+) AND NOT EXISTS (SELECT 1 FROM task WHERE task.gate = gate.id AND state <= 2) RETURNING id;
 
 -- name: insert_run
 INSERT INTO run (id, namespace, version, state, stopping, priority, last_order_at, open, tasks, failed, created_at,
