@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from engine.plant import NS, Plant, after, completion, encoded, failure, join, node, run_input
-from stoker.core.graph import KindSpec, OnChange, Ref, Retry, Value, Expand
-from stoker.core.views import PublishRequest
+from engine.plant import NS, Plant, node
+from stoker.core.graph import KindSpec
 from stoker.engine.paging import key
-from stoker.errors import Conflict, Invalid
+from stoker.errors import Invalid
 
 FEW = KindSpec(name="few", max_attempts=1)
 
