@@ -12,6 +12,7 @@ import msgspec
 
 from stoker.core.graph import KindSpec
 from stoker.core.protocol import Assignment, ClaimAnswer, ClaimRequest, Receipt, ReportAnswer, ReportRequest
+from stoker.core.schedule_views import FiringView, RunNowRequest, ScheduleSpec, ScheduleView
 from stoker.core.views import (
     ArtifactView,
     AttemptView,
@@ -62,6 +63,7 @@ class FakeEngine:
         self.leases: Any = self
         self.views: Any = self
         self.waits: Any = FakeWaits(self)
+        self.schedules: Any = FakeSchedules(self)
         self.artifacts: Any = self
         self.tokens: Any = self
         self.events: Any = self
@@ -387,6 +389,50 @@ class FakeWaits:
     async def input(self, namespace: str, task: int) -> AsyncIterator[bytes]:
         self._engine.note("shown", namespace, task)
         return _pieces(b'{"draft":', b'"x"}')
+
+
+class FakeSchedules:
+    """The schedules: one is what was put."""
+
+    def __init__(self, engine: FakeEngine) -> None:
+        self._engine = engine
+        self._kept: dict[str, ScheduleView] = {}
+        self._keys: set[str | None] = {None}
+
+    async def put(self, namespace: str, name: str, spec: ScheduleSpec) -> ScheduleView:
+        self._engine.note("put schedule", namespace, name, spec)
+        created = name not in self._kept
+        self._kept[name] = ScheduleView(name=name, spec=spec, paused=False, created_at=NOW, next=[NOW])
+        return msgspec.structs.replace(self._kept[name], created=created)
+
+    async def list(self, namespace: str, **asked: Any) -> Page[ScheduleView]:
+        self._engine.note("schedules", namespace, asked)
+        return Page(items=[*self._kept.values()], after=None)
+
+    async def get(self, namespace: str, name: str, times: int) -> ScheduleView:
+        self._engine.note("get schedule", namespace, name, times)
+        return self._kept[name]
+
+    async def pause(self, namespace: str, name: str, *, paused: bool) -> ScheduleView:
+        self._engine.note("pause schedule", namespace, name, paused)
+        return msgspec.structs.replace(self._kept[name], paused=paused)
+
+    async def run(self, namespace: str, name: str, request: RunNowRequest) -> RunRef:
+        self._engine.note("run schedule", namespace, name, request)
+        created = request.idempotency_key not in self._keys or request.idempotency_key is None
+        self._keys.add(request.idempotency_key)
+        return RunRef(id=7, created=created)
+
+    async def delete(self, namespace: str, name: str) -> None:
+        self._engine.note("delete schedule", namespace, name)
+        del self._kept[name]
+
+    async def firings(self, namespace: str, name: str, **asked: Any) -> Page[FiringView]:
+        self._engine.note("firings", namespace, name, asked)
+        return Page(items=[FiringView(at=NOW, outcome="skipped", done_at=NOW, reason="run 1 still runs")], after=None)
+
+    async def explain(self, namespace: str, name: str) -> Explanation:
+        return Explanation(subject=f"schedule {name!r}", state="ACTIVE", because=["it is due next at noon"])
 
 
 def make() -> FakeEngine:

@@ -225,6 +225,13 @@ async def test_what_cannot_be_meant_is_refused_when_it_is_made(plant: Plant, wro
     assert (await plant.engine.schedules.list(NS, limit=5, after=None)).items == []
 
 
+@pytest.mark.parametrize(("name", "says"), [("a/b", "holds a slash"), ("", "at least one"), ("a\nb", "control")])
+async def test_a_name_that_no_path_can_hold_is_refused(plant: Plant, name: str, says: str) -> None:
+    await plant.push(node("a"))
+    with pytest.raises(Invalid, match=says):
+        await put(plant, name)
+
+
 async def test_pausing_and_resuming_catches_nothing_up(plant: Plant) -> None:
     await plant.push(node("a"))
     await put(plant, catch_up="all", overlap="allow")

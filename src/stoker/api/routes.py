@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from stoker.api.native import artifacts, events, graphs, kinds, live, runners, runs, service, tasks, tokens, waits
+from stoker.api.native import (
+    artifacts,
+    events,
+    graphs,
+    kinds,
+    live,
+    runners,
+    runs,
+    schedules,
+    service,
+    tasks,
+    tokens,
+    waits,
+)
 from stoker.api.route import Route
 
 ROUTES: tuple[Route, ...] = (
@@ -11,6 +24,7 @@ ROUTES: tuple[Route, ...] = (
     *kinds.ROUTES,
     *graphs.ROUTES,
     *runs.ROUTES,
+    *schedules.ROUTES,
     *live.ROUTES,
     *tasks.ROUTES,
     *waits.ROUTES,

@@ -21,7 +21,8 @@ _COMMANDS = {
     "graphs": ("stoker.cli.graphs:app", "Graphs: list, show, push."),
     "runs": ("stoker.cli.runs:app", "Runs: list, show, logs, tasks, cancel, retry."),
     "tasks": ("stoker.cli.tasks:app", "Tasks: retry or cancel one, settle a wait, see its input."),
-    "explain": ("stoker.cli.explain:explain", "Say why a run or task stands where it stands."),
+    "explain": ("stoker.cli.explain:explain", "Say why a run, a task or a schedule stands where it stands."),
+    "schedules": ("stoker.cli.schedules:app", "Schedules: create, list, show, pause, resume, run, delete."),
     "tokens": ("stoker.cli.tokens:app", "Tokens of the server: create, list, revoke."),
     "db": ("stoker.cli.db:app", "The database: status, migrate, move."),
     "selftest": (

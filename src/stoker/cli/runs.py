@@ -345,6 +345,7 @@ def _show(view: RunView) -> None:
     pairs = [
         ("run", str(view.id)),
         ("graph", f"{view.graph} v{view.version}"),
+        *([("schedule", _due(view))] if view.scheduled_at else []),
         ("state", state_of(view)),
         ("started", f"{view.created_at:%Y-%m-%d %H:%M:%S} UTC, {terminal.ago(view.created_at)}"),
         ("took", took(view)),
@@ -386,3 +387,7 @@ def _in(here: Reached) -> str:
         there = folder if url is None else f"database {address.parse(url).shown}"
         return f"in the {there} (no server is configured or alive here)"
     return f"on {here.client.api.wire.url}"
+
+
+def _due(view: RunView) -> str:
+    return f"{view.schedule or 'a deleted one'}, due {view.scheduled_at:%Y-%m-%d %H:%M:%S} UTC"

@@ -58,7 +58,7 @@ class Schedules:
 
         Invalid lists what is wrong with its times; NotFound: the graph is not there; Invalid: its inputs do not fit.
         """
-        if wrong := fault(name):
+        if wrong := fault(name) or ("/" in name and f"the name {name!r} holds a slash, which paths are made of"):
             raise Invalid(wrong, code="bad_name", place="name")
         now = self._clock.now()
         timing = checked(spec, now)

@@ -30,6 +30,7 @@ from stoker.runner.api import Api
 from stoker.runner.bulk import Pages, pages, together
 from stoker.runner.handle import RunHandle
 from stoker.runner.portal import Portal
+from stoker.runner.schedules import Schedules
 
 T = TypeVar("T")
 
@@ -39,10 +40,12 @@ class Client:
 
     Works anywhere, also inside of a running event loop (which it blocks, as any plain call does): its own loop runs in
     a thread. Raises `stoker.errors`: Rejected when the server says no, Unavailable when it cannot be reached.
+    `schedules`: runs that start by themselves.
     """
 
     def __init__(self, url: str | None = None, token: str | None = None, namespace: str | None = None) -> None:
         self.api = Api(url, token, namespace)
+        self.schedules = Schedules(self)
         self._portal = Portal()
         self._pushed: dict[int, tuple[Any, str]] = {}
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -88,7 +91,7 @@ class Client:
         such as `{"team": "blue"}`. `store`: the values that `stoker.store(key)` stands for.
         """
         request = TriggerRequest(
-            graph=self._name_of(graph),
+            graph=self.name_of(graph),
             version=version,
             idempotency_key=idempotency_key,
             priority=priority,
@@ -108,7 +111,7 @@ class Client:
         weight: int = 1,
     ) -> list[RunHandle]:
         """Start a run for each of the inputs, in one transaction. All else is the same for all."""
-        request = TriggerRequest(graph=self._name_of(graph), priority=priority, weight=weight, tags=dict(tags or {}))
+        request = TriggerRequest(graph=self.name_of(graph), priority=priority, weight=weight, tags=dict(tags or {}))
         return self.call(self._trigger_many(request, inputs, store or {}))
 
     def run(self, run: int) -> RunHandle:
@@ -152,7 +155,24 @@ class Client:
         """
         return self.call(self.api.cancel_task(task))
 
-    # for handles and files
+    # for handles, files and schedules
+
+    def name_of(self, graph: Any) -> str:
+        """Return the name of a graph; push it if it is an object that this client has not pushed yet."""
+        if isinstance(graph, str):
+            return graph
+        if not hasattr(graph, "push_request"):
+            raise Invalid(
+                f"{graph!r} is neither a graph nor the name of one",
+                remedy="Decorate the function with `@stoker.graph`.",
+            )
+        if id(graph) not in self._pushed:
+            self._pushed[id(graph)] = (graph, self.push(graph).name)  # the object is kept, so its id stays its own
+        return self._pushed[id(graph)][1]
+
+    async def encoded(self, inputs: Mapping[str, Any]) -> dict[str, msgspec.Raw]:
+        ready = await uploaded(dict(inputs), self._upload)
+        return {name: _encode(name, value) for name, value in ready.items()}
 
     def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine (of `api`) and wait for it."""
@@ -164,7 +184,7 @@ class Client:
 
     async def publish(self, run: int, node: str, value: Any, name: str, status: str) -> OutputView | None:
         """Publish a value to a node of a live run; its files are uploaded."""
-        encoded = (await self._encoded({"value": value}))["value"]
+        encoded = (await self.encoded({"value": value}))["value"]
         return await self.api.publish(run, node, PublishRequest(value=encoded, name=name, status=status))
 
     def fetch(self, artifact: int) -> Path:
@@ -180,38 +200,21 @@ class Client:
 
     # steps
 
-    def _name_of(self, graph: Any) -> str:
-        """Return the name of a graph; push it if it is an object that this client has not pushed yet."""
-        if isinstance(graph, str):
-            return graph
-        if not hasattr(graph, "push_request"):
-            raise Invalid(
-                f"{graph!r} is neither a graph nor the name of one",
-                remedy="Decorate the function with `@stoker.graph`.",
-            )
-        if id(graph) not in self._pushed:
-            self._pushed[id(graph)] = (graph, self.push(graph).name)  # the object is kept, so its id stays its own
-        return self._pushed[id(graph)][1]
-
     async def _trigger(self, request: TriggerRequest, inputs: Mapping[str, Any], store: Mapping[str, Any]) -> RunHandle:
-        given = replace(request, inputs=await self._encoded(inputs), store=await self._encoded(store))
+        given = replace(request, inputs=await self.encoded(inputs), store=await self.encoded(store))
         return self._handle(await self.api.trigger(given))
 
     async def _settle(self, task: int, value: Any, fail: str | None) -> TaskView:
         if fail is not None:
             return await self.api.settle(task, SettleRequest(fail=fail))
-        return await self.api.settle(task, SettleRequest(value=(await self._encoded({"value": value}))["value"]))
+        return await self.api.settle(task, SettleRequest(value=(await self.encoded({"value": value}))["value"]))
 
     async def _trigger_many(
         self, request: TriggerRequest, inputs: Sequence[Mapping[str, Any]], store: Mapping[str, Any]
     ) -> list[RunHandle]:
-        request = replace(request, store=await self._encoded(store))
-        requests = [replace(request, inputs=await self._encoded(one)) for one in inputs]
+        request = replace(request, store=await self.encoded(store))
+        requests = [replace(request, inputs=await self.encoded(one)) for one in inputs]
         return [self._handle(ref) for ref in await self.api.trigger_batch(requests)]
-
-    async def _encoded(self, inputs: Mapping[str, Any]) -> dict[str, msgspec.Raw]:
-        ready = await uploaded(dict(inputs), self._upload)
-        return {name: _encode(name, value) for name, value in ready.items()}
 
     async def _upload(self, file: File) -> int:
         return (await self.api.upload(file.path, file.name, file.media_type)).id
