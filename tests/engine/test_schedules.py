@@ -13,6 +13,8 @@ import pytest
 from engine.plant import NS, START, Hand, Plant, encoded, meet, node, run_input
 from stoker.core.duration import SECOND
 from stoker.core.schedule_views import FiringView, RunNowRequest, ScheduleSpec, ScheduleView
+from stoker.engine.firing import FireSchedule
+from stoker.engine.ports import CommitUnknown
 from stoker.errors import Conflict, Invalid, NotFound, StokerError
 
 QUARTER = 900
@@ -332,6 +334,19 @@ async def test_a_deleted_schedule_is_gone_and_its_runs_go_on(plant: Plant) -> No
             await missing
 
 
+async def test_what_runs_by_now_is_locked_before_anything_is_queued_behind_it(plant: Plant) -> None:
+    """A server that looked before a run began does nothing: that run could end before what is queued can be seen."""
+    await plant.push(node("a"))
+    await put(plant, overlap="queue")
+    await plant.engine.schedules.run(NS, "nightly", RunNowRequest())
+    plant.clock.time = FIRST * SECOND
+    ((id_,),) = await plant.sql("SELECT id FROM schedule")
+    await plant.engine.batches.submit(FireSchedule(id_, (), plant.engine._ids))
+    assert await outcomes(plant) == ["fired"]
+    await plant.tick()
+    assert await outcomes(plant) == ["fired", "queued"]
+
+
 async def test_when_the_clock_goes_back_nothing_fires_twice(plant: Plant) -> None:
     await plant.push(node("a"))
     await put(plant, overlap="allow")
@@ -364,8 +379,6 @@ async def test_lists_are_paged_and_belong_to_a_namespace(plant: Plant) -> None:
 
 
 async def test_a_firing_whose_commit_is_unknown_happens_once(plant: Plant) -> None:
-    from stoker.engine.ports import CommitUnknown
-
     await plant.push(node("a"))
     await put(plant)
     lost = [True]

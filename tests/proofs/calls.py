@@ -17,6 +17,7 @@ from core.player import slices_of
 from engine.plant import KINDS, NS, Plant, after, completion, encoded, failure, join, node
 from stoker.core.graph import WAIT_KIND, KindSpec, OnChange, Ref, Retry, RunInput, Wait
 from stoker.core.protocol import Log, Progress
+from stoker.core.schedule_views import RunNowRequest, ScheduleSpec
 from stoker.core.views import PublishRequest, SettleRequest, TokenRequest
 from stoker.errors import StokerError
 
@@ -308,6 +309,35 @@ async def spread(plant: Stage) -> Act:
     with slices_of(2):
         await hand.complete(*await hand.claim(), [1, 2, 3])
     return ticks(plant)
+
+
+async def scheduled(plant: Stage) -> None:
+    await plant.push(node("a"))
+    await plant.engine.schedules.put(NS, "often", ScheduleSpec(graph="sample", every="1s"))
+
+
+@call("FireSchedule")
+async def fire_schedule(plant: Stage) -> Act:
+    await scheduled(plant)
+    return ticks(plant, 1)
+
+
+@call("RunNow")
+async def run_now(plant: Stage) -> Act:
+    await scheduled(plant)
+    return lambda: plant.engine.schedules.run(NS, "often", RunNowRequest())
+
+
+@call("Schedules.put")
+async def put_schedule(plant: Stage) -> Act:
+    await plant.push(node("a"))
+    return lambda: plant.engine.schedules.put(NS, "often", ScheduleSpec(graph="sample", every="1s"))
+
+
+@call("Schedules._change")
+async def pause_schedule(plant: Stage) -> Act:
+    await scheduled(plant)
+    return lambda: plant.engine.schedules.pause(NS, "often", paused=True)
 
 
 @call("Refuse", quiet=True)

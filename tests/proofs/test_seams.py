@@ -29,7 +29,23 @@ from stoker.errors import StokerError, Unavailable
 ENGINE = Path(stoker.engine.__file__).parent
 FAULTS = ("before", "interrupted", "always", "unheard", "unknown")
 NOT_THE_WORLD = {"sequence", "server", "fact", "stoker_schema"}  # ids that were skipped, who serves
-NAMES = {"id", "run", "task", "session", "parent", "version", "lane", "answer", "attempt", "own", "giver", "output"}
+NAMES = {
+    "id",
+    "run",
+    "task",
+    "session",
+    "parent",
+    "version",
+    "lane",
+    "answer",
+    "attempt",
+    "own",
+    "giver",
+    "output",
+    "extra",
+    "schedule",
+    "behind",
+}
 TIMES = {"until", "deadline", "at"}
 SECRETS = {"secret", "hash", "token", "blob", "key"}
 

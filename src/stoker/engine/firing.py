@@ -14,7 +14,7 @@ from stoker.engine.transaction import Batch, Verb
 from stoker.errors import Conflict, NotFound
 
 
-class Fire(Verb):
+class FireSchedule(Verb):
     """What a schedule is due to start. `running`: the run of it that goes on, if any.
 
     That one's lock keeps it from ending meanwhile, so that what is queued behind it is found at its end. Alone in its
@@ -33,7 +33,7 @@ class Fire(Verb):
         for row in await tx.rows("lock_schedule", self._schedule):
             schedule = Schedule.of(row)
             running = await tx.ids("schedule_running", schedule.id)
-            if schedule.next_at is None or schedule.next_at > batch.fold.now or not {*running} <= {*self.runs}:
+            if schedule.next_at is None or not {*running} <= {*self.runs}:
                 return
             now = batch.fold.now
             todo = due(schedule.timing, schedule.next_at, now, schedule.spec.catch_up)

@@ -15,7 +15,7 @@ from stoker.core.model import GRACE, LEASE
 from stoker.core.states import TaskState
 from stoker.engine.alarm import NEVER, Alarm
 from stoker.engine.batch import Batches
-from stoker.engine.firing import Fire
+from stoker.engine.firing import FireSchedule
 from stoker.engine.gates import Gates
 from stoker.engine.ids import Ids
 from stoker.engine.known import Keys
@@ -347,7 +347,7 @@ class Upkeep:
         due = await self._store.read(lambda reader: reader.ids("due_schedules", now, ROWS))
         for schedule in due:
             running = await self._store.read(partial(_running, schedule))
-            await self._batches.submit(Fire(schedule, running, self._ids))
+            await self._batches.submit(FireSchedule(schedule, running, self._ids))
         return bool(due)
 
 
