@@ -213,3 +213,17 @@ def test_a_pruned_task_opens_the_joins_that_were_pruned_with_it() -> None:
         on.complete(name)
     check_end(on.memory)
     assert on.run_state == "SUCCEEDED"
+
+
+def test_what_fired_behind_a_join_that_is_open_again_is_run_again_too() -> None:
+    on = Desk(node("a"), node("b"), node("j", join("a", "b")), node("k", join("j", policy="all_done")))
+    on.fail("a")
+    on.fail("b")
+    on.complete("k")
+    assert on.memory.retry(1, on.task("a").id)
+    assert (on.states("j"), on.states("k")) == ([], ["SUCCEEDED"])
+    assert on.memory.retry(1, on.task("b").id, rerun=True)
+    assert on.states("k") == []
+    for name in ("a", "b", "j", "k"):
+        on.complete(name)
+    assert (on.task("k").generation, on.run_state) == (1, "SUCCEEDED")

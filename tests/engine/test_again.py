@@ -10,7 +10,7 @@ import pytest
 
 from engine.plant import NS, Hand, Plant, after, completion, failure, join, node
 from stoker.core.firing import recount
-from stoker.core.graph import ITEM_KIND, Element, Expand, Ref
+from stoker.core.graph import ITEM_KIND, SUBGRAPH_KIND, Each, Edge, Element, Expand, KindSpec, Ref, Subgraph
 from stoker.core.protocol import Log, Prune
 from stoker.core.spread import standing
 from stoker.core.states import LIVE
@@ -254,6 +254,51 @@ async def test_the_task_of_an_inline_node_is_not_retried(plant: Plant) -> None:
     await hand.complete(*await hand.claim(), [1])
     (i,) = await plant.tasks(run, "i")
     assert (i.state, (await refused(plant, i.id)).code) == ("FAILED", "inline")
+
+
+async def test_what_a_condition_failed_or_skipped_is_not_retried(plant: Plant) -> None:
+    untold, away = Edge(node="a", when="item.n > 1"), Edge(node="a", when="item > 1")
+    await plant.push(node("a"), node("b", Each(way=untold)), node("c", Each(way=away)))
+    run, hand = await plant.trigger(), plant.hand()
+    await hand.complete(*await hand.claim(), 1)
+    (b,), (c,) = await plant.tasks(run, "b"), await plant.tasks(run, "c")
+    assert (b.state, c.state) == ("FAILED", "SKIPPED")
+    assert (await refused(plant, b.id)).code == "failed_as_made"
+    error = await refused(plant, c.id)
+    assert (error.code, "the condition on the way to it does not hold" in error.message) == ("skipped", True)
+
+
+async def test_a_task_that_has_had_its_attempts_is_not_retried(plant: Plant) -> None:
+    await plant.push(node("a"), kinds=(KindSpec(name="one", max_attempts=1),))
+    await plant.trigger()
+    hand = plant.hand()
+    (a,) = await hand.claim()
+    await hand.fail(a)
+    error = await refused(plant, a.task)
+    assert (error.code, "at most 1 attempts" in error.message) == ("attempts_exhausted", True)
+
+
+async def test_a_task_of_a_live_run_is_not_retried(plant: Plant) -> None:
+    await plant.push(node("a"), mode="live")
+    run, hand = await plant.trigger(), plant.hand()
+    (a,) = await hand.claim()
+    await hand.fail(a)
+    error = await refused(plant, a.task)
+    assert (error.code, await plant.states(run)) == ("live_run", ["FAILED"])
+
+
+async def test_a_task_of_a_child_run_that_has_ended_is_retried_above(plant: Plant) -> None:
+    await plant.push(node("work"), name="inner")
+    await plant.push(node("a", kind=SUBGRAPH_KIND, subgraph=Subgraph(graph="inner")))
+    run, hand = await plant.trigger(), plant.hand()
+    (work,) = await hand.claim()
+    await hand.fail(work)
+    (a,) = await plant.tasks(run, "a")
+    error = await refused(plant, work.task)
+    assert (error.code, f"Retry task {a.id}" in error.remedy) == ("child_run", True)
+    await retry(plant, a.id)
+    await hand.complete(*await hand.claim())
+    assert (await plant.run(run)).state == "SUCCEEDED"
 
 
 async def test_a_task_of_a_stopped_run_is_retried_with_its_run(plant: Plant) -> None:

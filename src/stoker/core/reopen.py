@@ -137,20 +137,19 @@ def reopen(
         rows=counted,
         changed=[key for key, row in counted.items() if row != rows[key] or _is_due(row)],
         fired=sorted(_name(graph, key) for key in wave.fired),
-        rerun=sorted(_name(graph, key) for key in wave.again - wave.forced - past_rows),
+        rerun=sorted(_name(graph, key) for key in wave.again - past_rows),
         generation=generation,
         busy=_busy(replaced, past_spreads),
     )
 
 
 class _Wave:
-    """The joins that some tasks lead to. `forced`: those that fired, but whose list could not be had."""
+    """The joins that some tasks lead to: those that open again, that stay fired, that are run again."""
 
     def __init__(self, graph: Compiled, run: int, rows: Mapping[JoinKey, JoinRow], *, rerun: bool) -> None:
         self.opened: set[JoinKey] = set()
         self.fired: set[JoinKey] = set()
         self.again: set[JoinKey] = set()
-        self.forced: set[JoinKey] = set()
         self._seen: set[JoinKey] = set()
         self._graph = graph
         self._run = run
@@ -163,9 +162,6 @@ class _Wave:
 
     def follow(self, task: Task) -> None:
         """Find every join above a task that opens again, from one to the next, up to those that stay as they are."""
-        if self._graph.nodes[task.node].is_join and _lacks_its_step(self._graph, task):
-            self.forced.add(self.key(task.node, task.branch))
-            self.again.add(self.key(task.node, task.branch))
         found = [(task.node, task.branch)]
         while found:
             node, branch = found.pop()
