@@ -278,15 +278,6 @@ async def test_a_task_that_has_had_its_attempts_is_not_retried(plant: Plant) -> 
     assert (error.code, "at most 1 attempts" in error.message) == ("attempts_exhausted", True)
 
 
-async def test_a_task_of_a_live_run_is_not_retried(plant: Plant) -> None:
-    await plant.push(node("a"), mode="live")
-    run, hand = await plant.trigger(), plant.hand()
-    (a,) = await hand.claim()
-    await hand.fail(a)
-    error = await refused(plant, a.task)
-    assert (error.code, await plant.states(run)) == ("live_run", ["FAILED"])
-
-
 async def test_a_task_of_a_child_run_that_has_ended_is_retried_above(plant: Plant) -> None:
     await plant.push(node("work"), name="inner")
     await plant.push(node("a", kind=SUBGRAPH_KIND, subgraph=Subgraph(graph="inner")))

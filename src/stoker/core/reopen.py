@@ -6,19 +6,19 @@ a re-run below, is decided anew in the next generation: its tasks and all below 
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
 
-from stoker.core.branch import cut, indexes
-from stoker.core.compiled import TRIGGER, Compiled, text_of
+from stoker.core.branch import indexes
+from stoker.core.compiled import Compiled, text_of
 from stoker.core.firing import recount
 from stoker.core.model import JoinKey, JoinRow, JoinState, Spread, Task
 from stoker.core.spread import standing
 from stoker.core.states import LIVE, TaskState, Verb
+from stoker.core.wave import Wave, is_loop
 
-_ENDED = frozenset({TaskState.FAILED, TaskState.PRUNED, TaskState.CANCELLED})
 RETRIED = frozenset({TaskState.FAILED, TaskState.CANCELLED})
 
 _replace = msgspec.structs.replace
@@ -65,7 +65,7 @@ def retryable(graph: Compiled, tasks: Sequence[Task]) -> list[Task]:
     return [
         task
         for task in tasks
-        if task.state in RETRIED and may_stand(graph, task) and not spent(graph, task) and not _loops(graph, task)
+        if task.state in RETRIED and may_stand(graph, task) and not spent(graph, task) and not is_loop(graph, task)
     ]
 
 
@@ -74,11 +74,6 @@ def may_stand(graph: Compiled, task: Task) -> bool:
     would do so again."""
     node = graph.nodes[task.node]
     return (node.held or not node.inline) and (task.ended is not Verb.NONE or _lacks_its_step(graph, task))
-
-
-def _loops(graph: Compiled, task: Task) -> bool:
-    """Whether it is the task of a loop: it is not retried by itself, but goes on with what is retried in it."""
-    return graph.nodes[task.node].loop is not None
 
 
 def spent(graph: Compiled, task: Task) -> bool:
@@ -99,15 +94,10 @@ def reopen(
 ) -> Plan:
     """The plan to retry these tasks of a run, and what a cancel of the run left behind: withheld tasks, spread rows."""
     withheld = [task for task in tasks if task.withheld]
-    wave = _Wave(graph, run, rows, rerun=rerun)
+    wave = Wave(graph, run, rows, rerun=rerun)
     for task in (*chosen, *withheld, *(next(standing(row)) for row in spreads if row.state is TaskState.CANCELLED)):
         wave.follow(task)
-    loops: list[Task] = []
-    while found := [task for task in tasks if task not in loops and wave.held_again(task)]:
-        loops += found
-        for task in found:
-            wave.follow(task)
-    chosen = [*chosen, *loops]
+    chosen = [*chosen, *wave.loops(tasks)]
     replaced = [task for task in tasks if wave.replaces(task.node, task.branch)]
     past_spreads = [row for row in spreads if wave.replaces(row.node, row.branch)]
     past_rows = {key for key in rows if wave.replaces(graph.nodes[key.join].parent, key.branch)}
@@ -141,75 +131,6 @@ def reopen(
         generation=generation,
         busy=_busy(replaced, past_spreads),
     )
-
-
-class _Wave:
-    """The joins that some tasks lead to: those that open again, that stay fired, that are run again."""
-
-    def __init__(self, graph: Compiled, run: int, rows: Mapping[JoinKey, JoinRow], *, rerun: bool) -> None:
-        self.opened: set[JoinKey] = set()
-        self.fired: set[JoinKey] = set()
-        self.again: set[JoinKey] = set()
-        self._seen: set[JoinKey] = set()
-        self._graph = graph
-        self._run = run
-        self._rows = rows
-        self._rerun = rerun
-        self._over = [list(_joins_over(graph, node.index)) for node in graph.nodes]
-
-    def key(self, join: int, branch: bytes) -> JoinKey:
-        return JoinKey(self._run, join, cut(branch, self._graph.row_depth[join]))
-
-    def follow(self, task: Task) -> None:
-        """Find every join above a task that opens again, from one to the next, up to those that stay as they are."""
-        found = [(task.node, task.branch)]
-        while found:
-            node, branch = found.pop()
-            keys = [self.key(join, branch) for join in self._graph.nodes[node].feeds]
-            found += [(key.join, key.branch) for key in keys if key not in self._seen and self._opens(key)]
-
-    def _opens(self, key: JoinKey) -> bool:
-        """Put a join where it belongs; whether those behind it are to be looked at."""
-        self._seen.add(key)
-        state = self._rows[key].state
-        if state == JoinState.SKIPPED:
-            self.opened.add(key)
-        elif state == JoinState.FIRED and self._rerun and self._graph.nodes[key.join].ends is None:
-            self.again.add(key)
-        elif state == JoinState.FIRED:
-            self.fired.add(key)
-        return key not in self.fired
-
-    def held_again(self, task: Task) -> bool:
-        """Whether a loop that has ended goes on: one of its iterations does, or ended while the run was stopping."""
-        if not _loops(self._graph, task) or task.state not in _ENDED:
-            return False
-        return any(
-            row.state != JoinState.FIRED
-            and (key in self._seen or (row.state == JoinState.OPEN and task.cancel_at is None))
-            for key, row in self._rows.items()
-            if self._graph.nodes[key.join].ends == task.node
-            if cut(key.branch, self._graph.nodes[task.node].depth) == task.branch
-        )
-
-    def replaces(self, node: int, branch: bytes) -> bool:
-        """Whether what stands there was made by a join that is decided anew, or lies below it."""
-        return bool(self.again) and node != TRIGGER and any(self.key(j, branch) in self.again for j in self._over[node])
-
-    def decided(self, generation: int, gone: Container[JoinKey]) -> dict[JoinKey, JoinRow]:
-        """The rows that stay, open where they open again."""
-        found = {key: row for key, row in self._rows.items() if key not in gone}
-        found |= {key: _replace(found[key], state=JoinState.OPEN) for key in self.opened if key in found}
-        again = {"state": JoinState.OPEN, "generation": generation}
-        return found | {key: _replace(found[key], **again) for key in self.again if key in found}
-
-
-def _joins_over(graph: Compiled, node: int) -> Iterator[int]:
-    """The joins at and above a node on its branch."""
-    while node != TRIGGER:
-        if graph.nodes[node].is_join:
-            yield node
-        node = graph.nodes[node].parent
 
 
 def _key(task: Task) -> JoinKey:
