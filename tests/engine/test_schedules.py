@@ -178,7 +178,7 @@ async def test_after_a_week_away(plant: Plant, catch_up: str, expected: list[str
     if found[0].outcome == "missed":
         assert found[0].until is not None
         assert found[0].until - found[0].at == timedelta(days=6 if catch_up == "none" else 5)
-        assert f"it catches up {catch_up}" in found[0].reason
+        assert f"(catch-up: {catch_up}" in found[0].reason
     await plant.tick()
     assert await outcomes(plant) == expected
 
@@ -357,6 +357,19 @@ async def test_when_the_clock_goes_back_nothing_fires_twice(plant: Plant) -> Non
     assert await outcomes(plant) == ["fired"]
     await until(plant, FIRST + QUARTER)
     assert await outcomes(plant) == ["fired", "fired"]
+
+
+async def test_a_time_that_comes_up_again_by_a_clock_that_went_back_and_a_change_fires_once(plant: Plant) -> None:
+    await plant.push(node("a"))
+    await put(plant, overlap="allow")
+    await until(plant, FIRST + QUARTER)
+    plant.clock.advance(-2 * QUARTER)
+    changed = await put(plant, overlap="allow", cron="*/15 * * * *", catch_up="all")
+    assert changed.next[0] == moment(FIRST)
+    await until(plant, FIRST + 2 * QUARTER)
+    found = await firings(plant)
+    assert [firing.at for firing in found if firing.run] == [moment(FIRST + number * QUARTER) for number in range(1, 3)]
+    assert [firing.outcome for firing in found] == ["missed", "fired", "fired"]
 
 
 async def test_lists_are_paged_and_belong_to_a_namespace(plant: Plant) -> None:

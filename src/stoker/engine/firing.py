@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stoker.core.duration import Micros
-from stoker.core.schedule import Due, Skip, due, overlapping
+from stoker.core.schedule import MOST_CAUGHT_UP, Due, Skip, due, overlapping
 from stoker.core.views import RunRef
 from stoker.engine.ids import Ids
 from stoker.engine.ports import Tx
@@ -38,8 +38,17 @@ class FireSchedule(Verb):
             now = batch.fold.now
             todo = due(schedule.timing, schedule.next_at, now, schedule.spec.catch_up)
             await tx.execute("schedule_next", todo.next_at, schedule.id)
-            await self._miss(tx, schedule, todo, now)
-            await self._fire(tx, batch, schedule, todo.fire, running[0] if running else None)
+            done = await self._done(tx, schedule, todo)
+            if todo.missed is not None and todo.missed[0] not in done:
+                await put_firing(tx, _missed(schedule, *todo.missed, now))
+            times = [at for at in todo.fire if at not in done]
+            await self._fire(tx, batch, schedule, times, running[0] if running else None)
+
+    @staticmethod
+    async def _done(tx: Tx, schedule: Schedule, todo: Due) -> set[int]:
+        """Times that are due once more, since a clock went back and then its times were changed."""
+        times = [*todo.fire, *(todo.missed or ())]
+        return {*await tx.ids("fired_among", schedule.id, times)} if times else set()
 
     async def _fire(
         self, tx: Tx, batch: Batch, schedule: Schedule, times: Sequence[Micros], running: int | None
@@ -57,18 +66,6 @@ class FireSchedule(Verb):
                     firing = await fire(tx, batch.fold, batch.versions, schedule, at, self._ids)
                     running = firing.run or running
             await put_firing(tx, firing)
-
-    @staticmethod
-    async def _miss(tx: Tx, schedule: Schedule, todo: Due, now: Micros) -> None:
-        if todo.missed is None:
-            return
-        first, last = todo.missed
-        until = "" if first == last else f", and what came up to {local(schedule.spec, last)}"
-        reason = (
-            f"no server fired it in time{until}; it catches up {schedule.spec.catch_up}"
-            f"{', at most 100 times' if schedule.spec.catch_up == 'all' else ''}"
-        )
-        await put_firing(tx, Firing(schedule.id, first, 0, "missed", now, until=last, reason=reason))
 
 
 class RunNow(Verb):
@@ -104,6 +101,13 @@ class RunNow(Verb):
             await tx.execute("insert_run_key", schedule.namespace, self._key, id_, digest)
         await put_firing(tx, Firing(schedule.id, now, id_, "fired", now, run=id_))
         return RunRef(id=id_)
+
+
+def _missed(schedule: Schedule, first: Micros, last: Micros, now: Micros) -> Firing:
+    until = "" if first == last else f", nor those up to {local(schedule.spec, last)}"
+    cap = f", at most {MOST_CAUGHT_UP}" if schedule.spec.catch_up == "all" else ""
+    reason = f"no server fired it in time{until} (catch-up: {schedule.spec.catch_up}{cap})"
+    return Firing(schedule.id, first, 0, "missed", now, until=last, reason=reason)
 
 
 def _again(run: int, same: bool, key: str) -> RunRef:

@@ -12,6 +12,10 @@ SELECT r.id FROM (
 -- name: schedule_queued
 SELECT at, behind FROM schedule_firing WHERE schedule = :schedule AND behind IS NOT NULL LIMIT 1;
 
+-- name: fired_among
+-- Which of these times something has become of.
+SELECT at FROM schedule_firing WHERE schedule = :schedule AND extra = 0 AND at = ANY(:times);
+
 -- name: queued_behind
 -- What waits for the end of these runs.
 SELECT schedule, at FROM schedule_firing WHERE behind = ANY(:runs) ORDER BY schedule, at;
