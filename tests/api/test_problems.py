@@ -88,7 +88,7 @@ async def test_every_method_that_a_path_takes_is_named(served: Served) -> None:
 async def test_an_unknown_parameter_is_answered_with_the_known_ones(served: Served) -> None:
     _, problem, _ = await served.ask("GET", f"{ROOT}/runs?colour=red")
     assert "`colour`" in problem["detail"]
-    assert problem["remedy"] == "Known parameters: state, graph, limit, after."
+    assert problem["remedy"] == "Known parameters: filter, state, graph, limit, after."
 
 
 def nested(depth: int) -> bytes:

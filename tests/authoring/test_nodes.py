@@ -34,6 +34,9 @@ class Speaker(stoker.Task):
     def log(self, text: str) -> None:
         self.said = text
 
+    def output(self, value: object, name: str = "") -> None:
+        self.given = name, value
+
 
 class Point(pydantic.BaseModel):
     x: float
