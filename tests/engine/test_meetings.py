@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from engine.plant import NS, Plant, node
-from stoker.core.graph import KindSpec
+from engine.plant import NS, Plant, after, encoded, join, node
+from stoker.core.graph import WAIT_KIND, KindSpec, Wait
+from stoker.core.views import SettleRequest
+from stoker.engine.again import RetryTask
+from stoker.engine.batch import Answered
 from stoker.engine.paging import key
-from stoker.errors import Invalid
+from stoker.engine.transaction import Verb
+from stoker.errors import Conflict, Invalid
 
 FEW = KindSpec(name="few", max_attempts=1)
 
@@ -49,3 +53,38 @@ async def test_a_run_whose_cancelled_tasks_have_no_attempt_left_says_so(plant: P
     (task,) = await plant.tasks(run, "a")
     assert (told.state, told.because) == ("FAILED", [f"task {task.id} (a) was CANCELLED"])
     assert told.remedy == "Start a new run."
+
+
+async def test_what_the_engine_settles_with_makes_no_more_tasks_at_once_than_a_report(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stoker.core.unlock.MAX_ITEMS", 2)
+    wait = Wait(expires="1s", default=[1, 2, 3])
+    await plant.push(node("ok", kind=WAIT_KIND, wait=wait), node("each", after("ok", ())))
+    run = await plant.trigger()
+    await plant.pass_time(1)
+    (task,) = await plant.tasks(run)
+    assert (task.state, task.code) == ("FAILED", "limit")
+    assert (await plant.task(task.id)).message == "it would make 3 tasks at once; the limit is 2"
+
+
+async def test_a_wait_that_a_re_run_replaced_in_the_meantime_is_no_longer_settled(plant: Plant) -> None:
+    ok = node("ok", after("j"), kind=WAIT_KIND, wait=Wait())
+    await plant.push(node("a"), node("b", after("a")), node("j", join("b", anchor="a", policy="all_done")), ok)
+    run = await plant.trigger()
+    hand = plant.hand()
+    await hand.complete((await hand.claim())[0])
+    await hand.fail((await hand.claim())[0])
+    await hand.complete((await hand.claim())[0])
+    ((wait,), (failed,)) = await plant.tasks(run, "ok"), await plant.tasks(run, "b")
+    await plant.engine.waits.settle(NS, wait.id, SettleRequest(value=encoded(1)))
+    submit = plant.engine.batches.submit
+
+    async def late(verb: Verb) -> Answered:
+        await submit(RetryTask(failed.id, rerun_below=True))
+        return await submit(verb)
+
+    plant.engine.batches.submit = late  # type: ignore[method-assign]
+    with pytest.raises(Conflict) as caught:
+        await plant.engine.waits.settle(NS, wait.id, SettleRequest(value=encoded(1)))
+    assert caught.value.code == "replaced"

@@ -9,7 +9,7 @@ import msgspec
 
 from stoker.core.duration import Micros
 from stoker.core.looping import Looping
-from stoker.core.model import MAX_ITEMS, Task
+from stoker.core.model import Task
 from stoker.core.picture import Body, Want
 from stoker.core.protocol import ErrorInfo
 from stoker.core.states import TaskState, Verb
@@ -24,9 +24,8 @@ class Holding(Looping):
 
     def unfit(self, task: Task, body: Body) -> str:
         """Why a value cannot settle a wait, because of what follows from it; empty if it can."""
-        families, (_, wrong) = self._followers(self.runs[task.run], self.node_of(task), body)
-        made = sum(len(family) for _, family in families)
-        return wrong or (f"it would make {made} tasks at once; the limit is {MAX_ITEMS}" if made > MAX_ITEMS else "")
+        _, (_, wrong) = self._followers(self.runs[task.run], self.node_of(task), body)
+        return wrong
 
     def settle_wait(self, task: Task, body: Body) -> None:
         """Somebody decided: the wait SUCCEEDS with the value, which fits."""

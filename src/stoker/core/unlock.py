@@ -14,6 +14,7 @@ from stoker.core.graph import Each
 from stoker.core.living import Living
 from stoker.core.model import (
     CHILDREN,
+    MAX_ITEMS,
     MAX_TASKS,
     SLICE,
     ItemKey,
@@ -320,7 +321,10 @@ class Unlocking(Living):
             families = [(kid, self._family(kid, [body])) for kid in node.kids]
         except BadPath as error:
             return [], ("invalid_output", f"what follows {node.name!r} expands its element, but {error}")
-        if run.tasks + sum(len(family) for _, family in families) > MAX_TASKS:
+        made = sum(len(family) for _, family in families)
+        if made > MAX_ITEMS:
+            return [], ("limit", f"it would make {made} tasks at once; the limit is {MAX_ITEMS}")
+        if run.tasks + made > MAX_TASKS:
             return [], ("limit", f"the run would have more than {MAX_TASKS} tasks")
         return families, ("", "")
 

@@ -47,8 +47,12 @@ class Lose(Verb):
         found = await tx.rows("expired_among", sessions, batch.fold.now)  # it may have beaten since we looked
         over = {id_ for id_, until, _ in found if batch.promises.over(id_, until)}
         for lease in self._leases:
-            task = batch.fold.tasks[lease.task]
-            if lease.session in over and (task.attempt, task.session) == (lease.attempt, lease.session):
+            task = batch.fold.tasks.get(lease.task)
+            if (
+                task is not None
+                and lease.session in over
+                and (task.attempt, task.session) == (lease.attempt, lease.session)
+            ):
                 batch.fold.lose(task)
 
 
@@ -123,7 +127,7 @@ class Sweep(Verb):
         run = fold.runs[self.runs[0]]
         fold.changed_runs.add(run.id)  # a run with nothing left to sweep ends here
         for task in self.tasks:
-            if run.stopping:
+            if run.stopping and task in fold.tasks:
                 fold.sweep(fold.tasks[task])
         for child in self.runs[1:]:
             if run.stopping:

@@ -14,6 +14,7 @@ from stoker.core.states import TaskState
 from stoker.core.template import Place
 from stoker.core.values import BadPath
 from stoker.core.views import Page, SettleRequest, TaskView
+from stoker.engine.again import replaced
 from stoker.engine.batch import Batches
 from stoker.engine.inputs import Reading, Streaming, task_place
 from stoker.engine.namespaces import Namespaces
@@ -38,7 +39,9 @@ class Settle(Verb):
         self._failure = failure
 
     async def decide(self, tx: Tx, batch: Batch) -> None:
-        fold, task = batch.fold, batch.fold.tasks[self.tasks[0]]
+        fold, task = batch.fold, batch.fold.tasks.get(self.tasks[0])
+        if task is None:
+            raise await replaced(tx, self.tasks[0])
         if task.state is not TaskState.LEASED:
             if not await self._done(tx, batch, task):
                 raise _settled(task)
