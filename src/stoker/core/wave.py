@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
 
 import msgspec
@@ -55,21 +56,30 @@ class Wave:
     def loops(self, tasks: Sequence[Task]) -> list[Task]:
         """The loops that go on, each followed as a task that is retried; one may keep another going."""
         ended = [task for task in tasks if is_loop(self._graph, task) and task.state in _ENDED]
-        going: list[Task] = []
-        while found := [task for task in ended if task not in going and self._goes_on(task)]:
-            going += found
+        ends = self._ends()
+        going: dict[int, Task] = {}
+        while found := [task for task in ended if task.id not in going and self._goes_on(task, ends)]:
+            going.update({task.id: task for task in found})
             for task in found:
                 self.follow(task)
-        return going
+        return list(going.values())
 
-    def _goes_on(self, task: Task) -> bool:
+    def _ends(self) -> Mapping[tuple[int, bytes], Sequence[JoinKey]]:
+        """By the place of a loop's task, the joins that end its iterations."""
+        found: dict[tuple[int, bytes], list[JoinKey]] = defaultdict(list)
+        for key in self._rows:
+            loop = self._graph.nodes[key.join].ends
+            if loop is not None:
+                found[loop, cut(key.branch, self._graph.nodes[loop].depth)].append(key)
+        return found
+
+    def _goes_on(self, task: Task, ends: Mapping[tuple[int, bytes], Sequence[JoinKey]]) -> bool:
         """Whether a loop that has ended goes on: one of its iterations does, or ended while the run was stopping."""
+        rows = ((key, self._rows[key]) for key in ends.get((task.node, task.branch), ()))
         return any(
             row.state != JoinState.FIRED
             and (key in self._seen or (row.state == JoinState.OPEN and task.cancel_at is None))
-            for key, row in self._rows.items()
-            if self._graph.nodes[key.join].ends == task.node
-            if cut(key.branch, self._graph.nodes[task.node].depth) == task.branch
+            for key, row in rows
         )
 
     def replaces(self, node: int, branch: bytes) -> bool:

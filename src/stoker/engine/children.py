@@ -199,8 +199,7 @@ class Children:
     async def _known(self, wants: Sequence[Want]) -> dict[int, int]:
         """The child runs of the tasks that these wants are about, by task."""
         tasks = sorted(want.parent for want in wants if want.parent is not None)
-        rows = await self._tx.rows("children", tasks) if tasks else []
-        return {parent: max(id_ for other, id_ in rows if other == parent) for parent, _ in rows}
+        return dict(sorted(map(tuple, await self._tx.rows("children", tasks)))) if tasks else {}  # the newest of each
 
 
 def _bound(fold: Fold, task: Task, sources: Sources) -> dict[str, msgspec.Raw]:
