@@ -89,6 +89,16 @@ def test_what_cannot_be_live_is_named_with_its_line(code: Any, message: str) -> 
     assert error.value.remedy
 
 
+def test_what_a_graph_returns_is_blamed_on_the_graph() -> None:
+    def plain() -> Any:
+        return object()
+
+    for code, mode in ((returning, "live"), (plain, "once")):
+        with pytest.raises(Misuse) as error:
+            assert stoker.graph(mode=mode)(code).spec  # type: ignore[call-overload]  # both of them
+        assert error.value.place == f"{__file__}:{code.__code__.co_firstlineno}"
+
+
 def test_there_is_no_other_mode() -> None:
     with pytest.raises(Misuse, match="mode='often' is none"):
         stoker.graph(mode="often")(mapped)  # type: ignore[call-overload]  # the mistake

@@ -17,6 +17,7 @@ import pytest
 
 import stoker.authoring as stoker
 from stoker.errors import Invalid, Rejected
+from stoker.runner.work import flatten
 
 
 class Speaker(stoker.Task):
@@ -471,3 +472,13 @@ def test_importing_the_package_does_not_import_pydantic():
 def test_a_stop_grace_is_a_duration():
     with pytest.raises(Rejected, match="stop_grace='soon'"):
         stoker.node(stop_grace="soon")(lambda: None)
+
+
+def test_two_nodes_of_one_name_are_told_by_their_lines():
+    def double(n: int) -> int:
+        return 2 * n
+
+    one, two = stoker.node(double), stoker.node(double)
+    with pytest.raises(Invalid) as error:
+        flatten([one, two])
+    assert error.value.problems[0].message == f"two nodes are named 'double': {one.place}, {two.place}."

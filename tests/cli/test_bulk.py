@@ -80,6 +80,15 @@ def test_cancelled_runs_are_retried_by_the_same_filter(stoker: Stoker, waiting: 
     assert states(stoker, mine) == ["RUNNING"] * 3
 
 
+def test_a_filter_of_what_has_ended_cancels_nothing_and_says_why(stoker: Stoker, waiting: list[int], mine: str) -> None:
+    stoker("runs", "cancel", mine, "--yes")
+    for run in waiting:
+        stoker("runs", "get", str(run), "--wait")
+    answer = stoker("runs", "cancel", mine, "state=CANCELLED")
+    assert answer.out == ""
+    assert answer.err == "there is no run to cancel among 3 runs\n  skipped 3 runs: it has ended CANCELLED\n"
+
+
 def test_several_ids_are_a_filter_too_and_skips_have_reasons(
     stoker: Stoker, waiting: list[int], mine: str, server: Embedded
 ) -> None:
@@ -88,7 +97,7 @@ def test_several_ids_are_a_filter_too_and_skips_have_reasons(
     stoker("runs", "get", one, "--wait")
     answer = stoker("runs", "cancel", f"id={one},{two} state!=FAILED", "--yes")
     assert answer.out == "cancelled 1 run\n"
-    assert "skipped 1: it has ended CANCELLED" in answer.err
+    assert "skipped 1 run: it has ended CANCELLED" in answer.err
     assert stoker("runs", "cancel", two, f"run:{three}", "--yes").out == "cancelled 1 run\n"
 
 

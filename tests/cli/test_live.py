@@ -56,6 +56,20 @@ def test_a_value_comes_from_a_file(stoker: Stoker, run: str, tmp_path: Path) -> 
     assert "is no file with JSON" in answer.err
 
 
+def test_a_live_run_is_not_waited_for_and_says_how_it_ends(stoker: Stoker, run: str) -> None:
+    answer = stoker("runs", "result", run)
+    assert answer.code == 5
+    assert f"ends by `stoker runs cancel {run}` alone" in answer.err
+    assert "--wait" not in answer.err
+    stoker("runs", "cancel", run)
+    assert "CANCELLED by that" not in stoker("explain", run).out
+
+
+def test_a_node_that_is_none_is_told_with_those_there_are(stoker: Stoker, run: str) -> None:
+    for command in (("publish", run, "y", "1"), ("fire", run, "y"), ("outputs", run, "--node", "y")):
+        assert "Its nodes: 'show', 'x'." in stoker("runs", *command).err
+
+
 def test_a_node_settles_outside_and_is_fired(stoker: Stoker, run: str) -> None:
     refused = stoker("runs", "fire", run, "show")
     assert refused.code == 1

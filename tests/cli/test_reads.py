@@ -49,7 +49,7 @@ def test_runs_are_listed_by_terms_and_their_shorthands(stoker: Stoker, ran: tupl
 def test_a_term_that_is_not_understood_is_said_with_its_place(stoker: Stoker, server: Embedded) -> None:
     answer = stoker("runs", "list", "graph=a", "stat=FAILED")
     assert answer.code == 1
-    assert "there is no field 'stat'; 'state' is meant?" in answer.err
+    assert "there is no field 'stat'; did you mean state?" in answer.err
     assert "place: filter, character 9" in answer.err
     assert "the fields are" in answer.err.lower()
 
@@ -63,6 +63,11 @@ def test_the_tasks_of_a_run_are_listed_by_terms(stoker: Stoker, ran: tuple[int, 
     )
     assert [row.split()[0] for row in page.out.splitlines()[1:]] == [str(task["id"]) for task in failed]
     assert "there is no field 'stat'" in stoker("runs", "tasks", str(bad), "stat=FAILED").err
+    none = stoker("runs", "tasks", str(bad), "attempt>8", "--state", "FAILED")
+    assert (none.out, none.err) == ("", f"run {bad} has no tasks with attempt>8 state=FAILED\n")
+    assert stoker("runs", "tasks", str(bad), "--past").err == f"run {bad} has no replaced tasks\n"
+    assert "--state FAILED" in stoker("runs", "tasks", str(bad), "state=FAILED", "--past").err
+    assert "it is not live" in stoker("runs", "outputs", str(bad)).err
 
 
 def test_a_list_goes_on_where_the_page_ended(stoker: Stoker, ran: tuple[int, int]) -> None:

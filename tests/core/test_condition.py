@@ -49,6 +49,7 @@ def test_it_may_read_index_inputs_and_store() -> None:
     [
         ("item.rows >", "it is not an expression: <input>:1:"),
         ("", "it is not an expression"),
+        ("item.a > 1 and item.b", "; CEL writes && for and, || for or, ! for not"),
         ("rows > 1", "no variable 'rows'; there are index, inputs, item, store"),
         ("item.rows > now()", "no function 'now'"),
         ("item.list.all(x, item.list.all(y, x < y))", "inside of another one"),

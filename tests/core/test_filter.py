@@ -61,7 +61,7 @@ def test_quotes_hold_what_a_word_cannot() -> None:
 @pytest.mark.parametrize(
     ("text", "at", "says"),
     [
-        ("stat=FAILED", 1, "there is no field 'stat'; 'state' is meant?"),
+        ("stat=FAILED", 1, "there is no field 'stat'; did you mean state?"),
         ("graph=a xyzzy=1", 9, "there is no field 'xyzzy'."),
         ("=FAILED", 1, "a field is expected, not '='"),
         ("graph=a state", 14, "an operator is expected behind 'state': = !="),
@@ -79,7 +79,8 @@ def test_quotes_hold_what_a_word_cannot() -> None:
         ('graph="a\\n"', 7, "to stand before"),
         ('graph="a"state=FAILED', 10, "a space is expected between terms, not 's'"),
         ("tag.=x", 5, "the name of a tag is expected"),
-        ("tag=x", 1, "there is no field 'tag'"),
+        ("tag=x", 1, "there is no field 'tag'; did you mean tag.NAME?"),
+        ("FAILED", 1, "there is no field 'FAILED'; write state=FAILED."),
         ("stopping=maybe", 10, "one of no, yes is expected"),
         ("graph=" + "x" * 20_000, 16_385, "at most 16384 characters"),
     ],

@@ -510,6 +510,20 @@ async def test_tasks_that_are_still_to_be_made_are_told(plant: Plant) -> None:
     assert says(await of_run(plant, run), "1500 more tasks of 'b' are being made, slice by slice")
 
 
+async def test_a_result_that_is_there_lacks_nothing_whatever_failed_before_it(plant: Plant) -> None:
+    await plant.push(
+        node("a"), node("b", after("a", ()), tolerated=True), node("c", join("b", anchor="a")), result=Ref(node="c")
+    )
+    run = await plant.trigger()
+    hand = plant.hand()
+    await hand.complete(*await hand.claim(1), [1, 2])
+    await hand.fail(*await hand.claim(1))
+    for _ in ("b", "c"):
+        await hand.complete(*await hand.claim(1))
+    told = await of_run(plant, run)
+    assert told.because == ["every task has settled", "1 task of 'b' FAILED, which is tolerated"]
+
+
 async def test_a_run_without_a_result_says_what_the_result_lacks(plant: Plant) -> None:
     await plant.push(node("a"), node("b", join("a")), node("c", after("a")), result=Ref(node="b"))
     run = await plant.trigger()

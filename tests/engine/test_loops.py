@@ -236,7 +236,7 @@ async def test_a_pruned_body_prunes_the_loop(plant: Plant) -> None:
 
 @pytest.mark.parametrize(
     ("until", "gives", "says"),
-    [("item.done", {"n": 1}, "condition cannot be told"), ("item.done", {"done": 7}, "not true or false")],
+    [("item.done", {"n": 1}, "condition 'item.done' cannot be told"), ("item.done", {"done": 7}, "not true or false")],
 )
 async def test_a_condition_that_cannot_be_told_fails_the_loop(plant: Plant, until: str, gives: Any, says: str) -> None:
     run = await started(plant, *loop("refine", body(), last="step", until=until))

@@ -14,7 +14,7 @@ from stoker.authoring.dump import plain
 from stoker.authoring.handle import Handle
 from stoker.authoring.live import lower_live
 from stoker.authoring.lowering import lower
-from stoker.authoring.misuse import misuse
+from stoker.authoring.misuse import about, misuse
 from stoker.authoring.model import Node
 from stoker.authoring.program import Input, OnFailure, Program
 from stoker.authoring.schema import schema_of
@@ -147,7 +147,8 @@ class Graph(Generic[P, R]):
         specs = self._inputs()
         with trace.active():
             returned = cast("Any", self.code)(**inputs)
-            result = None if returned is None else trace.term(returned)
+            with about(self.place):
+                result = None if returned is None else trace.term(returned)
         program = Program(
             name=self.name,
             steps=tuple(trace.steps),
@@ -158,7 +159,8 @@ class Graph(Generic[P, R]):
             defaults=self._defaults,
             on_failure=self._on_failure,
         )
-        lowered = lower_live(program) if self.mode == "live" else lower(program)
+        with about(self.place):
+            lowered = lower_live(program) if self.mode == "live" else lower(program)
         return lowered, tuple(trace.works.values()), tuple(trace.inner)
 
     def _inputs(self) -> dict[str, InputSpec]:

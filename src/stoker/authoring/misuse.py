@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from stoker.errors import Invalid
 
+_here: ContextVar[str] = ContextVar("_here", default="")
 _PACKAGE = f"{Path(__file__).parent.parent}/"  # all of it: `stoker.run` and clients stand between too
 
 
@@ -20,8 +24,20 @@ class NoAttribute(Misuse, AttributeError):
     """A handle was asked for an attribute; it has none."""
 
 
+@contextmanager
+def about(place: str) -> Iterator[None]:
+    """What is wrong from here on stands at this place: the code of the user has returned, and no frame is its own."""
+    token = _here.set(place)
+    try:
+        yield
+    finally:
+        _here.reset(token)
+
+
 def here() -> str:
     """The line of the innermost frame that is not this package: `file.py:12`."""
+    if told := _here.get():
+        return told
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame = frame.f_back

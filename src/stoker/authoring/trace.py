@@ -235,4 +235,7 @@ def _const(value: Any) -> Const:
     try:
         return Const(msgspec.json.encode(plain(value)))
     except StokerError as error:
-        raise misuse(f"a constant in a graph is a JSON value: {error.message}", error.remedy) from None
+        raise misuse(
+            f"a constant in a graph is a JSON value, and {value!r} is none: it {error.message}",
+            "Call a node or graph to use what it gives; a constant is made of builtins, models or dataclasses.",
+        ) from None

@@ -131,7 +131,10 @@ def _tell(verb: BulkVerb, answer: BulkAnswer, text: str, where: Where, *, dry: b
     if dry and answer.done:
         _show(here, answer)
     count = counted(len(answer.done), "run")
-    terminal.say(f"would {verb} {count}" if dry else f"{_PAST[verb]} {count}")
+    if dry and not answer.done:
+        terminal.note(f"there is no run to {verb} among {counted(answer.matched, 'run')}")
+    else:
+        terminal.say(f"would {verb} {count}" if dry else f"{_PAST[verb]} {count}")
     for message, skipped in Counter(skip.message for skip in answer.skipped).most_common():
-        terminal.note(f"  skipped {skipped}: {message}")
+        terminal.note(f"  skipped {counted(skipped, 'run')}: {message}")
     return exits.OK

@@ -19,7 +19,7 @@ _COMMANDS = {
     "server": ("stoker.cli.server:app", "The server that holds graphs, runs and tasks."),
     "runner": ("stoker.cli.runner:app", "A runner: a process that pulls tasks and runs them."),
     "graphs": ("stoker.cli.graphs:app", "Graphs: list, show, push."),
-    "runs": ("stoker.cli.runs:app", "Runs: list, show, logs, tasks, cancel, retry."),
+    "runs": ("stoker.cli.runs:app", "Runs: list, show, logs, tasks, waits, cancel, retry; live: publish, fire."),
     "tasks": ("stoker.cli.tasks:app", "Tasks: retry or cancel one, settle a wait, see its input."),
     "explain": ("stoker.cli.explain:explain", "Say why a run, a task or a schedule stands where it stands."),
     "schedules": ("stoker.cli.schedules:app", "Schedules: create, list, show, pause, resume, run, delete."),

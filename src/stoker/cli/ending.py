@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from stoker.runner.client import Client
 
 SHOWN = 3
+_WAIT = "Wait on: `stoker runs result {0} --wait`. What it waits for: `stoker explain {0}`."
+_LIVE = "It is live, and ends by `stoker runs cancel {0}` alone. What it gives: `stoker runs outputs {0}`."
 
 
 def end(client: Client, view: RunView, options: Options) -> int:
@@ -70,7 +72,7 @@ def _still(view: RunView) -> RunError:
     return RunError(
         f"run {view.id} of {view.graph!r} is still RUNNING",
         code="still_running",
-        remedy=f"Wait on: `stoker runs result {view.id} --wait`. What it waits for: `stoker explain {view.id}`.",
+        remedy=_LIVE.format(view.id) if view.live else _WAIT.format(view.id),
     )
 
 

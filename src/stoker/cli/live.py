@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SHOWN = 60  # characters of a value in a table
 
+_NOT_LIVE = ": it is not live; what it gives: stoker runs result {}"
+
 
 def publish(
     id: str,  # noqa: A002
@@ -123,11 +125,12 @@ def outputs(
     with reached(where) as here:
         api = here.client.api
         page = listed(here, api.outputs(number, node=node, current=current, limit=limit, after=after))
+        live = bool(page.items) or bool(here.client.call(api.run(number)).live)
     if where.output == "json":
         terminal.document(page)
         return exits.OK
     if not page.items:
-        terminal.note(f"run {number} has no outputs")
+        terminal.note(f"run {number} has no outputs{'' if live else _NOT_LIVE.format(number)}")
         return exits.OK
     rows = [[str(one.id), one.node, _standing(one), terminal.ago(one.created_at), _shown(one)] for one in page.items]
     terminal.table(["OUTPUT", "NODE", "", "GIVEN", "VALUE"], rows, grow="VALUE")

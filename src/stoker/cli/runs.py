@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 
 TaskStateName = Literal["READY", "LEASED", "SUCCEEDED", "FAILED", "PRUNED", "CANCELLED", "SKIPPED"]
 
-app = App(name="runs", help="Runs: list, show, result, logs, tasks, cancel, retry.", version_flags=[], help_epilogue="")
+app = App(
+    name="runs",
+    help="Runs: list, show, logs, tasks, waits, result, cancel, retry; of live ones: publish, fire, outputs.",
+    version_flags=[],
+    help_epilogue="",
+)
 
 All = Annotated[bool, Parameter(negative=(), show_default=False, help="Without a filter: every run.")]
 DryRun = Annotated[bool, Parameter(negative=(), show_default=False, help="Only say what would be done.")]
@@ -281,6 +286,11 @@ def tasks(
         page = listed(here, asked)
     if where.output == "json":
         terminal.document(page)
+        return exits.OK
+    if not page.items:
+        asked_for = [*filter, *([f"state={state}"] if state else []), *([f"node={node}"] if node else [])]
+        which = f" with {' '.join(asked_for)}" if asked_for else ""
+        terminal.note(f"run {number} has no {'replaced ' if past else ''}tasks{which}")
         return exits.OK
     rows = [
         [str(task.id), task.node, task.branch, task.state, str(task.attempt), str(task.generation), task.code]

@@ -13,7 +13,10 @@ from stoker.cli.reach import reached
 from stoker.cli.retrying import told
 
 app = App(
-    name="tasks", help="Tasks: retry or cancel one, settle a wait, see its input.", version_flags=[], help_epilogue=""
+    name="tasks",
+    help="Tasks: retry or cancel one, settle a wait, see its input. Those of a run: `stoker runs tasks ID`.",
+    version_flags=[],
+    help_epilogue="",
 )
 
 

@@ -35,6 +35,7 @@ from stoker.core.names import fault
 from stoker.core.options import faults, options
 from stoker.core.order import ordered, rings
 from stoker.core.schemas import mismatch
+from stoker.core.words import counted
 from stoker.errors import Invalid, Problem
 
 MAX_NODES = 5_000
@@ -57,7 +58,7 @@ def compile_graph(
         check()
         if compiler.problems:
             raise Invalid(
-                f"the graph {spec.name!r} has {len(compiler.problems)} problem(s)",
+                f"the graph {spec.name!r} has {counted(len(compiler.problems), 'problem')}",
                 code="invalid_graph",
                 problems=compiler.problems,
             )

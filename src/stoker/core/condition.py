@@ -17,6 +17,7 @@ from stoker.core.values import NULL
 VARIABLES = frozenset({"item", "index", "inputs", "store"})
 MAX_SIZE = 1_000  # bytes; its parser recurses
 MAX_BRACKETS = 50
+_SIGNS = "&& for and, || for or, ! for not"
 
 _MACROS = frozenset({"all", "exists", "exists_one", "map", "filter"})
 _TYPES = frozenset({"bool", "bytes", "double", "int", "list", "map", "null_type", "string", "uint"})
@@ -141,7 +142,13 @@ def _compiled(source: str) -> Any:
         return cel.compile(source)
     except ValueError as error:
         said = str(error).partition("ERROR: ")[2] or str(error)
-        raise BadCondition(f"it is not an expression: {said.splitlines()[0][:200]}") from None
+        words = f"; CEL writes {_SIGNS}" if _words(source) else ""
+        raise BadCondition(f"it is not an expression: {said.splitlines()[0][:200]}{words}") from None
+
+
+def _words(source: str) -> bool:
+    """Whether it is written with Python's operators."""
+    return any(token.lastgroup == "name" and token[0] in ("and", "or", "not") for token in _TOKEN.finditer(source))
 
 
 def _check_names(variables: set[str], functions: set[str]) -> None:

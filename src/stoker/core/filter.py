@@ -194,9 +194,16 @@ class _Parser:
         if name is None:
             raise self._wrong(at, f"a field is expected, not {self._text[at]!r}")
         if name not in self._fields:
-            near = difflib.get_close_matches(name, self._fields, 1)
-            raise self._wrong(at, f"there is no field {name!r}" + (f"; {near[0]!r} is meant?" if near else ""))
+            raise self._wrong(at, f"there is no field {name!r}{self._meant(name)}")
         return name, self._fields[name]
+
+    def _meant(self, name: str) -> str:
+        """The term that somebody who wrote this may have had in mind."""
+        for field, found in self._fields.items():
+            if name.upper() in found.words:
+                return f"; write {field}={name.upper()}"
+        near = difflib.get_close_matches(name, self._fields, 1)
+        return f"; did you mean {near[0]}{'NAME' if near[0] == TAG else ''}?" if near else ""
 
     def _given(self, name: str, field: Field) -> Given:
         at = self._at
@@ -228,7 +235,7 @@ class _Parser:
     def _wrong(self, at: int, message: str) -> Invalid:
         known = ", ".join(f"{name}NAME" if name == TAG else name for name in self._fields)
         return Invalid(
-            f"{message}.",
+            message if message.endswith("?") else f"{message}.",
             code="bad_filter",
             place=f"filter, character {at + 1}",
             remedy=f"The fields are {known}; such as `{_example(self._fields)}`.",

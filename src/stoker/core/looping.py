@@ -39,7 +39,7 @@ class Looping(Settling):
             try:
                 wrong, goes_on = _too_large(state), node.loop.goes_on(state, number)
             except Untold as error:
-                wrong = f"its condition cannot be told: {error}"
+                wrong = f"its condition {node.loop.condition.source!r} cannot be told: {error}"
         if goes_on and state is not None:
             wrong = wrong or self._unfit_state(run, node, state)
         if state is None or wrong:

@@ -24,7 +24,7 @@ def check(graph: Compiled, run: Run, task: Task, tasks: Sequence[Task]) -> None:
     if task.state in LIVE:
         raise _refused(task, "not_settled", "a task is retried by hand after its end.", "Wait for its end.")
     if task.state is TaskState.SUCCEEDED:
-        remedy = "Retry what failed; with rerun_below the joins after that run anew. For all else start a new run."
+        remedy = "Start a new run. Joins run again behind a failed task that is retried with --rerun-below."
         raise _refused(task, "succeeded", "what it gave stays.", remedy)
     if run.stopping:
         remedy = f"Wait for its end, then `stoker runs retry {run.id}`."
@@ -34,7 +34,8 @@ def check(graph: Compiled, run: Run, task: Task, tasks: Sequence[Task]) -> None:
         raise _refused(task, "run_was_stopped", why, f"`stoker runs retry {run.id}` retries all that it lacks.")
     if run.root is not None and run.state is not RunState.RUNNING:
         why = f"its run {run.id}, a child run of run {run.root}, has ended."
-        raise _refused(task, "child_run", why, f"Retry task {run.parent}, which waits for that run.")
+        remedy = f"`stoker tasks retry {run.parent}` retries the task that this run is, with what failed in it."
+        raise _refused(task, "child_run", why, remedy)
     if task.state is TaskState.SKIPPED:
         raise _skipped(graph, task, tasks)
     node = graph.nodes[task.node]

@@ -202,7 +202,7 @@ class Live:
                 f"run {run} is of the graph {version.graph.spec.name!r}, which is not live.",
                 code="not_live",
                 place=f"runs/{run}",
-                remedy="Push it with the mode `live`, and trigger it again.",
+                remedy='Give its graph mode="live", and start a new run.',
             )
         _known(version, run, node)
         return version
@@ -232,7 +232,7 @@ class Live:
             message = "what failed has no output."
             raise Invalid(message, code="bad_option", place="failed", remedy="Leave out the value, or `failed`.")
         if wrong := version.output_fault(version.graph.names[node], [value]):
-            raise Invalid(f"{wrong}.", code="invalid_output", place="value")
+            raise Invalid(f"the value does not fit {node!r}: {wrong}.", code="invalid_output", place="value")
         if len(value) <= PAYLOAD_INLINE:
             return Body(value)
         return Body(value, (await self._blobs.write(_once(value))).key)
@@ -240,7 +240,12 @@ class Live:
 
 def _known(version: Version, run: int, node: str) -> None:
     if node not in version.graph.names:
-        raise NotFound(f"the graph of run {run} has no node {node!r}.", code="no_node", place=f"node {node!r}")
+        raise NotFound(
+            f"the graph of run {run} has no node {node!r}.",
+            code="no_node",
+            place=f"node {node!r}",
+            remedy=f"Its nodes: {', '.join(map(repr, version.graph.names))}.",
+        )
 
 
 async def _once(body: bytes) -> AsyncIterator[bytes]:

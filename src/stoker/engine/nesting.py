@@ -8,6 +8,7 @@ import msgspec
 
 from stoker.core.graph import GraphSpec, KindSpec, NodeSpec, Subgraph
 from stoker.core.own import as_kind
+from stoker.core.words import counted
 from stoker.engine.ports import Reader
 from stoker.errors import Invalid, Problem
 
@@ -27,7 +28,7 @@ async def pinned(reader: Reader, namespace: int, spec: GraphSpec) -> Pinned:
     nodes = [await pinning.node(node) for node in spec.nodes]
     if pinning.problems:
         raise Invalid(
-            f"the graph {spec.name!r} has {len(pinning.problems)} problem(s)",
+            f"the graph {spec.name!r} has {counted(len(pinning.problems), 'problem')}",
             code="invalid_graph",
             problems=pinning.problems,
         )

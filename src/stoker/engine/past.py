@@ -23,7 +23,10 @@ async def past_page(
     """The replaced tasks of a run, by node, branch and generation."""
     limit = limited(limit)
     if node is not None and node not in graph.names:
-        raise NotFound(f"the graph of run {run} has no node {node!r}.", code="no_node", place="node")
+        known = ", ".join(map(repr, graph.names))
+        raise NotFound(
+            f"the graph of run {run} has no node {node!r}.", code="no_node", place="node", remedy=f"Its nodes: {known}."
+        )
     at, branch, generation, id_ = cursor(after, (int, bytes, int, int)) if after else (-1, b"", 0, 0)
     wanted = None if state is None else int(TaskState[state]), None if node is None else graph.names[node]
     found = await reader.past_tasks("past_page", run, at, branch, generation, id_, *wanted, limit + 1)
@@ -42,5 +45,5 @@ def unfiltered(text: str) -> None:
             "tasks of the past are listed by `state` and `node` alone, not by a filter.",
             code="bad_filter",
             place="filter",
-            remedy="Leave the filter out.",
+            remedy="Write them as flags: --state FAILED, --node parse.",
         )

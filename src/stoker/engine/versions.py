@@ -15,6 +15,7 @@ from stoker.core.key import gate_name
 from stoker.core.model import MAX_ITEMS
 from stoker.core.names import fault as name_fault
 from stoker.core.values import MAX_DEPTH, encode, too_deep
+from stoker.core.words import counted
 from stoker.engine.ports import Lane, Reader
 from stoker.errors import Invalid, Problem
 
@@ -76,7 +77,7 @@ def check_waits(graph: GraphSpec) -> None:
         if (fault := Schema(wait.schema).fault(encode(wait.default)))
     ]
     if problems:
-        message = f"the graph {graph.name!r} has {len(problems)} problem(s)"
+        message = f"the graph {graph.name!r} has {counted(len(problems), 'problem')}"
         raise Invalid(message, code="invalid_graph", problems=problems)
 
 

@@ -50,7 +50,7 @@ def flatten(nodes: Iterable[Any]) -> dict[str, Work]:
             if not isinstance(node, Work):
                 problems.append(_not_a_node(node))
             elif works.setdefault(node.kind.name, node) is not node:
-                problems.append(_two_of(node.kind.name))
+                problems.append(_two_of(node.kind.name, (works[node.kind.name], node)))
     if problems:
         raise Invalid("these nodes cannot be served", place="Runner(nodes=…)", problems=problems)
     return works
@@ -73,7 +73,10 @@ def _not_a_node(thing: Any) -> Problem:
     )
 
 
-def _two_of(name: str) -> Problem:
+def _two_of(name: str, nodes: tuple[Work, Work]) -> Problem:
+    places = [place for node in nodes if (place := getattr(node, "place", ""))]
     return Problem(
-        code="duplicate_kind", message=f"two nodes are named {name!r}.", remedy="Give one of them `name=`, or pass one."
+        code="duplicate_kind",
+        message=f"two nodes are named {name!r}{': ' if places else ''}{', '.join(places)}.",
+        remedy="Give one of them `name=`, or pass one.",
     )

@@ -127,13 +127,15 @@ class Causes:
         """The task that has no item; if there never was one, the nearest before it that explains that."""
         wanted = [key.node]
         for _ in range(DEEPEST):
+            lacking = []
             for node in wanted:
                 branch = cut(key.branch, min(self._graph.nodes[node].depth, self._graph.nodes[key.node].depth))
                 if await self._tasks([node], branch, branch + b"\0", (TaskState.SUCCEEDED,)):
                     continue
                 if found := await self._tasks([node], branch, branch + END, _EMPTY):
                     return found[:1]
-            wanted = [above for node in wanted for above in _above(self._graph.nodes[node])]
+                lacking.append(node)
+            wanted = [above for node in lacking for above in _above(self._graph.nodes[node])]
         return []
 
 

@@ -136,7 +136,8 @@ class RunReasons:
         took = f" {span(self._clock.now() - run.cancel_at)} ago" if run.cancel_at is not None else ""
         counts = await node_counts(asked.reader, run, asked.graph)
         cancelled = sum(count.cancelled for count in counts)
-        return [f"its cancel was requested{took}", f"{counted(cancelled, 'task')} {_were(cancelled)} CANCELLED by that"]
+        told = [f"{counted(cancelled, 'task')} {_were(cancelled)} CANCELLED by that"] if cancelled else []
+        return [f"its cancel was requested{took}", *told]
 
     async def _succeeded(self, asked: Asked) -> list[str]:
         """A run that has no result says first what the result lacks."""
