@@ -275,7 +275,7 @@ def test_all_problems_are_reported_at_once() -> None:
         "unknown_node",
     ]
     shown = str(caught.value)
-    assert "has 11 problem(s)" in shown
+    assert "has 11 problems" in shown
     assert "  - node 'a': no kind 'none' is registered. Push it with the graph" in shown
 
 
