@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from engine.plant import NS, Plant, after, encoded, join, node
-from stoker.core.graph import WAIT_KIND, KindSpec, Wait
+from engine.test_loops import loop
+from stoker.core.graph import WAIT_KIND, KindSpec, Ref, Value, Wait
 from stoker.core.views import SettleRequest
 from stoker.engine.again import RetryTask
 from stoker.engine.batch import Answered
@@ -88,3 +89,18 @@ async def test_a_wait_that_a_re_run_replaced_in_the_meantime_is_no_longer_settle
     with pytest.raises(Conflict) as caught:
         await plant.engine.waits.settle(NS, wait.id, SettleRequest(value=encoded(1)))
     assert caught.value.code == "replaced"
+
+
+async def test_a_loop_that_was_cancelled_alone_is_not_retried_and_says_what_to_do(plant: Plant) -> None:
+    step = node("step", after("lp.state"), bind={"s": Ref(node="lp.state")})
+    await plant.push(*loop("lp", step, last="step", state=Value(value=0), until="index >= 2"))
+    run = await plant.trigger()
+    (task,) = await plant.tasks(run, "lp")
+    await plant.engine.tasks.cancel(NS, task.id)
+    hand = plant.hand()
+    await hand.complete((await hand.claim())[0])
+    assert (await plant.run(run)).state == "FAILED"
+    with pytest.raises(Conflict, match="start a new run") as caught:
+        await plant.engine.runs.retry_task(NS, task.id)
+    assert caught.value.code == "loop"
+    assert "start a new run" in (await plant.engine.views.explain_task(NS, task.id)).remedy

@@ -41,7 +41,7 @@ def check(graph: Compiled, run: Run, task: Task, tasks: Sequence[Task]) -> None:
     node = graph.nodes[task.node]
     if node.loop is not None:
         why = "a loop goes on when what ended it does."
-        raise _refused(task, "loop", why, "Retry the task of its body that failed.")
+        raise _refused(task, "loop", why, "Retry the task of its body that failed; if none did, start a new run.")
     if node.inline and not node.held:
         why = f"nobody runs the tasks of {node.name!r}; its element does not fit what comes after it."
         raise _refused(task, "inline", why, "Start a new run.")
