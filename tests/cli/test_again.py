@@ -71,7 +71,10 @@ def test_a_task_is_retried_and_what_fired_without_it_runs_again(
     refused = stoker("tasks", "retry", str(bad))
     assert (refused.code, refused.out) == (1, "")
     assert f"task {bad} is SUCCEEDED, and what it gave stays." in refused.err
-    assert "  remedy: Retry what failed; with rerun_below" in refused.err
+    assert (
+        "  remedy: Start a new run. Joins run again behind a failed task that is retried with --rerun-below."
+        in refused.err
+    )
 
 
 def test_a_run_is_retried_with_what_is_below(stoker: Stoker, server: Embedded, program: Path) -> None:

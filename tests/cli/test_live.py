@@ -63,6 +63,7 @@ def test_a_live_run_is_not_waited_for_and_says_how_it_ends(stoker: Stoker, run: 
     assert "--wait" not in answer.err
     stoker("runs", "cancel", run)
     assert "CANCELLED by that" not in stoker("explain", run).out
+    assert stoker("runs", "retry", run).out == f"run {run} goes on\n"
 
 
 def test_a_node_that_is_none_is_told_with_those_there_are(stoker: Stoker, run: str) -> None:

@@ -286,7 +286,7 @@ async def test_a_task_of_a_child_run_that_has_ended_is_retried_above(plant: Plan
     await hand.fail(work)
     (a,) = await plant.tasks(run, "a")
     error = await refused(plant, work.task)
-    assert (error.code, f"Retry task {a.id}" in error.remedy) == ("child_run", True)
+    assert (error.code, f"`stoker tasks retry {a.id}`" in error.remedy) == ("child_run", True)
     await retry(plant, a.id)
     await hand.complete(*await hand.claim())
     assert (await plant.run(run)).state == "SUCCEEDED"

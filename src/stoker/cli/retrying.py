@@ -17,7 +17,7 @@ def told(what: str, answer: RetryAnswer, here: Reached, options: Options) -> int
     if options.output == "json":
         terminal.document(answer)
         return exits.OK
-    terminal.say(f"{what}: {_tasks(answer.retried)} to be run again")
+    terminal.say(f"{what}: {_tasks(answer.retried)} to be run again" if answer.retried else f"{what} goes on")
     if answer.rerun:
         terminal.say(f"these joins run again, as generation {answer.generation}: {', '.join(answer.rerun)}")
         terminal.say(f"{_tasks(answer.replaced)} of theirs, and of what is below them, now belong to the past")
