@@ -206,7 +206,7 @@ class Bouncer:
         return f"postgresql:///{name_of(database_url)}?host={self.folder}&user=postgres"
 
     def close(self) -> None:
-        self._process.end(signal.SIGKILL)  # it holds nothing, may wait for its clients after SIGTERM, and ignore the others
+        self._process.end(signal.SIGKILL)  # it holds nothing, and may wait after or ignore all else
         shutil.rmtree(self.folder)
 
     def _accepts(self) -> bool:
