@@ -78,7 +78,7 @@ class Spread(msgspec.Struct, frozen=True, kw_only=True):
     generation: int = 0
 
 
-class Run(msgspec.Struct, kw_only=True):
+class Run(msgspec.Struct):
     """One execution of a graph version. `open`: tasks READY, LEASED or spreading. `failed`: failures not tolerated.
 
     `weight`: how many of its tasks are claimed for one of another run, where both have many.
@@ -86,7 +86,8 @@ class Run(msgspec.Struct, kw_only=True):
     Not frozen: a fold counts in its own copy.
 
     A child run has the run at the top of its tree as `root`, and as `parent` the task that waits for its end.
-    One that a schedule started has `schedule`, and as `scheduled_at` the time it was due.
+    One that a schedule started has `schedule`, and as `scheduled_at` the time it was due. The order of the fields is
+    the order of the columns in SQL.
     """
 
     id: int

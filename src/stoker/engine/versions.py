@@ -97,6 +97,8 @@ class Version:
 
     def input_body(self, given: dict[str, msgspec.Raw]) -> bytes:
         """The run's inputs as they are kept: given ones checked, defaults filled in. Invalid lists every fault."""
+        if not given and not self.inputs:
+            return b""
         problems = [
             Problem(code="unknown_input", place=f"inputs.{name}", message="the graph has no such input.")
             for name in given.keys() - self.inputs.keys()
@@ -121,6 +123,8 @@ class Version:
     def store_body(self, given: dict[str, msgspec.Raw]) -> bytes:
         """The run's store as it is kept: as for inputs, but keys that the graph does not declare are taken too."""
         declared = self.graph.spec.store
+        if not given and not declared:
+            return b""
         problems = [
             Problem(code="invalid_input", place="store", message=f"{wrong}.")
             for name in given

@@ -38,12 +38,7 @@ def task(row: Row) -> Task:
 
 
 def of_new_task(value: Task) -> Row:
-    return (
-        value.id, value.run, value.node, value.branch, value.generation, int(value.state), value.attempt,
-        value.failures, value.losses, value.priority, value.lane, value.order_at, value.due_at, value.parent,
-        value.element, value.session, value.answer, value.deadline, int(value.ended), value.withheld, value.code,
-        value.created_at, value.claimed_at, value.settled_at, value.gate, value.expires_at, value.cancel_at,
-    )  # fmt: skip
+    return msgspec.structs.astuple(value)
 
 
 def of_changed_task(value: Task, was: Task) -> Row:
@@ -92,38 +87,12 @@ def of_changed_spread(value: Spread, was: Spread) -> Row:
 
 
 def run(row: Row) -> Run:
-    (
-        id_, namespace, version, state, stopping, priority, last, open_, tasks, failed, created, ended, cancel, weight,
-        root, parent, schedule, scheduled,
-    ) = row  # fmt: skip
-    return Run(
-        id=id_,
-        namespace=namespace,
-        version=version,
-        state=_RUN_STATES[state],
-        stopping=_STOPPING[stopping],
-        priority=priority,
-        last_order_at=last,
-        open=open_,
-        tasks=tasks,
-        failed=failed,
-        created_at=created,
-        ended_at=ended,
-        cancel_at=cancel,
-        weight=weight,
-        root=root,
-        parent=parent,
-        schedule=schedule,
-        scheduled_at=scheduled,
-    )
+    id_, namespace, version, state, stopping, *rest = row
+    return Run(id_, namespace, version, _RUN_STATES[state], _STOPPING[stopping], *rest)
 
 
 def of_new_run(value: Run) -> Row:
-    return (
-        value.id, value.namespace, value.version, int(value.state), int(value.stopping), value.priority,
-        value.last_order_at, value.open, value.tasks, value.failed, value.created_at, value.ended_at, value.cancel_at,
-        value.weight, value.root, value.parent, value.schedule, value.scheduled_at,
-    )  # fmt: skip
+    return msgspec.structs.astuple(value)
 
 
 def of_tags(tags: Mapping[int, Mapping[str, str]], runs: Mapping[int, Run]) -> list[Row]:
