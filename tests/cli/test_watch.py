@@ -25,6 +25,7 @@ def view(state: Any = "RUNNING", **counts: Any) -> RunView:
         state=state,
         stopping=False,
         priority=5,
+        weight=1,
         created_at=BEGAN,
         ended_at=BEGAN + timedelta(seconds=3),
         nodes=[NodeCounts(node="divide", kind="divide", **counts), NodeCounts(node="total", kind="total")],

@@ -118,7 +118,7 @@ class RunView(_View, frozen=True):
     state: RunStateName
     stopping: bool
     priority: int
-    weight: int = 1
+    weight: int
     created_at: datetime
     ended_at: datetime | None = None
     idempotency_key: str | None = None
