@@ -80,7 +80,8 @@ def _transacting(tree: ast.Module) -> Iterator[str]:
 
 def test_every_transaction_of_the_engine_is_broken_here() -> None:
     """`Batches._transact` is that of the verbs. What is missing wants a function in `calls.py`."""
-    assert verbs() | (transactions() - {"Batches._transact"}) == CALLS.keys()
+    alone = {"Batches._transact", "Keys.intern", "Keys.tidy"}  # those of keys: tests/engine/test_keys.py
+    assert verbs() | (transactions() - alone) == CALLS.keys()
 
 
 # --- one fault at a time ---
