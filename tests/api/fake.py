@@ -25,6 +25,8 @@ from stoker.core.views import (
     Page,
     PushRequest,
     RetryAnswer,
+    RoleRequest,
+    RoleView,
     RunnerView,
     RunRef,
     RunView,
@@ -66,6 +68,7 @@ class FakeEngine:
         self.schedules: Any = FakeSchedules(self)
         self.artifacts: Any = self
         self.tokens: Any = self
+        self.roles: Any = FakeRoles(self)
         self.events: Any = self
         self.asked: list[tuple[Any, ...]] = []
         self.callers: dict[str, Caller] = {}
@@ -352,6 +355,28 @@ class FakeEngine:
                 yield hint
         finally:
             self.hung_up.set()
+
+
+class FakeRoles:
+    """The roles, those that are built in left out."""
+
+    def __init__(self, engine: FakeEngine) -> None:
+        self._engine = engine
+        self._kept: dict[str, RoleView] = {}
+
+    async def put(self, name: str, request: RoleRequest) -> RoleView:
+        self._engine.note("put role", name, request)
+        created = name not in self._kept
+        self._kept[name] = RoleView(name=name, scopes=request.scopes)
+        return msgspec.structs.replace(self._kept[name], created=created)
+
+    async def list(self) -> list[RoleView]:
+        return [*self._kept.values()]
+
+    async def delete(self, name: str) -> None:
+        if name not in self._kept:
+            raise NotFound(f"there is no role {name!r}")
+        del self._kept[name]
 
 
 class FakeBulk:

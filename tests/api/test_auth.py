@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from api.conftest import ROOT, Served, serving
 from api.fake import FakeEngine, make
@@ -12,6 +14,7 @@ from stoker.api.app import build
 from stoker.api.auth import host_name, is_loopback, permit
 from stoker.api.route import ANY_TOKEN, PUBLIC, Route
 from stoker.api.routes import ROUTES
+from stoker.core.roles import BUILT_IN
 from stoker.engine.engine import Caller
 from stoker.errors import Forbidden
 
@@ -41,6 +44,45 @@ def test_a_scope_opens_the_routes_that_name_it_and_admin_all(route: Route, scope
     else:
         with pytest.raises(Forbidden, match="lacks the scope"):
             permit(caller(scope), route, namespace)
+
+
+@given(st.sets(st.sampled_from(ANY_TOKEN)), st.sampled_from(SCOPED))
+def test_of_any_set_of_scopes_only_one_that_a_route_names_opens_it(scopes: set[str], route: Route) -> None:
+    """Whatever roles there are: more scopes open more, none opens nothing, and `admin` all."""
+    namespace = "default" if "{namespace}" in route.path else None
+    opened = opens(scopes, route, namespace)
+    assert opened == any(opens({scope}, route, namespace) for scope in scopes)
+    assert opened == bool(scopes & {*route.scopes, "admin"})
+
+
+def opens(scopes: set[str], route: Route, namespace: str | None) -> bool:
+    try:
+        permit(caller(*scopes), route, namespace)
+    except Forbidden:
+        return False
+    return True
+
+
+def test_a_viewer_changes_nothing_and_looks_at_everything_but_who_may_do_what() -> None:
+    for route in SCOPED:
+        namespace = "default" if "{namespace}" in route.path else None
+        looks = route.method == "GET" and namespace is not None
+        assert opens({*BUILT_IN["viewer"]}, route, namespace) == (looks or route.path == "/v1/whoami"), name_of(route)
+
+
+@pytest.mark.parametrize("role", [role for role in BUILT_IN if role != "admin"])
+def test_no_role_but_admin_makes_tokens_and_roles(role: str) -> None:
+    for route in SCOPED:
+        if route.path.startswith(("/v1/tokens", "/v1/roles")):
+            assert not opens({*BUILT_IN[role]}, route, None)
+
+
+def test_only_runners_claim_and_report_and_they_start_nothing() -> None:
+    for route in SCOPED:
+        if route.path.endswith(("/claims", "/reports", "/sessions")):
+            assert [role for role, scopes in BUILT_IN.items() if opens({*scopes}, route, "a")] == ["runner", "admin"]
+        elif opens({*BUILT_IN["runner"]}, route, "a"):
+            assert route.method == "GET" or route.path.endswith("/artifacts"), name_of(route)
 
 
 async def test_every_scoped_route_refuses_who_has_no_token_or_a_wrong_one(served: Served) -> None:
@@ -83,7 +125,7 @@ async def test_the_scheme_of_a_token_is_spelled_in_any_case(served: Served) -> N
 @pytest.mark.parametrize("limits", [{"namespaces": ("a",)}, {"kinds": ("k",)}], ids=str)
 def test_an_admin_token_with_limits_cannot_make_tokens_without(limits: dict[str, Any]) -> None:
     for route in SCOPED:
-        if route.path.startswith("/v1/tokens"):
+        if route.path.startswith(("/v1/tokens", "/v1/roles")):
             with pytest.raises(Forbidden, match="limited"):
                 permit(caller("admin", **limits), route, None)
 

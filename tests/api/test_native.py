@@ -216,10 +216,20 @@ async def test_tokens_are_made_listed_and_revoked(served: Served) -> None:
     assert (await served.ask("DELETE", "/v1/tokens/1"))[0] == 404
 
 
+async def test_roles_are_made_changed_listed_and_deleted(served: Served) -> None:
+    status, view, _ = await served.ask("PUT", "/v1/roles/night", {"scopes": ["read"]})
+    assert (status, view["scopes"], view["created"]) == (201, ["read"], True)
+    assert (await served.ask("PUT", "/v1/roles/night", {"scopes": ["read", "trigger"]}))[0] == 200
+    assert [role["name"] for role in (await served.ask("GET", "/v1/roles"))[1]] == ["night"]
+    assert (await served.ask("PUT", "/v1/roles/night", {"scopes": ["fly"]}))[1]["place"] == "body.scopes[0]"
+    assert (await served.ask("DELETE", "/v1/roles/night"))[0] == 204
+    assert (await served.ask("DELETE", "/v1/roles/night"))[0] == 404
+
+
 async def test_whoami_tells_what_the_token_allows(served: Served) -> None:
     served.engine.allow("r", "run", namespaces=("b", "a"), kinds=("k",))
     _, answer, _ = await served.ask("GET", "/v1/whoami", headers={"Authorization": "Bearer r"})
-    assert answer == {"name": "r", "scopes": ["run"], "namespaces": ["a", "b"], "kinds": ["k"]}
+    assert answer == {"name": "r", "scopes": ["run"], "namespaces": ["a", "b"], "kinds": ["k"], "role": None}
 
 
 async def test_the_home_page_needs_no_token_and_loads_nothing(served: Served) -> None:

@@ -13,6 +13,7 @@ from stoker.cli.terminal import home, took
 COMMANDS = [
     *("init", "run", "dev", "explain", "doctor", "server start", "runner start"),
     *("graphs list", "graphs get", "graphs push", "tokens create", "tokens list", "tokens revoke"),
+    *("roles list", "roles set", "roles delete"),
     *("runs list", "runs get", "runs logs", "runs cancel", "runs retry"),
     *("runs tasks", "tasks retry", "tasks cancel"),
 ]

@@ -190,6 +190,21 @@ def test_a_token_is_shown_once_and_can_be_revoked(stoker: Stoker, server: Embedd
     assert plain.out.count("\n") == 1
 
 
+def test_a_role_is_made_changed_given_and_deleted(stoker: Stoker, server: Embedded) -> None:
+    assert "role night is made: read" in stoker("roles", "set", "night", "--scope", "read").out
+    made = stoker("tokens", "create", "watch", "--role", "night", "-o", "json").json
+    assert (made["role"], made["scopes"]) == ("night", ["read"])
+    assert stoker("tokens", "create", "boss", "--role", "admin").out.startswith("stk_")
+    assert "is changed: read, trigger" in stoker("roles", "set", "night", "--scope", "read", "--scope", "trigger").out
+    assert stoker("runs", "list", "--token", made["token"], "--url", server.url).code == 0
+    roles = {role["name"]: role for role in stoker("roles", "list", "-o", "json").json}
+    assert (roles["night"]["tokens"], roles["viewer"]["built_in"]) == (1, True)
+    assert "night" in stoker("roles", "list").out
+    assert "1 token has the role 'night'" in stoker("roles", "delete", "night").err
+    stoker("tokens", "revoke", str(made["id"]))
+    assert "is deleted" in stoker("roles", "delete", "night").out
+
+
 def test_history_is_read_without_a_server(stoker: Stoker, pipeline: Path) -> None:
     assert stoker("run", f"{pipeline}:shares", "-i", "x=3").code == 0
     assert [item["id"] for item in stoker("runs", "list", "-o", "json").json["items"]] == [1]

@@ -18,7 +18,7 @@ from engine.plant import KINDS, NS, Plant, after, completion, encoded, failure, 
 from stoker.core.graph import WAIT_KIND, KindSpec, OnChange, Ref, Retry, RunInput, Wait
 from stoker.core.protocol import Log, Progress
 from stoker.core.schedule_views import RunNowRequest, ScheduleSpec
-from stoker.core.views import PublishRequest, SettleRequest, TokenRequest
+from stoker.core.views import PublishRequest, RoleRequest, SettleRequest, TokenRequest
 from stoker.errors import StokerError
 
 
@@ -381,6 +381,17 @@ async def create(plant: Stage) -> Act:
 async def revoke(plant: Stage) -> Act:
     token = await plant.engine.tokens.create(TokenRequest(name="one", scopes=["read"]))
     return lambda: plant.engine.tokens.revoke(token.id)
+
+
+@call("Roles.put")
+async def put_role(plant: Stage) -> Act:
+    return lambda: plant.engine.roles.put("night-shift", RoleRequest(scopes=["read"]))
+
+
+@call("Roles.delete", anew=True)
+async def delete_role(plant: Stage) -> Act:
+    await plant.engine.roles.put("night-shift", RoleRequest(scopes=["read"]))
+    return lambda: plant.engine.roles.delete("night-shift")
 
 
 @call("Artifacts.put", anew=True)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from stoker.api.call import Answer, Call
+from stoker.core.roles import SCOPES, ScopeName
 
-Scope = Literal["read", "trigger", "run", "author", "admin", "public"]
+Scope = ScopeName | Literal["public"]
 PUBLIC: Scope = "public"
-ANY_TOKEN: tuple[Scope, ...] = ("read", "trigger", "run", "author", "admin")
+ANY_TOKEN: tuple[Scope, ...] = SCOPES
 
 NAMESPACED = "/v1/namespaces/{namespace}"
 PATH_PARAMETERS: dict[str, Any] = {
@@ -59,8 +60,8 @@ def check(routes: Sequence[Route]) -> None:
     seen: set[tuple[str, str]] = set()
     for route in routes:
         place = f"{route.method} {route.path}"
-        if not route.scopes or not set(route.scopes) <= set(get_args(Scope)):
-            raise ValueError(f"{place} declares no scope; give it `scopes=` of {', '.join(get_args(Scope))}")
+        if not route.scopes or not set(route.scopes) <= {*SCOPES, PUBLIC}:
+            raise ValueError(f"{place} declares no scope; give it `scopes=` of {', '.join([*SCOPES, PUBLIC])}")
         if PUBLIC in route.scopes and not route.public:
             raise ValueError(f"{place} is public and scoped at once; it is one or the other")
         if (route.method, route.path) in seen:

@@ -8,6 +8,7 @@ from stoker.api.native import (
     graphs,
     kinds,
     live,
+    roles,
     runners,
     runs,
     schedules,
@@ -21,6 +22,7 @@ from stoker.api.route import Route
 ROUTES: tuple[Route, ...] = (
     *service.ROUTES,
     *tokens.ROUTES,
+    *roles.ROUTES,
     *kinds.ROUTES,
     *graphs.ROUTES,
     *runs.ROUTES,

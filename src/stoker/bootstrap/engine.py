@@ -31,6 +31,7 @@ from stoker.engine.live import Live
 from stoker.engine.namespaces import Namespaces
 from stoker.engine.peers import Peers
 from stoker.engine.ports import Clock, Dice
+from stoker.engine.roles import Roles
 from stoker.engine.runs import Runs
 from stoker.engine.schedules import Schedules
 from stoker.engine.sessions import Sessions
@@ -135,6 +136,7 @@ class StokerEngine:
         )
         self.artifacts = Artifacts(self.store, self._namespaces, self.blobs, self._ids, self.clock)
         self.tokens = Tokens(self.store, self.clock, dice, root_token)
+        self.roles = Roles(self.store, self.clock, self.tokens.changed)
         self.schedules = Schedules(
             self.store, self._namespaces, self.catalog, self.batches, self._ids, self.clock, self.alarm
         )

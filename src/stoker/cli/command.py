@@ -24,6 +24,7 @@ _COMMANDS = {
     "explain": ("stoker.cli.explain:explain", "Say why a run, a task or a schedule stands where it stands."),
     "schedules": ("stoker.cli.schedules:app", "Schedules: create, list, show, pause, resume, run, delete."),
     "tokens": ("stoker.cli.tokens:app", "Tokens of the server: create, list, revoke."),
+    "roles": ("stoker.cli.roles:app", "Roles of tokens: list, set, delete."),
     "db": ("stoker.cli.db:app", "The database: status, migrate, move."),
     "selftest": (
         "stoker.cli.selftest:selftest",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
@@ -10,10 +10,9 @@ from stoker.cli import exits, numbers, terminal
 from stoker.cli.failure import Usage
 from stoker.cli.options import HERE, Where
 from stoker.cli.reach import reached
+from stoker.core.roles import BUILT_IN, SCOPES, ScopeName
 
 app = App(name="tokens", help="Tokens of the server: create, list, revoke.", version_flags=[], help_epilogue="")
-
-Scope = Literal["read", "trigger", "run", "author", "admin"]
 
 
 @app.command
@@ -21,7 +20,8 @@ def create(
     name: str,
     /,
     *,
-    scope: Annotated[list[Scope] | None, Parameter(negative=())] = None,
+    role: str | None = None,
+    scope: Annotated[list[ScopeName] | None, Parameter(negative=())] = None,
     only_namespace: Annotated[list[str] | None, Parameter(negative=())] = None,
     kind: Annotated[list[str] | None, Parameter(negative=())] = None,
     expires: str | None = None,
@@ -33,8 +33,10 @@ def create(
     ----------
     name: str
         What it is for.
+    role: str
+        viewer, operator, developer, runner, admin, or one of `stoker roles list`.
     scope: list[str]
-        What it may do; give it once per scope. A runner needs `run`; clients `read`, `trigger`, and `author` to push.
+        What it may do, besides its role; give it once per scope.
     only_namespace: list[str]
         Where it holds; else everywhere.
     kind: list[str]
@@ -44,12 +46,13 @@ def create(
     """
     from stoker.core.views import TokenRequest
 
-    if not scope:
-        remedy = "Add --scope read, trigger, run, author or admin."
-        raise Usage("a token needs at least one scope", place="--scope", remedy=remedy)
+    if not scope and role is None:
+        remedy = f"Add --role {', '.join(BUILT_IN)}, or --scope {', '.join(SCOPES)}."
+        raise Usage("a token needs a role, or at least one scope", place="--role", remedy=remedy)
     request = TokenRequest(
         name=name,
-        scopes=scope,
+        scopes=scope or [],
+        role=role,
         namespaces=only_namespace or [],
         kinds=kind or [],
         expires_in_s=numbers.seconds(expires, "--expires"),
@@ -59,7 +62,8 @@ def create(
     if where.output == "json":
         terminal.document(view)
         return exits.OK
-    terminal.note(f"token {view.id} {view.name!r} for {', '.join(view.scopes)}; it is shown this once:")
+    what = f"{view.role} ({', '.join(view.scopes)})" if view.role else ", ".join(view.scopes)
+    terminal.note(f"token {view.id} {view.name!r} for {what}; it is shown this once:")
     terminal.say(view.token or "")
     return exits.OK
 
@@ -78,6 +82,7 @@ def list_(*, where: Where = HERE) -> int:
             [
                 str(view.id),
                 view.name,
+                view.role or "",
                 ", ".join(view.scopes),
                 ", ".join(view.namespaces),
                 ", ".join(view.kinds) or "*",
@@ -85,7 +90,7 @@ def list_(*, where: Where = HERE) -> int:
             ]
             for view in views
         ]
-        terminal.table(["ID", "NAME", "SCOPES", "NAMESPACES", "KINDS", "HOLDS"], rows, grow="SCOPES")
+        terminal.table(["ID", "NAME", "ROLE", "SCOPES", "NAMESPACES", "KINDS", "HOLDS"], rows, grow="SCOPES")
     return exits.OK
 
 

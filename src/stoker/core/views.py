@@ -9,6 +9,7 @@ import msgspec
 
 from stoker.core.graph import GraphSpec, KindSpec
 from stoker.core.protocol import ABSENT
+from stoker.core.roles import ScopeName
 
 TaskStateName = Literal["READY", "LEASED", "SUCCEEDED", "FAILED", "PRUNED", "CANCELLED", "SKIPPED"]
 RunStateName = Literal["RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"]
@@ -348,18 +349,41 @@ class LiveNodeView(_View, frozen=True):
     waits_for: str = ""
 
 
-class TokenRequest(_View, frozen=True, forbid_unknown_fields=True):
-    """Empty `namespaces` and `kinds` mean all; `kinds` limits what scope `run` may claim."""
+class RoleRequest(_View, frozen=True, forbid_unknown_fields=True):
+    """What a role allows."""
+
+    scopes: list[ScopeName]
+
+
+class RoleView(_View, frozen=True):
+    """A role. `tokens`: how many hold it and can still be used. `created`: whether this call made it."""
 
     name: str
-    scopes: list[Literal["read", "trigger", "run", "author", "admin"]]
+    scopes: list[ScopeName]
+    built_in: bool = False
+    tokens: int = 0
+    created: bool = False
+
+
+class TokenRequest(_View, frozen=True, forbid_unknown_fields=True):
+    """A token may do what its `role` allows, as that is at each call, and besides what its own `scopes` do.
+
+    Empty `namespaces` and `kinds` mean all; `kinds` limits what scope `run` may claim.
+    """
+
+    name: str
+    scopes: list[ScopeName] = []
+    role: str | None = None
     namespaces: list[str] = []
     kinds: list[str] = []
     expires_in_s: float | None = None
 
 
 class TokenView(_View, frozen=True):
-    """`token` is shown once, in the answer that made it; only its hash is kept."""
+    """`token` is shown once, in the answer that made it; only its hash is kept.
+
+    `scopes`: all that it may do now, those of its role among them.
+    """
 
     id: int
     name: str
@@ -367,6 +391,7 @@ class TokenView(_View, frozen=True):
     namespaces: list[str]
     kinds: list[str]
     created_at: datetime
+    role: str | None = None
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
     token: str | None = None

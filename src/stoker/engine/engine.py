@@ -29,6 +29,8 @@ from stoker.core.views import (
     PublishRequest,
     PushRequest,
     RetryAnswer,
+    RoleRequest,
+    RoleView,
     RunnerView,
     RunRef,
     RunView,
@@ -48,6 +50,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     scopes: frozenset[str]
     namespaces: frozenset[str]
     kinds: frozenset[str] = frozenset()  # empty: every kind
+    role: str | None = None
 
 
 class Catalog(Protocol):
@@ -191,6 +194,15 @@ class Tokens(Protocol):
     async def revoke(self, token_id: int) -> None: ...
 
 
+class Roles(Protocol):
+    async def put(self, name: str, request: RoleRequest) -> RoleView:
+        """Make a role, or change it; what it allows from now on its tokens may do from their next call on."""
+        ...
+
+    async def list(self) -> list[RoleView]: ...
+    async def delete(self, name: str) -> None: ...
+
+
 class Events(Protocol):
     async def subscribe(self, namespace: str, run: int | None) -> AsyncIterator[Hint]: ...
 
@@ -218,6 +230,8 @@ class Engine(Protocol):
     def artifacts(self) -> Artifacts: ...
     @property
     def tokens(self) -> Tokens: ...
+    @property
+    def roles(self) -> Roles: ...
     @property
     def events(self) -> Events: ...
 

@@ -10,14 +10,16 @@ import msgspec
 
 from stoker.core.duration import SECOND, Micros
 from stoker.core.names import fault
+from stoker.core.roles import SCOPES, effective
 from stoker.core.views import TokenRequest, TokenView
 from stoker.engine import single
 from stoker.engine.catalog import when
 from stoker.engine.engine import Caller
 from stoker.engine.ports import Clock, Dice, Row, Store, Tx
+from stoker.engine.roles import role_scopes
 from stoker.errors import Invalid, NotFound, Unauthorized
 
-EVERYTHING = frozenset({"read", "trigger", "run", "author", "admin"})
+EVERYTHING = frozenset(SCOPES)
 KNOWN_FOR: Micros = 2 * SECOND  # how long a looked-up token is believed, so that a revocation on any server takes hold
 _PREFIX = "stk_"
 
@@ -31,6 +33,7 @@ class Tokens:
         self._dice = dice
         self._root = None if root is None else _hash(root)
         self._seen: dict[bytes, tuple[Micros, Row]] = {}
+        self._changes = 0  # of tokens and roles here: what was read before one is not believed after it
 
     async def caller(self, token: str) -> Caller:
         """Who presents this token. Unauthorized if it is unknown, expired or revoked."""
@@ -40,6 +43,7 @@ class Tokens:
         now = self._clock.now()
         at, row = self._seen.get(digest, (0, ()))
         if now - at > KNOWN_FOR:
+            changes = self._changes
             rows = await self._store.read(lambda reader: reader.rows("token_by_hash", digest))
             if not rows:
                 raise Unauthorized(
@@ -47,30 +51,39 @@ class Tokens:
                     remedy="Pass the server's token in STOKER_TOKEN; on its own machine it lies in <data>/token.",
                 )
             row = rows[0]
-            self._seen[digest] = (now, row)
+            if changes == self._changes:
+                self._seen[digest] = (now, row)
         return _caller(row, now)
+
+    def changed(self) -> None:
+        """Look every token up anew: one was revoked, or a role was changed."""
+        self._changes += 1
+        self._seen.clear()
 
     async def create(self, request: TokenRequest) -> TokenView:
         """A new token; the answer alone shows it."""
         if wrong := fault(request.name):
             raise Invalid(wrong, code="bad_name", place="name")
-        if not request.scopes:
-            raise Invalid("a token needs at least one scope.", code="no_scope", place="scopes")
+        if not request.scopes and request.role is None:
+            raise Invalid("a token needs at least one scope, or a role.", code="no_scope", place="scopes")
         token = _PREFIX + urlsafe_b64encode(self._dice.token_bytes(32)).decode().rstrip("=")
         now = self._clock.now()
         expires = None if request.expires_in_s is None else now + int(request.expires_in_s * SECOND)
         namespaces = request.namespaces or ["*"]
 
-        async def insert(tx: Tx) -> int:
+        async def insert(tx: Tx) -> tuple[int, list[str]]:
+            scopes = effective(request.scopes, request.role, await role_scopes(tx, request.role))
             lists = (_json(sorted(set(request.scopes))), _json(namespaces), _json(request.kinds))
-            ((id_,),) = await tx.execute("insert_token", request.name, _hash(token), *lists, now, expires)
-            return int(id_)
+            digest = _hash(token)
+            ((id_,),) = await tx.execute("insert_token", request.name, digest, *lists, now, expires, request.role)
+            return int(id_), scopes
 
-        id_ = await single.transact(self._store, insert)
+        id_, scopes = await single.transact(self._store, insert)
         return TokenView(
             id=id_,
             name=request.name,
-            scopes=sorted(set(request.scopes)),
+            scopes=scopes,
+            role=request.role,
             namespaces=namespaces,
             kinds=request.kinds,
             created_at=when(now),
@@ -91,7 +104,7 @@ class Tokens:
 
         if not await single.transact(self._store, revoke):
             raise NotFound(f"there is no token {token_id} to revoke.", code="no_token", place=f"tokens/{token_id}")
-        self._seen.clear()
+        self.changed()
 
 
 def _hash(token: str) -> bytes:
@@ -103,7 +116,7 @@ def _json(values: Any) -> str:
 
 
 def _caller(row: Row, now: Micros) -> Caller:
-    id_, name, scopes, namespaces, kinds, _, expires, revoked = row
+    id_, name, _, namespaces, kinds, _, expires, revoked, role, _ = row
     if revoked is not None:
         raise Unauthorized(f"the token {name!r} was revoked.", code="token_revoked", remedy="Ask for a new one.")
     if expires is not None and expires <= now:
@@ -111,18 +124,27 @@ def _caller(row: Row, now: Micros) -> Caller:
     return Caller(
         token_id=id_,
         name=name,
-        scopes=frozenset(msgspec.json.decode(scopes, type=list[str])),
+        scopes=frozenset(_scopes(row)),
         namespaces=frozenset(msgspec.json.decode(namespaces, type=list[str])),
         kinds=frozenset(msgspec.json.decode(kinds, type=list[str])),
+        role=role,
     )
 
 
+def _scopes(row: Row) -> list[str]:
+    """What a token may do now: last in its row is what is kept of its role."""
+    own, role, kept = row[2], row[8], row[9]
+    decode = msgspec.json.Decoder(list[str]).decode
+    return effective(decode(own), role, () if kept is None else decode(kept))
+
+
 def _view(row: Row) -> TokenView:
-    id_, name, scopes, namespaces, kinds, created, expires, revoked = row
+    id_, name, _, namespaces, kinds, created, expires, revoked, role, _ = row
     return TokenView(
         id=id_,
         name=name,
-        scopes=msgspec.json.decode(scopes, type=list[str]),
+        scopes=_scopes(row),
+        role=role,
         namespaces=msgspec.json.decode(namespaces, type=list[str]),
         kinds=msgspec.json.decode(kinds, type=list[str]),
         created_at=when(created),

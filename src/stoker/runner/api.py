@@ -26,6 +26,8 @@ from stoker.core.views import (
     PublishRequest,
     PushRequest,
     RetryAnswer,
+    RoleRequest,
+    RoleView,
     RunnerView,
     RunRef,
     RunView,
@@ -237,6 +239,15 @@ class Api:
 
     async def revoke_token(self, token: int) -> None:
         await self.wire.call("DELETE", f"/v1/tokens/{token}")
+
+    async def roles(self) -> list[RoleView]:
+        return await self.wire.call("GET", "/v1/roles", answer=list[RoleView])
+
+    async def put_role(self, name: str, request: RoleRequest) -> RoleView:
+        return await self.wire.call("PUT", f"/v1/roles/{quote(name, safe='')}", body=request, answer=RoleView)
+
+    async def delete_role(self, name: str) -> None:
+        await self.wire.call("DELETE", f"/v1/roles/{quote(name, safe='')}")
 
     async def healthy(self) -> None:
         """Return when the server's process answers; Unavailable otherwise."""

@@ -16,6 +16,7 @@ class WhoAmI(msgspec.Struct, frozen=True, kw_only=True):
     scopes: list[str]
     namespaces: list[str]
     kinds: list[str]
+    role: str | None = None
 
 
 async def create_token(call: Call) -> Answer:
@@ -40,6 +41,7 @@ async def whoami(call: Call) -> Answer:
             scopes=sorted(caller.scopes),
             namespaces=sorted(caller.namespaces),
             kinds=sorted(caller.kinds),
+            role=caller.role,
         )
     )
 

@@ -1,4 +1,4 @@
--- Namespaces, kinds, graph versions, lanes, artifacts, tokens.
+-- Namespaces, kinds, graph versions, lanes, artifacts, facts, servers.
 
 -- name: namespaces
 SELECT id, name FROM namespace;
@@ -62,19 +62,6 @@ VALUES (:id, :namespace, :name, :media_type, :size, :sha256, :blob, :now);
 -- name: artifact
 SELECT id, name, media_type, size, sha256, blob, created_at FROM artifact
 WHERE id = :id AND namespace = :namespace;
-
--- name: insert_token
-INSERT INTO token (name, hash, scopes, namespaces, kinds, created_at, expires_at)
-VALUES (:name, :hash, :scopes, :namespaces, :kinds, :now, :expires_at) RETURNING id;
-
--- name: token_by_hash
-SELECT id, name, scopes, namespaces, kinds, created_at, expires_at, revoked_at FROM token WHERE hash = :hash;
-
--- name: tokens
-SELECT id, name, scopes, namespaces, kinds, created_at, expires_at, revoked_at FROM token ORDER BY id;
-
--- name: revoke_token
-UPDATE token SET revoked_at = :now WHERE id = :id AND revoked_at IS NULL RETURNING id;
 
 -- name: fact
 SELECT value FROM fact WHERE name = :name;
