@@ -21,6 +21,7 @@ from stoker.core.views import (
     Explanation,
     GraphView,
     Hint,
+    LogPage,
     LogView,
     Page,
     PushRequest,
@@ -64,6 +65,7 @@ class FakeEngine:
         self.tasks: Any = FakeTasks(self)
         self.leases: Any = self
         self.views: Any = self
+        self.logs: Any = FakeLogs(self)
         self.waits: Any = FakeWaits(self)
         self.schedules: Any = FakeSchedules(self)
         self.artifacts: Any = self
@@ -286,10 +288,6 @@ class FakeEngine:
     async def attempts(self, namespace: str, task: int) -> Any:
         return [AttemptView(attempt=1, outcome="lost", code="lost", message="no beat")]
 
-    async def logs(self, namespace: str, **asked: Any) -> Any:
-        self.note("logs", namespace, asked)
-        return [LogView(cursor=5, task=1, node="n", branch="", attempt=1, stream="log", at=NOW, text="hello")]
-
     async def explain_run(self, namespace: str, run: int) -> Explanation:
         return Explanation(subject=f"run {run}", state="RUNNING", because=["it waits for a runner"])
 
@@ -395,6 +393,16 @@ class FakeViews:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
+
+
+class FakeLogs:
+    def __init__(self, engine: FakeEngine) -> None:
+        self._engine = engine
+
+    async def page(self, namespace: str, **asked: Any) -> LogPage:
+        self._engine.note("logs", namespace, asked)
+        log = LogView(cursor=5, task=1, node="n", branch="", attempt=1, stream="log", at=NOW, text="hello")
+        return LogPage(items=[log], after=5, ended=False)
 
 
 class FakeWaits:

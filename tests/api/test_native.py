@@ -151,12 +151,22 @@ async def test_tasks_attempts_logs_and_explanations_are_shown(served: Served) ->
     assert (await served.ask("GET", "tasks/2"))[0] == 404
     assert (await served.ask("GET", "tasks/1/explain"))[1]["because"] == ["no runner offers its kind"]
     assert (await served.ask("GET", "tasks/1/attempts"))[1][0]["outcome"] == "lost"
-    assert (await served.ask("GET", "tasks/1/logs?after=3"))[1][0]["cursor"] == 5
-    assert (await served.ask("GET", "runs/4/logs?limit=9"))[1][0]["text"] == "hello"
+    assert (await served.ask("GET", "tasks/1/logs?after=3"))[1]["items"][0]["cursor"] == 5
+    wanted = "limit=9&node=n&task=7&stream=stdout&since=10m&wait_s=5"
+    assert (await served.ask("GET", f"runs/4/logs?{wanted}"))[1]["items"][0]["text"] == "hello"
     logs = [asked[2] for asked in served.engine.asked if asked[0] == "logs"]
     assert logs == [
-        {"run": None, "task": 1, "limit": 200, "after": 3},
-        {"run": 4, "task": None, "limit": 9, "after": 0},
+        {"run": None, "task": 1, "limit": 200, "after": 3, **dict.fromkeys(("node", "stream", "since")), "wait_s": 0.0},
+        {
+            "run": 4,
+            "task": 7,
+            "limit": 9,
+            "after": 0,
+            "node": "n",
+            "stream": "stdout",
+            "since": "10m",
+            "wait_s": 5.0,
+        },
     ]
 
 

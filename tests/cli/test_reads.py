@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from cli.conftest import Stoker
 from stoker.bootstrap.embedded import Embedded
+from stoker.cli import terminal
+from stoker.cli.logs import _Lines
+from stoker.core.views import LogView
 
 
 @pytest.fixture
@@ -128,6 +132,34 @@ def test_logs_are_shown_with_their_task(stoker: Stoker, ran: tuple[int, int]) ->
     assert stoker("runs", "logs", str(good), "--follow").out == "halves | halving 4\n"
     [log] = stoker("runs", "logs", str(good), "-o", "json").json
     assert (log["node"], log["text"]) == ("halves", "halving 4\n")
+    followed = stoker("runs", "logs", str(good), "-f", "-o", "json").json
+    assert followed["cursor"] == log["cursor"]
+
+
+def test_logs_are_chosen_by_node_task_stream_and_time(stoker: Stoker, ran: tuple[int, int]) -> None:
+    good, _ = ran
+    [log] = stoker("runs", "logs", str(good), "-o", "json").json
+    for chosen in (["--node", "halves"], ["--task", f"{log['task']}"], ["--stream", "stdout"], ["--since", "1h"]):
+        assert stoker("runs", "logs", str(good), *chosen).out == "halves | halving 4\n"
+    nothing = stoker("runs", "logs", str(good), "--node", "total")
+    assert (nothing.out, nothing.err) == ("", f"run {good} has no logs like that\n")
+    stamped = stoker("runs", "logs", str(good), "-t").out
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z halves \| halving 4\n", stamped)
+    wrong = stoker("runs", "logs", str(good), "--node", "half")
+    assert "the graph has no node 'half'" in wrong.err
+    assert "'halves'" in wrong.err
+
+
+def test_a_line_that_comes_in_pieces_is_shown_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = _Lines(timestamps=False)
+    for task, stream, text in ((1, "log", "one\ntw"), (2, "log", "three\n"), (1, "stderr", "!"), (1, "log", "o\nfo")):
+        lines.see(
+            LogView(
+                cursor=1, task=task, node=f"n{task}", branch="", attempt=1, stream=stream, at=terminal.now(), text=text
+            )
+        )
+    lines.end("nothing")
+    assert capsys.readouterr().out.splitlines() == ["n1 | one", "n2 | three", "n1 | two", "n1 | !", "n1 | fo"]
 
 
 def test_retry_makes_failed_tasks_ready_and_cancel_ends_the_run(stoker: Stoker, ran: tuple[int, int]) -> None:

@@ -343,11 +343,11 @@ async def test_a_chunk_of_log_is_kept_once_and_progress_is_replaced(store: Store
     for text, fraction in (("first", 0.25), ("second", None)):
 
         async def note(tx: Any, text: str = text, fraction: float | None = fraction) -> None:
-            await tx.insert_logs([LogRow(1, 1, 1, 0, "log", NOW, text)])
+            await tx.insert_logs([LogRow(1, 1, 1, 0, "log", NOW, text, len(text))])
             await tx.put_progress([ProgressRow(1, 1, 1, fraction, text)])
 
         await store.transact(note)
-    logs = await store.read(lambda reader: reader.rows("task_logs", 1, 0, 10))
+    logs = await store.read(lambda reader: reader.rows("task_logs", 1, 0, 99, 0, "", -1, 10))
     assert [row[-1] for row in logs] == ["first"]
     assert [tuple(row) for row in await store.read(lambda reader: reader.rows("task_progress", 1))] == [
         (1, None, "second")

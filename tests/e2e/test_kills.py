@@ -38,6 +38,22 @@ def test_the_work_of_a_killed_runner_is_offered_again_and_the_result_is_right(si
     assert {task.runner for task in lost} == {"second"}
 
 
+def test_all_that_a_killed_runner_had_flushed_is_in_the_log_in_order_and_once(site: Site) -> None:
+    talker = site.runner("talker")
+    run = site.client.trigger(work.talking)
+    follow = run.follow(node="chatty")
+    seen = [next(follow), next(follow)]  # as it talks
+    talker.kill()
+    site.runner("second")
+    assert run.result(60) == "done"
+    seen += follow
+    assert [chunk.cursor for chunk in seen] == [chunk.cursor for chunk in run.logs()]
+    first = "".join(chunk.text for chunk in seen if chunk.attempt == 1)
+    lines = first.split("\n")[:-1]
+    assert lines == [f"line {number}" for number in range(len(lines))]
+    assert "".join(chunk.text for chunk in seen if chunk.attempt == 2) == "the last words"
+
+
 def test_a_killed_server_goes_on_where_it_was_and_refuses_no_connection(site: Site) -> None:
     site.runner("only")
     run = site.client.trigger(work.halves, n=60, pause=0.05)

@@ -165,3 +165,21 @@ async def keep_busy(n: int) -> None:
 @stoker.graph
 def busy(numbers: list[int]):
     return keep_busy.map(n=stoker.each(numbers))
+
+
+@stoker.node(max_losses=50)
+def chatty(task: stoker.Task) -> str:
+    """The first attempt talks until it is killed, the next one says its last words."""
+    if task.attempt > 1:
+        print("the last words", end="")
+        return "done"
+    number = 0
+    while True:
+        print(f"line {number}")
+        number += 1
+        time.sleep(0.001)
+
+
+@stoker.graph
+def talking():
+    return chatty()

@@ -148,10 +148,10 @@ async def test_a_task_of_the_past_is_still_told_of(plant: Plant) -> None:
     assert (old.state, old.past, old.message) == ("FAILED", True, "no good")
     assert [attempt.message for attempt in await plant.engine.views.attempts(NS, j.task)] == ["no good"]
     for logs in (
-        await plant.engine.views.logs(NS, run=run, task=None, limit=9, after=0),
-        await plant.engine.views.logs(NS, run=None, task=j.task, limit=9, after=0),
+        await plant.engine.logs.page(NS, run=run, task=None, limit=9, after=0),
+        await plant.engine.logs.page(NS, run=None, task=j.task, limit=9, after=0),
     ):
-        assert [(log.node, log.text) for log in logs] == [("j", "so far")]
+        assert [(log.node, log.text) for log in logs.items] == [("j", "so far")]
     assert (await refused(plant, j.task)).code == "replaced"
     await hand.complete(*await hand.claim())
     (new,) = await plant.tasks(run, "j")

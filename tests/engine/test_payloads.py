@@ -98,7 +98,7 @@ async def test_hostile_reports_disturb_nobody(plant: Plant) -> None:
     assert "\0" not in view.message
     msgspec.json.encode(view)
     msgspec.json.encode(await plant.engine.views.attempts(NS, bad.task))
-    msgspec.json.encode(await plant.engine.views.logs(NS, run=None, task=bad.task, limit=100, after=0))
+    msgspec.json.encode(await plant.engine.logs.page(NS, run=None, task=bad.task, limit=100, after=0))
     assert mine
 
 

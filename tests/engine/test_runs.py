@@ -456,7 +456,7 @@ async def test_what_is_not_there_is_not_found(plant: Plant, number: int) -> None
         views.attempts(NS, number),
         views.explain_run(NS, number),
         views.explain_task(NS, number),
-        views.logs(NS, run=number, task=None, limit=1, after=0),
+        plant.engine.logs.page(NS, run=number, task=None, limit=1, after=0),
         runs.cancel(NS, number),
         runs.retry(NS, number),
         runs.result(NS, number),

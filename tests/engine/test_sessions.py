@@ -479,8 +479,8 @@ async def test_progress_and_logs_are_kept_once_and_only_of_the_current_attempt(p
     assert [receipt.status for receipt in receipts] == ["accepted", "accepted", "accepted", "stale"]
     view = await plant.task(task.task)
     assert (view.progress, view.progress_message) == (1.0, "far")
-    logs = await plant.engine.views.logs(NS, run=None, task=task.task, limit=10, after=0)
-    assert [log.text for log in logs] == ["hello"]
+    logs = await plant.engine.logs.page(NS, run=None, task=task.task, limit=10, after=0)
+    assert [log.text for log in logs.items] == ["hello"]
 
 
 async def test_a_first_claim_that_meets_a_push_ends_up_in_its_lane(tmp_path: Path) -> None:

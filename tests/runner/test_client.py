@@ -100,7 +100,8 @@ class Api:
 
     async def show_logs(self, request: web.Request) -> web.Response:
         await self.note(request)
-        return answer(self.logs.pop(0) if self.logs else [])
+        items = self.logs.pop(0) if self.logs else []
+        return answer({"items": items, "after": items[-1]["cursor"] if items else 8, "ended": not self.logs})
 
     async def explain(self, request: web.Request) -> web.Response:
         return answer({"subject": "run 1", "state": "RUNNING", "because": ["it waits"]})
@@ -214,10 +215,13 @@ def test_a_run_tells_its_logs_and_why_it_stands_where_it_stands(api: Api, client
     chunk = {"task": 4, "node": "load", "branch": "", "attempt": 1, "stream": "log", "at": AT}
     api.logs = [[{**chunk, "cursor": 3, "text": "one\n"}], [{**chunk, "cursor": 8, "text": "two\n"}]]
     assert "".join(chunk.text for chunk in client.run(1).logs()) == "one\ntwo\n"
+    api.logs = [[], [{**chunk, "cursor": 9, "text": "three\n"}]]
+    assert [chunk.text for chunk in client.run(1).follow(node="load", since="10m")] == ["three\n"]
     assert [what.rpartition("?")[2] for what, _ in api.seen] == [
         "after=0&limit=1000",
         "after=3&limit=1000",
-        "after=8&limit=1000",
+        "node=load&since=10m&after=0&limit=1000&wait_s=30.0",
+        "node=load&since=10m&after=8&limit=1000&wait_s=30.0",
     ]
     assert client.run(1).explain().because == ["it waits"]
     assert client.run(1).retry().retried == 2

@@ -12,7 +12,7 @@ COUNTS_ALL = {"survey", "survey_runs"}  # what people ask for once in a while
 _SLOW = re.compile(
     r"Seq Scan on (task|run|item|join_row|session|node_count|attempt|log|spread|artifact)\b|Hash Join|Merge Join|Bitmap"
 )
-_SAMPLES: dict[str, Any] = {"int8": 1, "int2": 1, "text": "x", "bytea": b"x", "float8": 1.0, "bool": True}
+_SAMPLES: dict[str, Any] = {"int8": 1, "int4": 1, "int2": 1, "text": "x", "bytea": b"x", "float8": 1.0, "bool": True}
 
 
 def _sample(kind: str) -> Any:

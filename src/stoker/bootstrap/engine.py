@@ -28,6 +28,7 @@ from stoker.engine.known import Keys
 from stoker.engine.leases import Leases
 from stoker.engine.lists import Lists
 from stoker.engine.live import Live
+from stoker.engine.logs import Logs
 from stoker.engine.namespaces import Namespaces
 from stoker.engine.peers import Peers
 from stoker.engine.ports import Clock, Dice
@@ -106,6 +107,7 @@ class StokerEngine:
         )
         self.catalog = Catalog(self.store, self._namespaces, versions, self.sessions, self.peers, self.clock)
         self.views = Views(self.store, self._namespaces, versions, self.sessions, self.clock)
+        self.logs = Logs(self.store, self._namespaces, versions, self.events, self.clock)
         self.runs = Runs(
             self.store,
             self._namespaces,

@@ -12,6 +12,7 @@ from stoker.cli.bulk import bulk, one_of
 from stoker.cli.ending import end, failed
 from stoker.cli.failure import Usage, lines
 from stoker.cli.listing import state_of, table_of, tags_of, took
+from stoker.cli.logs import logs
 from stoker.cli.options import HERE, Where
 from stoker.cli.reach import Reached, listed, reached
 from stoker.cli.retrying import told
@@ -19,7 +20,7 @@ from stoker.core.filter import term
 from stoker.storage.postgres import address
 
 if TYPE_CHECKING:
-    from stoker.core.views import LogView, RunView
+    from stoker.core.views import RunView
 
 TaskStateName = Literal["READY", "LEASED", "SUCCEEDED", "FAILED", "PRUNED", "CANCELLED", "SKIPPED"]
 
@@ -34,8 +35,6 @@ All = Annotated[bool, Parameter(negative=(), show_default=False, help="Without a
 DryRun = Annotated[bool, Parameter(negative=(), show_default=False, help="Only say what would be done.")]
 Yes = Annotated[bool, Parameter(name=("--yes", "-y"), negative=(), show_default=False, help="Do not ask.")]
 
-FOLLOW_S = 0.5
-LOGS = 1000
 STOPPED_S = 2.0  # what a cancel of a run without leases needs at most
 
 
@@ -140,45 +139,6 @@ def result(
         wait_s = None if wait else 0.0
         view = running.wait(here, number, wait_s, running.LONG_S)
         return end(here.client, view, where)
-
-
-@app.command
-def logs(
-    id: str,  # noqa: A002
-    /,
-    *,
-    follow: Annotated[bool, Parameter(name=("--follow", "-f"), negative=(), show_default=False)] = False,
-    where: Where = HERE,
-) -> int:
-    """Show what the tasks of a run printed and logged.
-
-    Parameters
-    ----------
-    id: str
-        The run, such as 12.
-    follow: bool
-        Go on until the run has ended.
-    """
-    number = numbers.id_of(id)
-    with reached(where) as here:
-        api, call = here.client.api, here.client.call
-        shown: list[LogView] = []
-        after, ended = 0, call(api.run(number)).state != "RUNNING"
-        while True:
-            chunk = call(api.run_logs(number, after=after, limit=LOGS))
-            after = chunk[-1].cursor if chunk else after
-            shown += chunk if where.output == "json" and not follow else []
-            _write(chunk, where, follow)
-            if len(chunk) == LOGS:
-                continue
-            if not follow or ended:
-                break
-            ended = call(api.run(number, FOLLOW_S)).state != "RUNNING"
-    if where.output == "json" and not follow:
-        terminal.document(shown)
-    elif not after:
-        terminal.note(f"run {number} has no logs")
-    return exits.OK
 
 
 @app.command
@@ -345,8 +305,8 @@ def chosen(terms: Sequence[str], **also: str | None) -> str:
     return " ".join([*terms, *(term(field, value) for field, value in also.items() if value is not None)])
 
 
-for _of_live_runs in (live.publish, live.fire, live.outputs):
-    app.command(_of_live_runs)
+for _command in (logs, live.publish, live.fire, live.outputs):
+    app.command(_command)
 
 
 def _show(view: RunView) -> None:
@@ -375,19 +335,6 @@ def _show(view: RunView) -> None:
     if view.causes:
         terminal.say("")
         terminal.say("\n".join(lines(failed(view))).removeprefix("error: "))
-
-
-def _write(chunk: list[LogView], where: Where, follow: bool) -> None:
-    if where.output == "json":
-        from stoker.core.views import to_json
-
-        for one in chunk if follow else []:
-            terminal.say(to_json(one).decode())
-        return
-    for one in chunk:
-        head = f"{one.branch}/{one.node}" if one.branch else one.node
-        for line in one.text.rstrip("\n").split("\n"):
-            terminal.say(f"{head} | {line}")
 
 
 def _in(here: Reached) -> str:

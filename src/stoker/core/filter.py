@@ -257,7 +257,8 @@ def _number(text: str) -> int | None:
     return int(text) if re.fullmatch(r"-?[0-9]{1,18}", text, re.ASCII) else None
 
 
-def _time(text: str) -> Moment | None:
+def moment(text: str) -> Moment | None:
+    """A duration, which means so long ago, or a time; None if it is neither."""
     try:
         return Moment(text, micros(text), ago=True)
     except ValueError:
@@ -279,7 +280,7 @@ def _read(field: Field, text: str) -> Given | None:
         case Sort.NUMBER | Sort.RUN:
             return _number(text)
         case Sort.TIME:
-            return _time(text)
+            return moment(text)
         case _:
             assert_never(field.sort)
 

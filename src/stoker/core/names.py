@@ -22,9 +22,19 @@ def fault(name: object) -> str | None:
 
 
 def text(value: str) -> str:
-    """Free text as it may be stored: NUL and lone surrogates become U+FFFD, cut at 64 KiB."""
-    if not value.isascii() or "\0" in value:
-        value = value.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if len(value) > MAX_TEXT // 4 and len(value.encode()) > MAX_TEXT:
-        return value.encode()[:MAX_TEXT].decode(errors="ignore")
+    """Free text as it may be stored: well-formed, cut at 64 KiB."""
+    return head(well_formed(value), MAX_TEXT)
+
+
+def well_formed(value: str) -> str:
+    """The same text; NUL and lone surrogates become U+FFFD."""
+    if value.isascii() and "\0" not in value:
+        return value
+    return value.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def head(value: str, most: int) -> str:
+    """Its first bytes of UTF-8, at most so many, never part of a character."""
+    if len(value) > most // 4 and len(value.encode()) > most:
+        return value.encode()[:most].decode(errors="ignore")
     return value

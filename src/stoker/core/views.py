@@ -200,6 +200,17 @@ class LogView(_View, frozen=True):
     text: str
 
 
+class LogPage(_View, frozen=True):
+    """Chunks in the order in which they came. `after`: the cursor to go on from, though there may be no chunks.
+
+    `ended`: the run, or the task, is over, and this is the last page. Else there is more, or there may be later.
+    """
+
+    items: list[LogView]
+    after: int
+    ended: bool
+
+
 class Explanation(_View, frozen=True):
     """One causal answer: the state, then what it waits for or what made it so, most important first."""
 

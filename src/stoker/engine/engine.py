@@ -23,7 +23,7 @@ from stoker.core.views import (
     FireAnswer,
     GraphView,
     Hint,
-    LogView,
+    LogPage,
     OutputView,
     Page,
     PublishRequest,
@@ -143,12 +143,25 @@ class Views(Protocol):
     ) -> Page[TaskView]: ...
     async def task(self, namespace: str, task: int) -> TaskView: ...
     async def attempts(self, namespace: str, task: int) -> list[AttemptView]: ...
-    async def logs(
-        self, namespace: str, *, run: int | None, task: int | None, limit: int, after: int
-    ) -> list[LogView]: ...
     async def explain_run(self, namespace: str, run: int) -> Explanation: ...
     async def explain_task(self, namespace: str, task: int) -> Explanation: ...
     async def runners(self, namespace: str) -> list[RunnerView]: ...
+
+
+class Logs(Protocol):
+    async def page(
+        self,
+        namespace: str,
+        *,
+        run: int | None,
+        task: int | None,
+        node: str | None = None,
+        stream: str | None = None,
+        since: str | None = None,
+        limit: int,
+        after: int,
+        wait_s: float = 0.0,
+    ) -> LogPage: ...
 
 
 class Waits(Protocol):
@@ -222,6 +235,8 @@ class Engine(Protocol):
     def leases(self) -> Leases: ...
     @property
     def views(self) -> Views: ...
+    @property
+    def logs(self) -> Logs: ...
     @property
     def waits(self) -> Waits: ...
     @property

@@ -98,6 +98,9 @@ class Hub:
             run = fold.runs[run_id]
             hints.append((run.namespace, Hint(kind="run", run=run_id, state=RunState(run.state).name)))
         hints += [(fold.runs[output.run].namespace, Hint(kind="output", run=output.run)) for output in fold.outputs]
+        hints += [
+            (fold.runs[run].namespace, Hint(kind="log", run=run, task=task)) for run, task in sorted(outcome.logged)
+        ]
         for _, handed in [*outcome.handed.items(), *outcome.waiters]:
             for assignment in handed.tasks if handed else ():
                 state = TaskState.LEASED.name
@@ -120,11 +123,22 @@ class Hub:
         return self._hints(number, run)
 
     async def _hints(self, number: int, run: int | None) -> AsyncIterator[Hint]:
+        with self._listening(number, run) as queue:
+            while (hint := await queue.get()) is not None:
+                yield hint
+
+    @contextmanager
+    def listening(self, run: int) -> Iterator[asyncio.Queue[Hint | None]]:
+        """Hints of a run, from here on; None: the server stops."""
+        with self._listening(0, run) as queue:
+            yield queue
+
+    @contextmanager
+    def _listening(self, number: int, run: int | None) -> Iterator[asyncio.Queue[Hint | None]]:
         queue: asyncio.Queue[Hint | None] = asyncio.Queue(BACKLOG)
         self._listeners[queue] = (number, run)
         try:
-            while (hint := await queue.get()) is not None:
-                yield hint
+            yield queue
         finally:
             self._listeners.pop(queue, None)
 

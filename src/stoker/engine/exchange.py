@@ -27,12 +27,12 @@ from stoker.core.protocol import (
     Stop,
 )
 from stoker.core.states import TaskState
-from stoker.engine.ports import Lease, LogRow, ProgressRow, Tx
+from stoker.engine.notes import note
+from stoker.engine.ports import Lease, Tx
 from stoker.engine.sessions import BEATEN, Promises, Session
 from stoker.engine.transaction import Batch, Verb
 
 LONGEST_DELAY_S = 3e7  # of a requeue; about a year
-LAST_CHUNK = 2**53  # of a log
 REFUSED = Receipt(status="refused", message="there is no such task for this session")
 
 
@@ -77,7 +77,6 @@ class Exchange(Verb):
         return [lease.task for lease in leases if lease.answer <= self._read and lease.task not in listed]
 
     async def decide(self, tx: Tx, batch: Batch) -> Told:
-        fold = batch.fold
         outcomes: dict[int, Receipt] = {}
         side: list[int] = []
         for position, entry in enumerate(self._reported):
@@ -86,9 +85,10 @@ class Exchange(Verb):
             else:
                 outcomes[position] = self._settle(batch, entry)
         if side:
-            outcomes.update(await self._note(tx, fold, side))
+            notes = [self._reported[position].report for position in side]
+            outcomes.update(zip(side, await note(tx, batch, self._session.id, notes), strict=True))
         stop = self._keep(batch)
-        until = self._extend(batch.promises, fold.now)
+        until = self._extend(batch.promises, batch.fold.now)
         return Told([outcomes[position] for position in range(len(self._reported))], stop, until)
 
     def _settle(self, batch: Batch, entry: Reported) -> Receipt:
@@ -134,32 +134,6 @@ class Exchange(Verb):
         number, (body,) = report.number, entry.bodies
         return batch.fold.item(task.id, report.attempt, self._session.id, number, report.name, body)
 
-    async def _note(self, tx: Tx, fold: Fold, positions: Sequence[int]) -> dict[int, Receipt]:
-        """Progress and logs: kept while the attempt is current, or was this session's last."""
-        receipts: dict[int, Receipt] = {}
-        progress: list[ProgressRow] = []
-        logs: list[LogRow] = []
-        for position in positions:
-            report = self._reported[position].report
-            task = fold.tasks.get(report.task)
-            if task is None or task.session != self._session.id or task.attempt != report.attempt:
-                receipts[position] = Receipt(status="stale", message="this attempt is no longer current")
-                continue
-            if isinstance(report, Log) and not 0 <= report.seq <= LAST_CHUNK:
-                receipts[position] = Receipt(status="refused", message=f"no chunk of a log has the number {report.seq}")
-                continue
-            receipts[position] = Receipt(status="accepted")
-            if isinstance(report, Progress):
-                progress.append(
-                    ProgressRow(task.id, task.run, task.attempt, _fraction(report.fraction), text(report.message))
-                )
-            elif isinstance(report, Log):
-                body = text(report.text)
-                logs.append(LogRow(task.run, task.id, task.attempt, report.seq, report.stream, fold.now, body))
-        await tx.put_progress(progress)
-        await tx.insert_logs(logs)
-        return receipts
-
     def _keep(self, batch: Batch) -> list[Stop]:
         """Revive what is held and was lost; release leases from answers that were read but are not listed."""
         if self._held is None:
@@ -202,10 +176,6 @@ def _clean(error: ErrorInfo) -> ErrorInfo:
     return ErrorInfo(
         message=text(error.message), code=text(error.code)[:200], type=text(error.type), traceback=text(error.traceback)
     )
-
-
-def _fraction(fraction: float | None) -> float | None:
-    return None if fraction is None else min(max(fraction, 0.0), 1.0)
 
 
 class Unbound(Verb):

@@ -120,6 +120,7 @@ class LogRow(NamedTuple):
     stream: str
     at: Micros
     text: str
+    total: int
 
 
 class Reader(Protocol):

@@ -46,6 +46,7 @@ class Batch:
         self.versions = versions
         self.promises = promises
         self.leases: dict[int, list[Lease]] = {}  # by session: what the holders of this batch held before it
+        self.logged: set[tuple[int, int]] = set()  # by run and task: whose logs have grown
         self.settle = settle  # what follows from the verbs so far: for one that would keep it from happening
         self._blobs = blobs
 
@@ -111,6 +112,7 @@ class Outcome(NamedTuple):
     promises: dict[Session, Micros]  # what the rows now say
     unheard: list[tuple[Session, Handed]]  # given to calls that were cancelled meanwhile
     deadline: Micros | None  # the earliest of the attempts handed out
+    logged: set[tuple[int, int]]  # by run and task: whose logs have grown
 
 
 class Transaction:
@@ -151,6 +153,7 @@ class Transaction:
             promises=self._promises.made,
             unheard=[],
             deadline=handout.deadline,
+            logged=batch.logged,
         )
 
     def _asking(self, commands: Sequence[Verb], answers: Sequence[Any], offered: Mapping[int, int]) -> list[Asking]:

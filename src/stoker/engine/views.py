@@ -1,4 +1,4 @@
-"""What people ask about runs, tasks, logs and runners: read-only, paged by key."""
+"""What people ask about runs, tasks and runners: read-only, paged by key."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Container
 import msgspec
 
 from stoker.core.compiled import Compiled
-from stoker.core.model import Run, Task
 from stoker.core.protocol import RunnerInfo
 from stoker.core.run_filter import run_terms
 from stoker.core.states import LIVE
@@ -16,7 +15,6 @@ from stoker.core.views import (
     AttemptView,
     Cause,
     Explanation,
-    LogView,
     Page,
     RunnerView,
     RunView,
@@ -25,16 +23,15 @@ from stoker.core.views import (
 from stoker.engine import livestate
 from stoker.engine.catalog import when
 from stoker.engine.explain.explaining import Explaining
+from stoker.engine.found import run_of, task_of
 from stoker.engine.lists import Lists, together
 from stoker.engine.namespaces import Namespaces
-from stoker.engine.paging import limited
 from stoker.engine.past import past_page, unfiltered
 from stoker.engine.ports import Clock, Reader, Row, Store
 from stoker.engine.sessions import Sessions, runner_names
 from stoker.engine.shown import branch_of, maybe, run_view, schedules_of, tags_of, task_runners, task_view
 from stoker.engine.tally import node_counts
-from stoker.engine.versions import Version, Versions
-from stoker.errors import NotFound
+from stoker.engine.versions import Versions
 
 MOST_CAUSES = 10
 
@@ -57,7 +54,7 @@ class Views:
         number = await self._namespaces.existing(namespace)
 
         async def find(reader: Reader) -> RunView:
-            found, version = await self._run(reader, namespace, number, run)
+            found, version = await run_of(reader, self._versions, (namespace, number), run)
             keys = await reader.rows("run_key_of", run)
             tags = (await tags_of(reader, [run])).get(run, {})
             schedule = (await schedules_of(reader, [found])).get(found.schedule or 0)
@@ -111,7 +108,7 @@ class Views:
         terms = task_terms(together(filter, state=state, node=node))
 
         async def find(reader: Reader) -> Page[TaskView]:
-            _, version = await self._run(reader, namespace, number, run)
+            _, version = await run_of(reader, self._versions, (namespace, number), run)
             if past:
                 return await past_page(reader, run, version.graph, state, node, limit, after)
             return await self._lists.task_views(reader, run, version.graph, terms, limit, after)
@@ -123,7 +120,7 @@ class Views:
         number = await self._namespaces.existing(namespace)
 
         async def find(reader: Reader) -> TaskView:
-            found, run, version = await self._task(reader, namespace, number, task)
+            found, run, version = await task_of(reader, self._versions, (namespace, number), task)
             past = not await reader.tasks([task])
             view = task_view(version.graph, found, await task_runners(reader, [found]), past=past)
             view = msgspec.structs.replace(
@@ -145,7 +142,7 @@ class Views:
         number = await self._namespaces.existing(namespace)
 
         async def find(reader: Reader) -> list[AttemptView]:
-            await self._task(reader, namespace, number, task)
+            await task_of(reader, self._versions, (namespace, number), task)
             rows = await reader.rows("attempts", task)
             runners = await runner_names(reader, {row[6] for row in rows if row[6] is not None})
             return [
@@ -165,28 +162,12 @@ class Views:
 
         return await self._store.read(find)
 
-    async def logs(self, namespace: str, *, run: int | None, task: int | None, limit: int, after: int) -> list[LogView]:
-        """Captured output of a run or of a task, in the order in which it arrived."""
-        number = await self._namespaces.existing(namespace)
-
-        async def find(reader: Reader) -> list[LogView]:
-            if task is not None:
-                _, _, version = await self._task(reader, namespace, number, task)
-                rows = await reader.rows("task_logs", task, after, limited(limit))
-            else:
-                assert run is not None
-                _, version = await self._run(reader, namespace, number, run)
-                rows = await reader.rows("run_logs", run, after, limited(limit))
-            return [_log_view(version.graph, row) for row in rows]
-
-        return await self._store.read(find)
-
     async def explain_run(self, namespace: str, run: int) -> Explanation:
         """Why a run stands where it stands."""
         number = await self._namespaces.existing(namespace)
 
         async def find(reader: Reader) -> Explanation:
-            found, version = await self._run(reader, namespace, number, run)
+            found, version = await run_of(reader, self._versions, (namespace, number), run)
             return await self._explaining.run(reader, namespace, found, version.graph)
 
         return await self._store.read(find)
@@ -196,7 +177,7 @@ class Views:
         number = await self._namespaces.existing(namespace)
 
         async def find(reader: Reader) -> Explanation:
-            found, run, version = await self._task(reader, namespace, number, task)
+            found, run, version = await task_of(reader, self._versions, (namespace, number), task)
             answer = await self._explaining.task(reader, namespace, found, run, version.graph)
             if await reader.tasks([task]):
                 return answer
@@ -216,19 +197,6 @@ class Views:
 
         return await self._store.read(find)
 
-    async def _run(self, reader: Reader, namespace: str, number: int, run: int) -> tuple[Run, Version]:
-        for found in await reader.runs([run]):
-            if found.namespace == number:
-                return found, await self._versions.get(reader, found.version)
-        raise NotFound(f"the namespace {namespace!r} has no run {run}.", code="no_run", place=f"runs/{run}")
-
-    async def _task(self, reader: Reader, namespace: str, number: int, task: int) -> tuple[Task, Run, Version]:
-        for found in await reader.tasks([task]) or await reader.past_tasks("past_tasks", [task]):
-            (run,) = await reader.runs([found.run])
-            if run.namespace == number:
-                return found, run, await self._versions.get(reader, run.version)
-        raise NotFound(f"the namespace {namespace!r} has no task {task}.", code="no_task", place=f"tasks/{task}")
-
 
 def _cause(graph: Compiled, row: Row) -> Cause:
     id_, node, branch, attempt, code, kept, message, type_, traceback, _ = row
@@ -241,20 +209,6 @@ def _cause(graph: Compiled, row: Row) -> Cause:
         message=message or "",
         type=type_ or "",
         traceback=traceback or "",
-    )
-
-
-def _log_view(graph: Compiled, row: Row) -> LogView:
-    cursor, task, node, branch, attempt, stream, at, text = row
-    return LogView(
-        cursor=cursor,
-        task=task,
-        node=graph.nodes[node].name,
-        branch=branch_of(graph, node, branch),
-        attempt=attempt,
-        stream=stream,
-        at=when(at),
-        text=text,
     )
 
 

@@ -20,7 +20,7 @@ from stoker.core.views import (
     FireAnswer,
     GraphView,
     Hint,
-    LogView,
+    LogPage,
     OutputView,
     Page,
     PublishRequest,
@@ -125,8 +125,21 @@ class Api:
     async def explain_run(self, run: int) -> Explanation:
         return await self._get(f"/runs/{run}/explain", Explanation)
 
-    async def run_logs(self, run: int, *, after: int = 0, limit: int = 1000) -> list[LogView]:
-        return await self._get(f"/runs/{run}/logs", list[LogView], after=after, limit=limit)
+    async def run_logs(
+        self,
+        run: int,
+        *,
+        node: str | None = None,
+        task: int | None = None,
+        stream: str | None = None,
+        since: str | None = None,
+        after: int = 0,
+        limit: int = 1000,
+        wait_s: float = 0.0,
+    ) -> LogPage:
+        """What the tasks of a run printed and logged; `wait_s`: how long to wait for something new, or the end."""
+        query = {"node": node, "task": task, "stream": stream, "since": since, "after": after, "limit": limit}
+        return await self._logs(f"/runs/{run}/logs", query, wait_s)
 
     # live runs
 
@@ -191,8 +204,22 @@ class Api:
     async def attempts(self, task: int) -> list[AttemptView]:
         return await self._get(f"/tasks/{task}/attempts", list[AttemptView])
 
-    async def task_logs(self, task: int, *, after: int = 0, limit: int = 1000) -> list[LogView]:
-        return await self._get(f"/tasks/{task}/logs", list[LogView], after=after, limit=limit)
+    async def task_logs(
+        self,
+        task: int,
+        *,
+        stream: str | None = None,
+        since: str | None = None,
+        after: int = 0,
+        limit: int = 1000,
+        wait_s: float = 0.0,
+    ) -> LogPage:
+        query = {"stream": stream, "since": since, "after": after, "limit": limit}
+        return await self._logs(f"/tasks/{task}/logs", query, wait_s)
+
+    async def _logs(self, path: str, query: dict[str, Any], wait_s: float) -> LogPage:
+        query = {**query, "wait_s": wait_s or None}
+        return await self.wire.call("GET", self._in + path, answer=LogPage, query=query, wait_s=wait_s)
 
     # waits
 

@@ -126,12 +126,39 @@ class RunHandle:
             )
         return self._client.value(self._client.call(self._client.api.output_value(page.items[0].id)))
 
-    def logs(self) -> list[LogView]:
-        """What its tasks have printed and logged so far, oldest first."""
-        found: list[LogView] = []
-        while page := self._client.call(self._client.api.run_logs(self.id, after=found[-1].cursor if found else 0)):
-            found += page
-        return found
+    def logs(
+        self,
+        *,
+        node: str | None = None,
+        task: int | None = None,
+        stream: str | None = None,
+        since: str | None = None,
+    ) -> list[LogView]:
+        """What its tasks have printed and logged so far, in the order in which it came.
+
+        Only of a node or a task, of a `stream` ("stdout", "stderr", "log"), or `since` "10m" ago or a time.
+        """
+        return list(self._logs(0.0, node=node, task=task, stream=stream, since=since))
+
+    def follow(
+        self,
+        *,
+        node: str | None = None,
+        task: int | None = None,
+        stream: str | None = None,
+        since: str | None = None,
+    ) -> Iterator[LogView]:
+        """The same as it comes, until the run (or the task) ends."""
+        return self._logs(POLL_S, node=node, task=task, stream=stream, since=since)
+
+    def _logs(self, wait_s: float, **wanted: Any) -> Iterator[LogView]:
+        after = 0
+        while True:
+            page = self._client.call(self._client.api.run_logs(self.id, after=after, wait_s=wait_s, **wanted))
+            yield from page.items
+            if page.ended or not (wait_s or page.items):
+                return
+            after = page.after
 
     def explain(self) -> Explanation:
         """Why it stands where it stands."""

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from threading import Lock
 from typing import Literal, Protocol
 
+from stoker.core.log import TASK_CUT
 from stoker.core.protocol import LOG_CHUNK, LOG_TASK, Log, Output, Progress, Report
 
 Stream = Literal["log", "stdout", "stderr"]
@@ -18,7 +19,6 @@ Stream = Literal["log", "stdout", "stderr"]
 LOG_EVERY_S = 1.0
 PROGRESS_EVERY_S = 0.5
 GATHER_S = 0.2  # what is said first waits a moment for what follows
-CUT_MARK = f"\n[stoker: output cut here, a task keeps {LOG_TASK // 2**20} MiB of it]\n"
 NEVER = float("inf")
 
 
@@ -60,10 +60,13 @@ class Journal:
                 return
             if self._pieces is None:
                 self._pieces = deque()
-            self._size += len(text) if text.isascii() else len(text.encode(errors="replace"))
-            if self._size > LOG_TASK:
-                stream, text = "log", CUT_MARK
-            self._pieces.append((stream, text))
+            size = len(text) if text.isascii() else len(text.encode(errors="replace"))
+            if self._size + size > LOG_TASK:
+                self._pieces += [(stream, cut(clean(text), LOG_TASK - self._size)[0]), ("log", TASK_CUT)]
+                self._size = LOG_TASK + 1
+            else:
+                self._pieces.append((stream, text))
+                self._size += size
         self._touch()
 
     def progress(self, fraction: float | None, message: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stoker.api.call import GONE, Answer, Call, as_json
 from stoker.api.hold import hold
+from stoker.api.native.logs import page
 from stoker.api.native.paging import LogsQuery
 from stoker.api.query import After, Filter, Limit, Query, RerunBelow, Wait
 from stoker.api.route import NAMESPACED, Route
@@ -11,7 +12,7 @@ from stoker.core.views import (
     BulkAnswer,
     BulkRequest,
     Explanation,
-    LogView,
+    LogPage,
     Page,
     RetryAnswer,
     RunRef,
@@ -111,8 +112,7 @@ async def explain_run(call: Call) -> Answer:
 
 async def list_run_logs(call: Call) -> Answer:
     query: LogsQuery = call.query
-    logs = await call.engine.views.logs(call.namespace, run=call.id, task=None, limit=query.limit, after=query.after)
-    return as_json(logs)
+    return await page(call, query, run=call.id, task=query.task, node=query.node)
 
 
 ROUTES = (
@@ -212,9 +212,9 @@ ROUTES = (
         method="GET",
         path=f"{_RUN}/logs",
         scopes=("read",),
-        summary="What the tasks of a run printed and logged",
+        summary="What the tasks of a run printed and logged, as it comes",
         endpoint=list_run_logs,
         query=LogsQuery,
-        response=list[LogView],
+        response=LogPage,
     ),
 )

@@ -8,13 +8,14 @@ import msgspec
 
 from stoker.api.auth import need
 from stoker.api.call import Answer, Call, as_json
-from stoker.api.native.paging import LogsQuery
+from stoker.api.native.logs import page
+from stoker.api.native.paging import TaskLogsQuery
 from stoker.api.native.runs import RetryQuery
 from stoker.api.native.session import SESSION_HEADER, session_of
 from stoker.api.query import After, Filter, Limit, Query
 from stoker.api.route import NAMESPACED, Route
 from stoker.api.streams import started
-from stoker.core.views import AttemptView, Explanation, LogView, Page, RetryAnswer, TaskStateName, TaskView
+from stoker.core.views import AttemptView, Explanation, LogPage, Page, RetryAnswer, TaskStateName, TaskView
 from stoker.errors import Invalid
 
 _TASK = f"{NAMESPACED}/tasks/{{id}}"
@@ -75,9 +76,7 @@ async def list_attempts(call: Call) -> Answer:
 
 
 async def list_task_logs(call: Call) -> Answer:
-    query: LogsQuery = call.query
-    logs = await call.engine.views.logs(call.namespace, run=None, task=call.id, limit=query.limit, after=query.after)
-    return as_json(logs)
+    return await page(call, call.query, run=None, task=call.id)
 
 
 async def get_input(call: Call) -> Answer:
@@ -150,8 +149,8 @@ ROUTES = (
         scopes=("read",),
         summary="What a task printed and logged",
         endpoint=list_task_logs,
-        query=LogsQuery,
-        response=list[LogView],
+        query=TaskLogsQuery,
+        response=LogPage,
     ),
     Route(
         method="GET",

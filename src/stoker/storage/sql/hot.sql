@@ -51,9 +51,15 @@ ON CONFLICT (task) DO UPDATE SET attempt = excluded.attempt, fraction = excluded
 
 -- name: insert_log
 -- A repeated chunk is kept once.
-INSERT INTO log (run, task, attempt, seq, stream, at, text)
-VALUES (:run, :task, :attempt, :seq, :stream, :at, :text)
+INSERT INTO log (run, task, attempt, seq, stream, at, text, total)
+VALUES (:run, :task, :attempt, :seq, :stream, :at, :text, :total)
 ON CONFLICT (task, attempt, seq) DO NOTHING;
+
+-- name: logs_grown
+-- The last chunk of each of these tasks.
+SELECT t.id, l.attempt, l.seq, l.total FROM task AS t
+JOIN log AS l ON l.id = (SELECT id FROM log WHERE task = t.id ORDER BY attempt DESC, seq DESC LIMIT 1)
+WHERE t.id = ANY(:tasks);
 
 -- name: gate_leases
 -- How many tasks of these gates are being run.

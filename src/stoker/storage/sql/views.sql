@@ -85,15 +85,23 @@ WHERE task = ANY(:tasks) ORDER BY id;
 SELECT attempt, outcome, code, message, type, traceback, session, started_at, ended_at FROM attempt
 WHERE task = :task ORDER BY id DESC LIMIT 1;
 
--- name: run_logs
+-- name: log_end
+-- The newest chunk of a run; those before it are all there, since who adds some has the lock of the run.
+SELECT MAX(id) FROM log WHERE run = :run;
+
+-- part: log_chunk
 SELECT l.id, l.task, COALESCE(t.node, p.node), COALESCE(t.branch, p.branch), l.attempt, l.stream, l.at, l.text
 FROM log AS l LEFT JOIN task AS t ON t.id = l.task LEFT JOIN past_task AS p ON p.id = l.task
-WHERE l.run = :run AND (t.id IS NOT NULL OR p.id IS NOT NULL) AND l.id > :after ORDER BY l.id LIMIT :limit;
+
+-- part: log_wanted
+AND (t.id IS NOT NULL OR p.id IS NOT NULL) AND l.id > :after AND l.id <= :end AND l.at >= :since
+AND (:stream = '' OR l.stream = :stream) AND (COALESCE(t.node, p.node) = :node OR :node < 0) ORDER BY l.id LIMIT :limit
+
+-- name: run_logs
+<<log_chunk>> WHERE l.run = :run <<log_wanted>>;
 
 -- name: task_logs
-SELECT l.id, l.task, COALESCE(t.node, p.node), COALESCE(t.branch, p.branch), l.attempt, l.stream, l.at, l.text
-FROM log AS l LEFT JOIN task AS t ON t.id = l.task LEFT JOIN past_task AS p ON p.id = l.task
-WHERE l.task = :task AND (t.id IS NOT NULL OR p.id IS NOT NULL) AND l.id > :after ORDER BY l.id LIMIT :limit;
+<<log_chunk>> WHERE l.task = :task <<log_wanted>>;
 
 -- name: session_infos
 SELECT id, info FROM session WHERE id = ANY(:ids);
