@@ -5,6 +5,7 @@ Only the standard library: the supervisor and the command line load this before 
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import threading
@@ -29,6 +30,8 @@ class Settings:
     """`token`, `namespace` and `url` are the client's; the rest is the server's, `data` both's.
 
     `database_url`: of PostgreSQL; None: SQLite in the data folder. `artifacts`: None: a folder in the data folder.
+    `secret_key`: what secrets are encrypted under, the first one, and may be decrypted with, all of them;
+    `secret_key_file`: the same, a key a line, behind those; None: `secret.key` in the data folder if it is there.
     """
 
     host: str = "127.0.0.1"
@@ -37,6 +40,8 @@ class Settings:
     artifacts: Path | None = None
     database_url: str | None = None
     token: str | None = None
+    secret_key: tuple[str, ...] = ()
+    secret_key_file: Path | None = None
     namespace: str = "default"
     url: str | None = None
     path_prefix: str = ""
@@ -109,7 +114,7 @@ def _from_file(config: Path | None, folder: Path) -> Given:
         if key not in _PARSERS:
             known = ", ".join(_PARSERS)
             raise Invalid(f"{path} sets {key!r}, which is no setting", place=str(path), remedy=f"Settings: {known}.")
-    for key in ("data", "artifacts"):
+    for key in ("data", "artifacts", "secret_key_file"):
         if isinstance(content.get(key), str):
             content[key] = str(path.parent / Path(content[key]).expanduser())
     return {key: (value, str(path)) for key, value in content.items()}
@@ -212,6 +217,15 @@ def _dialects(value: Any) -> tuple[str, ...]:
     return named
 
 
+def _secret_keys(value: Any) -> tuple[str, ...]:
+    """Keys with commas between. What is refused is never shown."""
+    texts = value.split(",") if isinstance(value, str) else list(value) if isinstance(value, list | tuple) else [value]
+    keys = tuple(text.strip() if isinstance(text, str) else "" for text in texts)
+    for text in keys:
+        secret_key(text)
+    return keys
+
+
 _PARSERS: dict[str, Callable[[Any], Any]] = {
     "host": _text,
     "port": _port,
@@ -219,12 +233,47 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "artifacts": _folder,
     "database_url": _database_url,
     "token": _text,
+    "secret_key": _secret_keys,
+    "secret_key_file": _folder,
     "namespace": _text,
     "url": _url,
     "path_prefix": _path_prefix,
     "dialects": _dialects,
 }
 assert set(_PARSERS) == {field.name for field in fields(Settings)}
+
+
+# --- keys of secrets ---
+
+
+def secret_key(text: str) -> bytes:
+    """The key that a text stands for. ValueError, which does not show it, if it is none."""
+    try:
+        key = base64.b64decode(text, validate=True)
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise ValueError("that is no key, which is 32 bytes in base64; Make one with `stoker server key`.")
+    return key
+
+
+def secret_keys_in(path: Path) -> list[bytes]:
+    """The keys in a file, one a line; the first one writes."""
+    content = _read(path)
+    lines = [line for line in (content or "").splitlines() if line.strip() and not line.startswith("#")]
+    try:
+        keys = [secret_key(line.strip()) for line in lines]
+    except ValueError:
+        keys = []
+    if not keys:
+        what = "there is no file" if content is None else "there is no key, or something else, in"
+        raise Invalid(
+            f"{what} {path}; keys of secrets are read from it, one a line, each 32 bytes in base64.",
+            code="secret_key",
+            place="secret_key_file",
+            remedy=f"Make one with `stoker server key --file {path}`, or restore it from a copy.",
+        )
+    return keys
 
 
 # --- the two files that clients on the same machine read ---

@@ -13,6 +13,7 @@ import msgspec
 from stoker.core.graph import KindSpec
 from stoker.core.protocol import Assignment, ClaimAnswer, ClaimRequest, Receipt, ReportAnswer, ReportRequest
 from stoker.core.schedule_views import FiringView, RunNowRequest, ScheduleSpec, ScheduleView
+from stoker.core.secret_views import KeyView, RotateAnswer, SecretRequest, SecretView
 from stoker.core.views import (
     ArtifactView,
     AttemptView,
@@ -68,6 +69,7 @@ class FakeEngine:
         self.logs: Any = FakeLogs(self)
         self.waits: Any = FakeWaits(self)
         self.schedules: Any = FakeSchedules(self)
+        self.secrets: Any = FakeSecrets(self)
         self.artifacts: Any = self
         self.tokens: Any = self
         self.roles: Any = FakeRoles(self)
@@ -88,6 +90,7 @@ class FakeEngine:
         self.ended = asyncio.Event()
         self.failure: Exception | None = None
         self.largest_chunk = 0
+        self.lacks: list[str] = []
 
     def allow(self, token: str, *scopes: str, namespaces: tuple[str, ...] = ("*",), kinds: tuple[str, ...] = ()) -> str:
         self.callers[token] = Caller(
@@ -104,8 +107,9 @@ class FakeEngine:
         if self.failure is not None:
             raise self.failure
 
-    async def ready(self) -> None:
+    async def ready(self) -> list[str]:
         self.note("ready")
+        return self.lacks
 
     # tokens
 
@@ -466,6 +470,36 @@ class FakeSchedules:
 
     async def explain(self, namespace: str, name: str) -> Explanation:
         return Explanation(subject=f"schedule {name!r}", state="ACTIVE", because=["it is due next at noon"])
+
+
+class FakeSecrets:
+    """The secrets: names alone."""
+
+    def __init__(self, engine: FakeEngine) -> None:
+        self._engine = engine
+        self._kept: dict[str, SecretView] = {}
+
+    async def put(self, namespace: str, name: str, request: SecretRequest) -> SecretView:
+        self._engine.note("put secret", namespace, name, request.value)
+        created = name not in self._kept
+        self._kept[name] = SecretView(name=name, key="0a1b", updated_at=NOW)
+        return msgspec.structs.replace(self._kept[name], created=created)
+
+    async def list(self, namespace: str, **asked: Any) -> Page[SecretView]:
+        self._engine.note("secrets", namespace, asked)
+        return Page(items=[*self._kept.values()], after=None)
+
+    async def delete(self, namespace: str, name: str) -> None:
+        self._engine.note("delete secret", namespace, name)
+        del self._kept[name]
+
+    async def rotate(self, after: str | None) -> RotateAnswer:
+        self._engine.note("rotate", after)
+        return RotateAnswer(rotated=2)
+
+    async def keys(self) -> Sequence[KeyView]:
+        self._engine.note("keys")
+        return [KeyView(id="0a1b", here=True, writes=True, secrets=2)]
 
 
 def make() -> FakeEngine:

@@ -20,6 +20,7 @@ import asyncpg
 import msgspec
 
 from stoker.bootstrap.engine import StokerEngine
+from stoker.bootstrap.keyring import Keyring
 from stoker.core.duration import SECOND, Micros
 from stoker.core.graph import Each, Edge, GraphSpec, InputSpec, Join, KindSpec, NodeSpec, RunInput
 from stoker.core.graph import Path as ItemPath
@@ -127,8 +128,10 @@ class Plant:
         clock: ManualClock | None = None,
         durable: bool = False,
         database: str | None = None,
+        keys: Sequence[bytes] = (),
     ) -> None:
         self.data = data
+        self.keys = keys  # of secrets
         self.durable = durable
         self.database = database
         self.clock = clock or ManualClock()
@@ -140,7 +143,12 @@ class Plant:
     async def start(self) -> Plant:
         self.data.mkdir(parents=True, exist_ok=True)
         self.engine = StokerEngine(
-            self.data, durable=self.durable, clock=self.clock, dice=self.dice, database=self.database
+            self.data,
+            durable=self.durable,
+            clock=self.clock,
+            dice=self.dice,
+            database=self.database,
+            keys=Keyring(self.keys),
         )
         self._count()
         await self.engine.open(ticking=False)

@@ -15,18 +15,23 @@ import pytest
 
 from core.player import slices_of
 from engine.plant import KINDS, NS, Plant, after, completion, encoded, failure, join, node
+from stoker.bootstrap.keyring import Keyring
 from stoker.core.graph import WAIT_KIND, KindSpec, OnChange, Ref, Retry, RunInput, Wait
 from stoker.core.protocol import Log, Progress
 from stoker.core.schedule_views import RunNowRequest, ScheduleSpec
+from stoker.core.secret_views import SecretRequest
 from stoker.core.views import PublishRequest, RoleRequest, SettleRequest, TokenRequest
+from stoker.engine.dispatch import Handed
 from stoker.errors import StokerError
+
+OLD, NEW = bytes([1]) * 32, bytes([2]) * 32  # keys of secrets
 
 
 class Stage(Plant):
     """An installation that keeps the claims that it holds open."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+        super().__init__(*arguments, keys=[OLD], **options)
         self.waiting: list[asyncio.Task[Any]] = []
 
     async def stop(self) -> None:
@@ -201,6 +206,26 @@ async def hand_back(plant: Stage) -> Act:
         await plant.settled()
 
     return undelivered
+
+
+@call("PutOff", quiet=True)
+async def put_off(plant: Stage) -> Act:
+    await plant.push(node("a", kind="open"), kinds=(KindSpec(name="open", secrets=("TOKEN",)),))
+    await secret(plant)
+    await plant.trigger()
+    hand = plant.hand(kinds=("open",))
+    (task,) = await hand.claim()
+    session = await plant.engine.sessions.find(hand.secret)
+    assert session is not None
+    delivery = plant.engine.leases._delivery
+    delivery._keys = Keyring()
+
+    async def fill() -> None:
+        handed = await delivery.fill(session, Handed(1, [task], 0, {task.task: ("TOKEN",)}))
+        assert handed.tasks == []
+        await plant.settled()
+
+    return fill
 
 
 @call("Leave")
@@ -392,6 +417,28 @@ async def put_role(plant: Stage) -> Act:
 async def delete_role(plant: Stage) -> Act:
     await plant.engine.roles.put("night-shift", RoleRequest(scopes=["read"]))
     return lambda: plant.engine.roles.delete("night-shift")
+
+
+async def secret(plant: Stage) -> None:
+    await plant.engine.secrets.put(NS, "TOKEN", SecretRequest(value="worth it"))
+
+
+@call("Secrets.put")
+async def put_secret(plant: Stage) -> Act:
+    return lambda: secret(plant)
+
+
+@call("Secrets.delete", anew=True)
+async def delete_secret(plant: Stage) -> Act:
+    await secret(plant)
+    return lambda: plant.engine.secrets.delete(NS, "TOKEN")
+
+
+@call("Secrets.rotate")
+async def rotate(plant: Stage) -> Act:
+    await secret(plant)
+    plant.engine.secrets._keys = Keyring([NEW, OLD])
+    return plant.engine.secrets.rotate
 
 
 @call("Artifacts.put", anew=True)

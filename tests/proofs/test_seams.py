@@ -47,7 +47,7 @@ NAMES = {
     "behind",
 }
 TIMES = {"until", "deadline", "at"}
-SECRETS = {"secret", "hash", "token", "blob", "key"}
+SECRETS = {"secret", "hash", "token", "blob", "key", "sealed"}
 
 
 # --- nothing is left out ---

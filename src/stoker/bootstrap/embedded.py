@@ -20,7 +20,9 @@ from stoker.api import listener
 from stoker.api.app import build
 from stoker.api.serve import serve
 from stoker.authoring import File
+from stoker.bootstrap import keyring
 from stoker.bootstrap.engine import opened
+from stoker.bootstrap.keyring import Keyring
 from stoker.config import data_token, remove_server_file, write_server_file
 from stoker.errors import Invalid
 from stoker.runner.client import Client
@@ -31,14 +33,23 @@ from stoker.runner.runner import Runner
 class Embedded:
     """A server in a thread. `data` None: a folder that is thrown away at the end, and never synced to disk.
 
-    `database`: a PostgreSQL URL, instead of SQLite in the data folder; `artifacts`: instead of the folder in there.
+    `database`: a PostgreSQL URL, instead of SQLite in the data folder; `artifacts`: instead of the folder in there;
+    `keys`: of secrets, instead of the one in there, which is made with the first secret.
     """
 
-    def __init__(self, data: Path | None = None, *, database: str | None = None, artifacts: Path | None = None) -> None:
+    def __init__(
+        self,
+        data: Path | None = None,
+        *,
+        database: str | None = None,
+        artifacts: Path | None = None,
+        keys: Keyring | None = None,
+    ) -> None:
         self._thrown_away = tempfile.TemporaryDirectory(prefix="stoker-") if data is None else None
         self.data = Path(self._thrown_away.name) if self._thrown_away else Path(data or "")
         self._database = database
         self._artifacts = artifacts
+        self._keys = keys
         self.token = ""
         self.url = ""
         self._ready = threading.Event()
@@ -84,7 +95,12 @@ class Embedded:
         kept = self._thrown_away is None
         self.token = data_token(self.data) if kept else secrets.token_urlsafe(32)
         opening = opened(
-            self.data, durable=kept, root_token=self.token, database=self._database, artifacts=self._artifacts
+            self.data,
+            durable=kept,
+            root_token=self.token,
+            database=self._database,
+            artifacts=self._artifacts,
+            keys=self._keys or keyring.beside(self.data, make=self._database is None),
         )
         async with opening as engine:
             app = build(engine, version=version("stoker"))

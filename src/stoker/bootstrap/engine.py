@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import AsyncIterator
@@ -14,12 +15,14 @@ from stoker.artifacts.file import FileStore
 from stoker.bootstrap import belonging
 from stoker.bootstrap.clock import SystemClock, SystemDice
 from stoker.bootstrap.databases import postgres
+from stoker.bootstrap.keyring import Keyring
 from stoker.bootstrap.lock import locked
 from stoker.engine.alarm import Alarm
 from stoker.engine.artifacts import Artifacts
 from stoker.engine.batch import Batches
 from stoker.engine.bulk import Bulk
 from stoker.engine.catalog import Catalog
+from stoker.engine.delivery import Delivery
 from stoker.engine.dispatch import Dispatcher
 from stoker.engine.events import Hub
 from stoker.engine.gates import Gates
@@ -35,6 +38,7 @@ from stoker.engine.ports import Clock, Dice
 from stoker.engine.roles import Roles
 from stoker.engine.runs import Runs
 from stoker.engine.schedules import Schedules
+from stoker.engine.secrets import Secrets, told
 from stoker.engine.sessions import Sessions
 from stoker.engine.tasks import Tasks
 from stoker.engine.tokens import Tokens
@@ -52,6 +56,9 @@ from stoker.storage.sqlite.store import Sqlite
 if TYPE_CHECKING:
     from stoker.storage.postgres.store import Postgres
 
+_log = logging.getLogger("stoker.secrets")
+_RESTORE = "Give the server the key (STOKER_SECRET_KEY, or the file of `secret_key_file`), and start it anew."
+
 
 class StokerEngine:
     """The engine over one SQLite file and one folder of artifacts."""
@@ -66,9 +73,11 @@ class StokerEngine:
         dice: Dice | None = None,
         database: str | None = None,
         artifacts: Path | None = None,
+        keys: Keyring | None = None,
     ) -> None:
         self.clock = clock or SystemClock()
         dice = dice or SystemDice()
+        keys = keys or Keyring()
         self.store = _store(data, database, durable=durable)
         self._folder = artifacts or data / "artifacts"
         self.blobs = FileStore(self._folder, sync=durable)
@@ -106,7 +115,7 @@ class StokerEngine:
             f"{socket.gethostname()}-{os.getpid()}",
         )
         self.catalog = Catalog(self.store, self._namespaces, versions, self.sessions, self.peers, self.clock)
-        self.views = Views(self.store, self._namespaces, versions, self.sessions, self.clock)
+        self.views = Views(self.store, self._namespaces, versions, self.sessions, self.clock, keys)
         self.logs = Logs(self.store, self._namespaces, versions, self.events, self.clock)
         self.runs = Runs(
             self.store,
@@ -132,11 +141,13 @@ class StokerEngine:
             versions,
             self.batches,
             self.dispatcher,
+            Delivery(self.store, self._namespaces, keys, self.batches),
             self.blobs,
             self._ids,
             self.clock,
         )
         self.artifacts = Artifacts(self.store, self._namespaces, self.blobs, self._ids, self.clock)
+        self.secrets = Secrets(self.store, self._namespaces, keys, self.clock)
         self.tokens = Tokens(self.store, self.clock, dice, root_token)
         self.roles = Roles(self.store, self.clock, self.tokens.changed)
         self.schedules = Schedules(
@@ -164,15 +175,18 @@ class StokerEngine:
             await belonging.check(self.store, self._folder)
         await self._namespaces.load()
         await self._namespaces.made(DEFAULT_NAMESPACE)  # so that the lists of a fresh server are empty, not errors
+        if missing := await self.secrets.missing():
+            _log.error("%s: tasks that need them wait. %s", told(missing), _RESTORE)
         if ticking:
             self._ticking.append(
                 asyncio.create_task(loop.run(self.upkeep.tick, self.alarm.rung, self.upkeep.stood_still))
             )
             self._ticking.append(asyncio.create_task(loop.run(self.peers.tick, self.peers.wake)))
 
-    async def ready(self) -> None:
-        """Return when the store answers."""
-        await self.store.read(lambda reader: reader.rows("namespaces"))
+    async def ready(self) -> list[str]:
+        """Return when the store answers; with what cannot be done all the same."""
+        missing = await self.secrets.missing()
+        return [told(missing)] if missing else []
 
     async def close(self) -> None:
         """Finish what was submitted, give unused ids back, and let the file go."""
@@ -216,10 +230,13 @@ async def opened(
     root_token: str | None = None,
     database: str | None = None,
     artifacts: Path | None = None,
+    keys: Keyring | None = None,
 ) -> AsyncIterator[StokerEngine]:
     """An engine on a data folder that no other process uses, and on its own database there or a shared one."""
     with locked(data):
-        engine = StokerEngine(data, durable=durable, root_token=root_token, database=database, artifacts=artifacts)
+        engine = StokerEngine(
+            data, durable=durable, root_token=root_token, database=database, artifacts=artifacts, keys=keys
+        )
         try:
             await engine.open()
             yield engine

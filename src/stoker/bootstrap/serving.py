@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from stoker.api.app import App, build
+from stoker.bootstrap import keyring
 from stoker.bootstrap.engine import opened
 from stoker.config import data_token, handed_on
 
@@ -17,6 +18,12 @@ async def serving(arguments: Sequence[str]) -> AsyncIterator[App]:
     settings = handed_on()
     insecure = "--insecure" in arguments
     token = settings.token or data_token(settings.data)
-    opening = opened(settings.data, root_token=token, database=settings.database_url, artifacts=settings.artifacts)
+    opening = opened(
+        settings.data,
+        root_token=token,
+        database=settings.database_url,
+        artifacts=settings.artifacts,
+        keys=keyring.of(settings),
+    )
     async with opening as engine:
         yield build(engine, version=version("stoker"), insecure=insecure, path_prefix=settings.path_prefix)

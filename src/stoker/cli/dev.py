@@ -38,6 +38,7 @@ def dev(file: Path, /, *, where: Where = HERE) -> int:
     try:
         from watchfiles import PythonFilter, watch
 
+        from stoker.bootstrap import keyring
         from stoker.bootstrap.embedded import Embedded
     except ModuleNotFoundError as error:
         if error.name and error.name.startswith("stoker"):
@@ -47,7 +48,12 @@ def dev(file: Path, /, *, where: Where = HERE) -> int:
         ) from None
     with interrupts.also_by_sigterm(), ExitStack() as stack:
         server = stack.enter_context(
-            Embedded(settings.data, database=settings.database_url, artifacts=settings.artifacts)
+            Embedded(
+                settings.data,
+                database=settings.database_url,
+                artifacts=settings.artifacts,
+                keys=keyring.of(settings, make=True),
+            )
         )
         terminal.note(f"stoker dev serves {file} on {server.url}, data in {terminal.home(settings.data)}")
         terminal.note("Ctrl-C ends it; a saved change reloads it")
@@ -88,7 +94,7 @@ class _Child:
             [sys.executable, "-m", "stoker.cli.reloaded", str(self.file)],
             stdin=subprocess.PIPE,
             env={
-                **os.environ,
+                **{name: value for name, value in os.environ.items() if not name.startswith("STOKER_SECRET_KEY")},
                 "STOKER_URL": self.server.url,
                 "STOKER_TOKEN": self.server.token,
                 "STOKER_NAMESPACE": self.namespace,

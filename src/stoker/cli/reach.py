@@ -125,6 +125,7 @@ def listed(here: Reached, asked: Coroutine[Any, Any, Page[T]]) -> Page[T]:
 
 def _embedded(settings: Settings) -> Embedded:
     try:
+        from stoker.bootstrap import keyring
         from stoker.bootstrap.embedded import Embedded
     except ModuleNotFoundError as error:
         if error.name and error.name.startswith("stoker"):
@@ -133,7 +134,12 @@ def _embedded(settings: Settings) -> Embedded:
             f"no server is configured or alive, and to be one here the package {error.name!r} is missing.",
             remedy="Set STOKER_URL, or `pip install 'stoker[server]'`.",
         ) from None
-    return Embedded(settings.data, database=settings.database_url, artifacts=settings.artifacts)
+    return Embedded(
+        settings.data,
+        database=settings.database_url,
+        artifacts=settings.artifacts,
+        keys=keyring.of(settings, make=True),
+    )
 
 
 def with_hint(error: StokerError, server: Server) -> StokerError:

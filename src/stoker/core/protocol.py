@@ -72,7 +72,10 @@ class ClaimRequest(_Wire, frozen=True):
 
 
 class Assignment(_Wire, frozen=True):
-    """One task to run. `input` is a JSON object; absent: GET `input_url` (same session)."""
+    """One task to run. `input` is a JSON object; absent: GET `input_url` (same session).
+
+    `secrets`: those that its kind declares and that are set. Nothing that the runner says may hold their values.
+    """
 
     task: int
     attempt: int
@@ -84,6 +87,7 @@ class Assignment(_Wire, frozen=True):
     input_url: str = ""
     timeout_s: float | None = None
     failures: int = 0
+    secrets: dict[str, str] = {}
 
 
 class Stop(_Wire, frozen=True):

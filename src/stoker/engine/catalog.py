@@ -15,6 +15,7 @@ from stoker.core.names import fault
 from stoker.core.own import OWN
 from stoker.core.views import GraphView, Page, PushRequest
 from stoker.engine import single
+from stoker.engine.declared import check_secrets, doubts
 from stoker.engine.gates import ANY
 from stoker.engine.limits import Limits, put_limits
 from stoker.engine.namespaces import Namespaces
@@ -60,6 +61,7 @@ class Catalog:
 
     async def _push(self, namespace: str, graph: GraphSpec, given: Sequence[KindSpec]) -> GraphView:
         check_schemas(given)
+        check_secrets(given)
         number = await self._namespaces.made(namespace)
         graph, inner = await self._store.read(lambda reader: pinned(reader, number, graph))
         known = {kind.name: kind for kind in await self._kinds(number)}
@@ -96,13 +98,14 @@ class Catalog:
             self._peers.pushed()
         if limits.changed:
             self._peers.opened(dict.fromkeys(limits.changed, ANY))
+        lacking = await self._store.read(lambda reader: doubts(reader, number, used))
         return GraphView(
             name=graph.name,
             version=version,
             hash=digest,
             created_at=when(created_at),
             created=created,
-            warnings=[*compiled.warnings, *limits.warnings],
+            warnings=[*compiled.warnings, *limits.warnings, *lacking],
         )
 
     async def put_kinds(self, namespace: str, kinds: Sequence[KindSpec]) -> None:
@@ -111,6 +114,7 @@ class Catalog:
             if wrong := fault(kind.name):
                 raise Invalid(wrong, code="bad_name", place="kinds")
         check_schemas(kinds)
+        check_secrets(kinds)
         number = await self._namespaces.made(namespace)
         now = self._clock.now()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from stoker.core.duration import Micros
@@ -15,14 +16,16 @@ from stoker.core.protocol import Assignment
 from stoker.engine.sessions import Session
 
 DRY_FOR: Micros = 30_000_000  # a safety poll behind the wake-ups
+NO_SECRETS: Mapping[int, tuple[str, ...]] = MappingProxyType({})
 
 
 class Handed(NamedTuple):
-    """Tasks handed to one session, and until when its leases last."""
+    """Tasks handed to one session, and until when its leases last. `secrets`: the names that tasks declare, by task."""
 
     number: int
     tasks: list[Assignment]
     until: Micros
+    secrets: Mapping[int, tuple[str, ...]] = NO_SECRETS
 
 
 class Waiter:

@@ -14,6 +14,7 @@ from stoker.core.bulk import BulkVerb
 from stoker.core.graph import KindSpec
 from stoker.core.protocol import ClaimAnswer, ClaimRequest, ReportAnswer, ReportRequest
 from stoker.core.schedule_views import FiringView, RunNowRequest, ScheduleSpec, ScheduleView
+from stoker.core.secret_views import KeyView, RotateAnswer, SecretRequest, SecretView
 from stoker.core.views import (
     ArtifactView,
     AttemptView,
@@ -186,6 +187,17 @@ class Schedules(Protocol):
     async def explain(self, namespace: str, name: str) -> Explanation: ...
 
 
+class Secrets(Protocol):
+    async def put(self, namespace: str, name: str, request: SecretRequest) -> SecretView: ...
+    async def list(self, namespace: str, *, limit: int, after: str | None) -> Page[SecretView]: ...
+    async def delete(self, namespace: str, name: str) -> None: ...
+    async def rotate(self, after: str | None) -> RotateAnswer:
+        """Encrypt a slice of what does not lie under the key that writes anew, in all namespaces."""
+        ...
+
+    async def keys(self) -> Sequence[KeyView]: ...
+
+
 class Artifacts(Protocol):
     async def put(self, namespace: str, name: str, media_type: str, chunks: AsyncIterator[bytes]) -> ArtifactView:
         """Stream bytes in; the artifact exists once they are durable and the row is committed."""
@@ -242,6 +254,8 @@ class Engine(Protocol):
     @property
     def schedules(self) -> Schedules: ...
     @property
+    def secrets(self) -> Secrets: ...
+    @property
     def artifacts(self) -> Artifacts: ...
     @property
     def tokens(self) -> Tokens: ...
@@ -250,6 +264,6 @@ class Engine(Protocol):
     @property
     def events(self) -> Events: ...
 
-    async def ready(self) -> None:
-        """Return when the store answers; Unavailable otherwise."""
+    async def ready(self) -> Sequence[str]:
+        """Return when the store answers, with what cannot be done all the same; Unavailable otherwise."""
         ...

@@ -54,6 +54,7 @@ class Handout:
         self._direct: Counter[int] = Counter()
         self._deadlines: set[Micros] = set()
         self._short: set[int] = set()
+        self._secrets: dict[int, tuple[str, ...]] = {}
         self.handed: dict[int | Waiter, Handed] = {}
         self.refused: dict[int, str] = {}
 
@@ -206,7 +207,7 @@ class Handout:
             until = self._promises.fresh(session)
             before = self.handed[who].tasks if who in self.handed else []
             handed = [self._assignment(fold, task, inputs[task.id], session.base) for task in leased]
-            self.handed[who] = Handed(number, before + handed, until)
+            self.handed[who] = Handed(number, before + handed, until, self._secrets)
         return leased
 
     async def _show_runs(self, fold: Fold, tasks: Sequence[Task]) -> None:
@@ -256,6 +257,8 @@ class Handout:
         node = graph.nodes[task.node]
         if task.deadline is not None:
             self._deadlines.add(task.deadline)
+        if node.kind.secrets:
+            self._secrets[task.id] = node.kind.secrets
         return Assignment(
             task=task.id,
             attempt=task.attempt,

@@ -27,6 +27,7 @@ from stoker.core.protocol import (
 from stoker.core.states import TaskState
 from stoker.core.values import BadPath
 from stoker.engine.batch import Batches
+from stoker.engine.delivery import Delivery
 from stoker.engine.dispatch import Dispatcher, Handed, Waiter
 from stoker.engine.exchange import REFUSED, Exchange, Handback, Leave, Reported, Shorten, Told, Unbound
 from stoker.engine.ids import Ids
@@ -36,7 +37,7 @@ from stoker.engine.ports import Blobs, Clock, Reader, Store
 from stoker.engine.sessions import Session, Sessions
 from stoker.engine.transaction import Ask
 from stoker.engine.versions import Version, Versions
-from stoker.errors import Conflict, Forbidden, NotFound, Rejected
+from stoker.errors import Conflict, Forbidden, NotFound, Rejected, Unavailable
 
 LONGEST_WAIT_S = 60.0
 
@@ -52,6 +53,7 @@ class Leases:
         versions: Versions,
         batches: Batches,
         dispatcher: Dispatcher,
+        delivery: Delivery,
         blobs: Blobs,
         ids: Ids,
         clock: Clock,
@@ -62,6 +64,7 @@ class Leases:
         self._versions = versions
         self._batches = batches
         self._dispatcher = dispatcher
+        self._delivery = delivery
         self._blobs = blobs
         self._ids = ids
         self._clock = clock
@@ -113,6 +116,8 @@ class Leases:
         if not waiter.answer.done():
             return ClaimAnswer(session_id=session.id, lease_s=self._left(session))
         handed = waiter.answer.result()
+        if handed and handed.secrets:
+            handed = await self._delivery.fill(session, handed)  # cancelled or failed, the lease is handed back
         waiter.taken = True
         if handed:
             return self._claimed(session, handed)
@@ -207,7 +212,7 @@ class Leases:
         reported = [await self._prepare(number, report) for report in request.reports]
         answered = await self._batches.submit(Exchange(session, reported, request.held, read, request.want))
         told: Told = answered.value
-        handed = answered.handed
+        handed = await self._filled(session, answered.handed)
         until = handed.until if handed else told.until
         return ReportAnswer(
             receipts=told.receipts,
@@ -216,6 +221,16 @@ class Leases:
             tasks=handed.tasks if handed else [],
             stop=told.stop,
         )
+
+    async def _filled(self, session: Session, handed: Handed | None) -> Handed | None:
+        """What a report is answered with; if secrets cannot be had no tasks, for the reports are settled."""
+        if handed is None or not handed.secrets:
+            return handed
+        try:
+            return await self._delivery.fill(session, handed)
+        except Unavailable:
+            self.hand_back(session, handed)
+            return handed._replace(tasks=[])
 
     async def _session(self, namespace: str, secret: str) -> Session | None:
         """The session of a secret, if it is one of this namespace: who may act elsewhere learns nothing of it."""

@@ -19,7 +19,7 @@ def limited(limit: int) -> int:
     return limit
 
 
-def key(*parts: int | bytes) -> str:
+def key(*parts: int | bytes | str) -> str:
     """Where a page ended, as its reader is told."""
     return base64.urlsafe_b64encode(msgspec.json.encode(parts)).decode().rstrip("=")
 

@@ -323,6 +323,31 @@ class Blobs(Protocol):
     async def size(self, key: str) -> int: ...
 
 
+class Sealed(NamedTuple):
+    """A ciphertext, and the id of the key that it lies under."""
+
+    key: str
+    body: bytes
+
+
+class Shut(Exception):
+    """A ciphertext cannot be opened: its key is not here, or it is not what was written for this name."""
+
+
+class Keyring(Protocol):
+    """Encrypts under one key, decrypts under several. `ids`: of its keys, the one that writes first; maybe none."""
+
+    @property
+    def ids(self) -> tuple[str, ...]: ...
+    def seal(self, value: bytes, bound: bytes) -> Sealed:
+        """Encrypt, bound to a context. Conflict if there is no key."""
+        ...
+
+    def open(self, sealed: Sealed, bound: bytes) -> bytes:
+        """Decrypt; Shut if that cannot be."""
+        ...
+
+
 class Dice(Protocol):
     def random(self) -> float: ...
     def token_bytes(self, count: int) -> bytes: ...

@@ -27,7 +27,7 @@ from stoker.engine.found import run_of, task_of
 from stoker.engine.lists import Lists, together
 from stoker.engine.namespaces import Namespaces
 from stoker.engine.past import past_page, unfiltered
-from stoker.engine.ports import Clock, Reader, Row, Store
+from stoker.engine.ports import Clock, Keyring, Reader, Row, Store
 from stoker.engine.sessions import Sessions, runner_names
 from stoker.engine.shown import branch_of, maybe, run_view, schedules_of, tags_of, task_runners, task_view
 from stoker.engine.tally import node_counts
@@ -40,13 +40,19 @@ class Views:
     """Answers from the readers' connections; never waits for a writer."""
 
     def __init__(
-        self, store: Store, namespaces: Namespaces, versions: Versions, sessions: Sessions, clock: Clock
+        self,
+        store: Store,
+        namespaces: Namespaces,
+        versions: Versions,
+        sessions: Sessions,
+        clock: Clock,
+        keys: Keyring,
     ) -> None:
         self._store = store
         self._namespaces = namespaces
         self._versions = versions
         self._sessions = sessions
-        self._explaining = Explaining(sessions, clock)
+        self._explaining = Explaining(sessions, clock, keys)
         self._lists = Lists(store, clock)
 
     async def run(self, namespace: str, run: int) -> RunView:

@@ -40,6 +40,7 @@ from stoker.core.views import (
 )
 from stoker.runner import http
 from stoker.runner.schedule_api import ScheduleApi
+from stoker.runner.secret_api import SecretApi
 from stoker.runner.settings import namespace_of, token_of, url_of
 from stoker.runner.wire import Wire
 
@@ -54,6 +55,7 @@ class Api:
         self.wire = Wire(url_of(url), token_of(token))
         self._in = f"/v1/namespaces/{quote(self.namespace, safe='')}"
         self.schedules = ScheduleApi(self.wire, self._in)
+        self.secrets = SecretApi(self.wire, self._in)
 
     async def close(self) -> None:
         await self.wire.close()

@@ -31,6 +31,7 @@ from stoker.runner.bulk import Pages, pages, together
 from stoker.runner.handle import RunHandle
 from stoker.runner.portal import Portal
 from stoker.runner.schedules import Schedules
+from stoker.runner.secrets import Secrets
 
 T = TypeVar("T")
 
@@ -40,12 +41,13 @@ class Client:
 
     Works anywhere, also inside of a running event loop (which it blocks, as any plain call does): its own loop runs in
     a thread. Raises `stoker.errors`: Rejected when the server says no, Unavailable when it cannot be reached.
-    `schedules`: runs that start by themselves.
+    `schedules`: runs that start by themselves. `secrets`: what nodes may read that declare it.
     """
 
     def __init__(self, url: str | None = None, token: str | None = None, namespace: str | None = None) -> None:
         self.api = Api(url, token, namespace)
         self.schedules = Schedules(self)
+        self.secrets = Secrets(self)
         self._portal = Portal()
         self._pushed: dict[int, tuple[Any, str]] = {}
         self._folder: tempfile.TemporaryDirectory[str] | None = None

@@ -12,8 +12,11 @@ from stoker.api.route import PUBLIC, Route
 from stoker.errors import Unavailable
 
 
-class Status(msgspec.Struct, frozen=True):
+class Status(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`but`: what the server cannot do all the same."""
+
     status: Literal["up", "ready"]
+    but: list[str] = []
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,8 +37,7 @@ async def health(_: Call) -> Answer:
 async def readiness(call: Call) -> Answer:
     if call.server.closing.begun:
         raise Unavailable("the server is closing", remedy="Ask again; its successor takes over the port.")
-    await call.engine.ready()
-    return as_json(Status("ready"))
+    return as_json(Status("ready", list(await call.engine.ready())))
 
 
 async def openapi(call: Call) -> Answer:

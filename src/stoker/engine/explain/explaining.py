@@ -9,15 +9,15 @@ from stoker.core.views import Explanation
 from stoker.engine.explain.phrases import name_of
 from stoker.engine.explain.runs import RunReasons
 from stoker.engine.explain.tasks import Asked, TaskReasons
-from stoker.engine.ports import Clock, Reader
+from stoker.engine.ports import Clock, Keyring, Reader
 from stoker.engine.sessions import Sessions
 
 
 class Explaining:
     """`namespace`: the name of the one that the run belongs to."""
 
-    def __init__(self, sessions: Sessions, clock: Clock) -> None:
-        self._tasks = TaskReasons(sessions, clock)
+    def __init__(self, sessions: Sessions, clock: Clock, keys: Keyring) -> None:
+        self._tasks = TaskReasons(sessions, clock, keys)
         self._runs = RunReasons(self._tasks, clock)
 
     async def run(self, reader: Reader, namespace: str, run: Run, graph: Compiled) -> Explanation:

@@ -11,14 +11,16 @@ from stoker.core.compiled import Compiled, CompiledNode
 from stoker.core.duration import SECOND, Micros
 from stoker.core.key import title
 from stoker.core.model import GRACE, Run, Task
+from stoker.core.secret import MISSING
 from stoker.core.states import Stopping, TaskState, Verb
 from stoker.core.words import counted
 from stoker.engine.catalog import when
 from stoker.engine.explain import again
 from stoker.engine.explain.causes import Causes
+from stoker.engine.explain.locked import Locked
 from stoker.engine.explain.offers import Found, Offers
 from stoker.engine.explain.phrases import FEW, ahead, span
-from stoker.engine.ports import Clock, Reader, Row
+from stoker.engine.ports import Clock, Keyring, Reader, Row
 from stoker.engine.sessions import Sessions, runner_names
 
 _DELAYED = {
@@ -41,10 +43,11 @@ class Asked(NamedTuple):
 class TaskReasons:
     """Reasons for one task, most important first; the history of its attempts comes last."""
 
-    def __init__(self, sessions: Sessions, clock: Clock) -> None:
+    def __init__(self, sessions: Sessions, clock: Clock, keys: Keyring) -> None:
         self._sessions = sessions
         self._clock = clock
         self._offers = Offers(sessions)
+        self._locked = Locked(keys)
 
     async def of(self, asked: Asked, task: Task) -> Found:
         found = await self._state(asked, task)
@@ -93,7 +96,12 @@ class TaskReasons:
                 f"attempt {task.attempt} was lost with its runner (loss {task.losses} of at most {node.max_losses}); "
                 "what that still reports counts, unless the task is claimed first"
             )
-        return Found(because, found.remedy)
+        locked = await self._lacking(asked, node)
+        return Found([*locked.because, *because], locked.remedy or found.remedy)
+
+    async def _lacking(self, asked: Asked, node: CompiledNode) -> Found:
+        where = "" if asked.namespace == "default" else f" --namespace {asked.namespace}"
+        return await self._locked.of(asked.reader, asked.run.namespace, node.kind.secrets, where)
 
     async def _offered(self, asked: Asked, task: Task, node: CompiledNode) -> Found:
         gate = await self._limit(asked.reader, task)
@@ -186,7 +194,8 @@ class TaskReasons:
             own = task.cancel_at is not None
             because = ["its cancel was asked for" if own else "its run was stopped before it had settled"]
             return Found(because, remedy)
-        return Found([], remedy)
+        locked = await self._lacking(asked, asked.graph.nodes[task.node]) if task.code == MISSING else Found([])
+        return Found([], " ".join(part for part in (locked.remedy, remedy) if part))
 
     async def _by(self, reader: Reader, task: Task) -> str:
         if task.session is None:
