@@ -68,6 +68,7 @@ class FakeEngine:
         self.views: Any = self
         self.logs: Any = FakeLogs(self)
         self.waits: Any = FakeWaits(self)
+        self.recorded: Any = FakeRecorded(self)
         self.schedules: Any = FakeSchedules(self)
         self.secrets: Any = FakeSecrets(self)
         self.artifacts: Any = self
@@ -423,9 +424,20 @@ class FakeWaits:
         self._engine.note("waits", namespace, asked)
         return Page(items=[_task()], after=None)
 
-    async def input(self, namespace: str, task: int) -> AsyncIterator[bytes]:
-        self._engine.note("shown", namespace, task)
+
+class FakeRecorded:
+    """What was recorded of tasks."""
+
+    def __init__(self, engine: FakeEngine) -> None:
+        self._engine = engine
+
+    async def input(self, namespace: str, task: int, attempt: int | None = None) -> AsyncIterator[bytes]:
+        self._engine.note("recorded input", namespace, task, attempt)
         return _pieces(b'{"draft":', b'"x"}')
+
+    async def items(self, namespace: str, task: int) -> AsyncIterator[bytes]:
+        self._engine.note("recorded items", namespace, task)
+        return _pieces(b"[1,", b"2]")
 
 
 class FakeSchedules:

@@ -193,6 +193,18 @@ async def test_the_input_of_a_task_is_streamed_to_its_session(served: Served) ->
     assert (status, problem["code"]) == (409, "conflict")
 
 
+async def test_without_a_session_the_recorded_input_and_items_of_a_task_are_streamed(served: Served) -> None:
+    assert (await served.ask("GET", "tasks/4/input"))[:2] == (200, {"draft": "x"})
+    assert (await served.ask("GET", "tasks/4/input?attempt=2"))[0] == 200
+    assert (await served.ask("GET", "tasks/4/items"))[:2] == (200, [1, 2])
+    asked = [call for call in served.engine.asked if call[0].startswith("recorded")]
+    assert asked == [
+        ("recorded input", "default", 4, None),
+        ("recorded input", "default", 4, 2),
+        ("recorded items", "default", 4),
+    ]
+
+
 async def test_a_session_that_leaves_is_passed_on(served: Served) -> None:
     assert (await served.ask("DELETE", "sessions", headers={"Stoker-Session": SESSION}))[0] == 204
     assert ("leave", SESSION) in served.engine.asked
@@ -202,7 +214,6 @@ async def test_a_session_that_leaves_is_passed_on(served: Served) -> None:
     ("method", "path", "body"),
     [
         ("DELETE", "sessions", None),
-        ("GET", "tasks/4/input?attempt=1", None),
         ("POST", "reports", {"session": "short"}),
         ("POST", "claims", {"session": SESSION.upper(), "runner": {"name": "r", "kinds": []}, "want": 1}),
     ],

@@ -37,7 +37,8 @@ async def test_the_waits_are_listed_by_run(served: Served) -> None:
         ("run", "GET", f"{TASKS}/input", 403),
         ("trigger", "POST", f"{TASKS}/settle", 200),
         ("read", "POST", f"{TASKS}/settle", 403),
-        ("read", "GET", f"{TASKS}/input?attempt=1", 403),
+        ("read", "GET", f"{TASKS}/input?attempt=1", 200),
+        ("run", "GET", f"{TASKS}/items", 403),
     ],
 )
 async def test_reading_shows_a_wait_and_triggering_settles_it(

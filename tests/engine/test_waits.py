@@ -157,7 +157,7 @@ async def test_each_element_has_a_wait_of_its_own(plant: Plant) -> None:
     rest = await plant.engine.waits.open(NS, run=run, limit=2, after=page.after)
     tasks = page.items + rest.items
     assert ([task.branch for task in tasks], rest.after) == (["ask[0]", "ask[1]", "ask[2]"], None)
-    shown = [b"".join([part async for part in await plant.engine.waits.input(NS, task.id)]) for task in tasks]
+    shown = [b"".join([part async for part in await plant.engine.recorded.input(NS, task.id)]) for task in tasks]
     assert [msgspec.json.decode(each)["draft"] for each in shown] == ["x", "y", "z"]
     for number, task in enumerate(reversed(tasks)):
         await settle(plant, task.id, number)
@@ -181,8 +181,6 @@ async def test_only_waits_are_settled_and_only_in_their_namespace(plant: Plant) 
     (plain,), (waiting,) = await plant.tasks(run, "a"), await plant.tasks(run, "w")
     with pytest.raises(Conflict, match="which runners run"):
         await settle(plant, plain.id, 1)
-    with pytest.raises(Conflict, match="which runners run"):
-        await plant.engine.waits.input(NS, plain.id)
     await plant.engine._namespaces.made("other")
     with pytest.raises(NotFound):
         await plant.engine.waits.settle("other", waiting.id, SettleRequest(value=encoded(1)))

@@ -35,6 +35,7 @@ from stoker.engine.logs import Logs
 from stoker.engine.namespaces import Namespaces
 from stoker.engine.peers import Peers
 from stoker.engine.ports import Clock, Dice
+from stoker.engine.recorded import Recorded
 from stoker.engine.roles import Roles
 from stoker.engine.runs import Runs
 from stoker.engine.schedules import Schedules
@@ -133,7 +134,8 @@ class StokerEngine:
         self.bulk = Bulk(self.store, self._namespaces, Lists(self.store, self.clock), self.runs, self.clock)
         self.tasks = Tasks(self.batches, self.views, self.peers)
         self.live = Live(self.store, self._namespaces, versions, self.batches, self.blobs)
-        self.waits = Waits(self.store, self._namespaces, versions, self.batches, self.views, self.blobs)
+        self.waits = Waits(self.store, self._namespaces, versions, self.batches, self.views)
+        self.recorded = Recorded(self.store, self._namespaces, versions, self.blobs)
         self.leases = Leases(
             self.store,
             self._namespaces,

@@ -21,6 +21,10 @@ _COMMANDS = {
     "graphs": ("stoker.cli.graphs:app", "Graphs: list, show, push."),
     "runs": ("stoker.cli.runs:app", "Runs: list, show, logs, tasks, waits, cancel, retry; live: publish, fire."),
     "tasks": ("stoker.cli.tasks:app", "Tasks: retry or cancel one, settle a wait, see its input."),
+    "replay": (
+        "stoker.cli.replay:replay",
+        "Run a task once more, here, with what it was given; compare what it gives.",
+    ),
     "explain": ("stoker.cli.explain:explain", "Say why a run, a task or a schedule stands where it stands."),
     "schedules": ("stoker.cli.schedules:app", "Schedules: create, list, show, pause, resume, run, delete."),
     "tokens": ("stoker.cli.tokens:app", "Tokens of the server: create, list, revoke."),

@@ -105,8 +105,25 @@ def settle(
 
 
 @app.command(name="input")
-def input_(id: str, /, *, where: Where = HERE) -> int:  # noqa: A002
-    """Print what a wait shows to whoever settles it, as JSON.
+def input_(id: str, /, *, attempt: int | None = None, where: Where = HERE) -> int:  # noqa: A002
+    """Print what a task was given, as JSON; of a wait, what it shows to whoever settles it.
+
+    Parameters
+    ----------
+    id: str
+        The task, such as 34.
+    attempt: int | None
+        One of its attempts; else the newest.
+    """
+    number = numbers.id_of(id, "task")
+    with reached(where) as here:
+        terminal.say(here.client.call(here.client.api.task_input(number, attempt)).decode())
+    return exits.OK
+
+
+@app.command
+def items(id: str, /, *, where: Where = HERE) -> int:  # noqa: A002
+    """Print what a task settled with: a JSON list of its items.
 
     Parameters
     ----------
@@ -115,7 +132,7 @@ def input_(id: str, /, *, where: Where = HERE) -> int:  # noqa: A002
     """
     number = numbers.id_of(id, "task")
     with reached(where) as here:
-        terminal.say(here.client.call(here.client.api.task_input(number)).decode())
+        terminal.say(here.client.call(here.client.api.task_items(number)).decode())
     return exits.OK
 
 

@@ -137,7 +137,8 @@ class RunView(_View, frozen=True):
 class TaskView(_View, frozen=True):
     """`past`: a re-run has replaced it, and the run does not count it any more.
 
-    `child`: the run that a task of the kind `stoker.subgraph` waits for; left out of lists.
+    `child`: the run that a task of the kind `stoker.subgraph` waits for; left out of lists, as is `source_hash`: that
+    of the kind's code, as the run's version has it.
     """
 
     id: int
@@ -159,6 +160,7 @@ class TaskView(_View, frozen=True):
     runner: str = ""
     cancel_requested: bool = False
     child: int | None = None
+    source_hash: str = ""
     code: str = ""
     message: str = ""
     progress: float | None = None

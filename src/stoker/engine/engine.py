@@ -168,8 +168,15 @@ class Logs(Protocol):
 class Waits(Protocol):
     async def settle(self, namespace: str, task: int, request: SettleRequest) -> TaskView: ...
     async def open(self, namespace: str, *, run: int | None, limit: int, after: str | None) -> Page[TaskView]: ...
-    async def input(self, namespace: str, task: int) -> AsyncIterator[bytes]:
-        """What a task that the engine holds is bound to, to be streamed as one JSON object."""
+
+
+class Recorded(Protocol):
+    async def input(self, namespace: str, task: int, attempt: int | None = None) -> AsyncIterator[bytes]:
+        """What an attempt of a task was given, to be streamed as one JSON object."""
+        ...
+
+    async def items(self, namespace: str, task: int) -> AsyncIterator[bytes]:
+        """What a task settled with, to be streamed as one JSON list."""
         ...
 
 
@@ -251,6 +258,8 @@ class Engine(Protocol):
     def logs(self) -> Logs: ...
     @property
     def waits(self) -> Waits: ...
+    @property
+    def recorded(self) -> Recorded: ...
     @property
     def schedules(self) -> Schedules: ...
     @property

@@ -130,7 +130,9 @@ class Views:
             past = not await reader.tasks([task])
             view = task_view(version.graph, found, await task_runners(reader, [found]), past=past)
             view = msgspec.structs.replace(
-                view, cancel_requested=found.state in LIVE and (bool(run.stopping) or found.cancel_at is not None)
+                view,
+                source_hash=version.graph.nodes[found.node].kind.source_hash,
+                cancel_requested=found.state in LIVE and (bool(run.stopping) or found.cancel_at is not None),
             )
             for _, child in await reader.rows("children", [task]):
                 view = msgspec.structs.replace(view, child=child)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import msgspec
 
 from stoker.core.graph import WAIT_KIND
@@ -11,15 +9,12 @@ from stoker.core.model import PAYLOAD_INLINE, ItemKey, Task
 from stoker.core.names import text
 from stoker.core.picture import Body
 from stoker.core.states import TaskState
-from stoker.core.template import Place
-from stoker.core.values import BadPath
 from stoker.core.views import Page, SettleRequest, TaskView
 from stoker.engine.again import replaced
 from stoker.engine.batch import Batches
-from stoker.engine.inputs import Reading, Streaming, task_place
 from stoker.engine.namespaces import Namespaces
 from stoker.engine.paging import LARGEST_PAGE, cursor, key, limited
-from stoker.engine.ports import Blobs, Reader, Store, Tx
+from stoker.engine.ports import Reader, Store, Tx
 from stoker.engine.shown import task_view
 from stoker.engine.transaction import Batch, Verb
 from stoker.engine.versions import Version, Versions
@@ -70,14 +65,13 @@ class Waits:
     """What people do with waits."""
 
     def __init__(
-        self, store: Store, namespaces: Namespaces, versions: Versions, batches: Batches, views: Views, blobs: Blobs
+        self, store: Store, namespaces: Namespaces, versions: Versions, batches: Batches, views: Views
     ) -> None:
         self._store = store
         self._namespaces = namespaces
         self._versions = versions
         self._batches = batches
         self._views = views
-        self._blobs = blobs
 
     async def settle(self, namespace: str, task: int, request: SettleRequest) -> TaskView:
         """Settle a wait with a value or with a failure. Conflict if it was settled otherwise."""
@@ -126,21 +120,6 @@ class Waits:
             return Page(items=items)
 
         return await self._store.read(find)
-
-    async def input(self, namespace: str, task: int) -> AsyncIterator[bytes]:
-        """What a task that the engine holds is bound to, as one JSON object: what to know before it is settled."""
-        found, version = await self._held(namespace, task)
-        place: Place = task_place(found)
-        streaming = Streaming(Reading(self._store), self._blobs, version.graph)
-        return self._bound(task, streaming.object(place, version.graph.nodes[found.node].spec.bind))
-
-    @staticmethod
-    async def _bound(task: int, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        try:
-            async for part in parts:
-                yield part
-        except BadPath as error:
-            raise Conflict(f"the inputs of task {task} cannot be bound: {error}.", code="binding") from None
 
     async def _held(self, namespace: str, task: int) -> tuple[Task, Version]:
         """A task of a node whose tasks the engine holds itself."""

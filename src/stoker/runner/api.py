@@ -231,9 +231,13 @@ class Api:
     async def settle(self, task: int, request: SettleRequest) -> TaskView:
         return await self.wire.call("POST", f"{self._in}/tasks/{task}/settle", body=request, answer=TaskView)
 
-    async def task_input(self, task: int) -> bytes:
-        """The JSON object that a wait is bound to: what to know before it is settled."""
-        return await self._get(f"/tasks/{task}/input", bytes)
+    async def task_input(self, task: int, attempt: int | None = None) -> bytes:
+        """The JSON object that an attempt of a task was given, or a wait shows. None: the newest attempt."""
+        return await self._get(f"/tasks/{task}/input", bytes, attempt=attempt)
+
+    async def task_items(self, task: int) -> bytes:
+        """What a task settled with: a JSON list of its items."""
+        return await self._get(f"/tasks/{task}/items", bytes)
 
     # artifacts
 

@@ -26,12 +26,16 @@ from stoker.core.views import (
     TriggerRequest,
 )
 from stoker.errors import Conflict, Invalid
+from stoker.runner import replay as replaying
 from stoker.runner.api import Api
 from stoker.runner.bulk import Pages, pages, together
 from stoker.runner.handle import RunHandle
+from stoker.runner.local import Content, LocalFiles
 from stoker.runner.portal import Portal
+from stoker.runner.replay import Replay
 from stoker.runner.schedules import Schedules
 from stoker.runner.secrets import Secrets
+from stoker.runner.work import flatten
 
 T = TypeVar("T")
 
@@ -128,6 +132,17 @@ class Client:
         """Return what a wait shows to whoever settles it."""
         return self.value(self.call(self.api.task_input(task)))
 
+    def replay(self, task: int, /, *nodes: Any, attempt: int | None = None, debug: bool = False) -> Replay:
+        """Run a task once more, in this very thread, with what it was given then; nothing changes on the server.
+
+        `nodes`: the node of its kind, or graphs that have it. `attempt` None: the newest one. `debug`: a debugger opens
+        where the code raises. Secrets are taken from STOKER_SECRET_NAME in the environment.
+        """
+        view = self.call(self.api.task(task))
+        work = replaying.work_for(view, flatten(nodes))
+        record = self.call(self._record(view, attempt))
+        return replaying.replay(record, work, LocalFiles(self.fetch), self._content, debug=debug)
+
     def settle(self, task: int, value: Any = None, *, fail: str | None = None) -> TaskView:
         """Settle a wait with a value, or with a failure and its reason. Conflict if it was settled otherwise."""
         return self.call(self._settle(task, value, fail))
@@ -217,6 +232,20 @@ class Client:
         request = replace(request, store=await self.encoded(store))
         requests = [replace(request, inputs=await self.encoded(one)) for one in inputs]
         return [self._handle(ref) for ref in await self.api.trigger_batch(requests)]
+
+    async def _record(self, view: TaskView, attempt: int | None) -> replaying.Record:
+        """What is kept of an attempt of a task."""
+        return replaying.Record(
+            view=view,
+            attempt=attempt or max(1, view.attempt),
+            input=await self.api.task_input(view.id, attempt),
+            items=await self.api.task_items(view.id),
+            attempts=await self.api.attempts(view.id),
+        )
+
+    def _content(self, artifact: int) -> Content:
+        view = self.call(self.api.artifact(artifact))
+        return Content(view.name, view.size, view.sha256)
 
     async def _upload(self, file: File) -> int:
         return (await self.api.upload(file.path, file.name, file.media_type)).id

@@ -60,6 +60,12 @@ class Questions(ABC):
     async def past_tasks(self, query: str, *parameters: Any) -> list[Task]:
         return [rows.past_task(row) for row in await self.all(query, *parameters)]
 
+    async def item_rows(self, query: str, *parameters: Any) -> list[StoredItem]:
+        return [rows.item(row) for row in await self.all(query, *parameters)]
+
+    async def past_items(self, query: str, *parameters: Any) -> list[tuple[StoredItem, Task]]:
+        return [(rows.item(row[:-1]), rows.past_task(row[-1:])) for row in await self.all(query, *parameters)]
+
     async def spreads(self, ids: Iterable[int]) -> list[Spread]:
         return [rows.spread(row) for row in await self.all("spreads", list(ids))]
 

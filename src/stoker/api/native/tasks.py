@@ -35,7 +35,7 @@ class TasksQuery(Query, frozen=True):
 
 class InputQuery(Query, frozen=True):
     attempt: (
-        Annotated[int, msgspec.Meta(ge=1, description="The attempt that the caller holds, if it is a runner.")] | None
+        Annotated[int, msgspec.Meta(ge=1, description="The attempt; needed of a runner, else the newest.")] | None
     ) = None
 
 
@@ -80,16 +80,20 @@ async def list_task_logs(call: Call) -> Answer:
 
 
 async def get_input(call: Call) -> Answer:
-    """To the runner that holds it; or, without a session, of a task that the engine holds, such as a wait."""
+    """To the runner that holds the attempt; without a session, as it is recorded."""
     query: InputQuery = call.query
-    if not call.header(SESSION_HEADER.lower().encode()) and query.attempt is None:
-        need(call.caller, "read", "the input of a wait")
-        return Answer(stream=await started(await call.engine.waits.input(call.namespace, call.id)))
+    if not call.header(SESSION_HEADER.lower().encode()):
+        need(call.caller, "read", "the recorded input of a task")
+        return Answer(stream=await started(await call.engine.recorded.input(call.namespace, call.id, query.attempt)))
     need(call.caller, "run", "the input of an attempt")
     session = session_of(call)
     if query.attempt is None:
         raise Invalid("the attempt that the session holds is missing", place="query", remedy="Add `attempt=1`.")
     return Answer(stream=await started(await call.engine.leases.input(call.namespace, session, call.id, query.attempt)))
+
+
+async def get_items(call: Call) -> Answer:
+    return Answer(stream=await started(await call.engine.recorded.items(call.namespace, call.id)))
 
 
 ROUTES = (
@@ -156,10 +160,18 @@ ROUTES = (
         method="GET",
         path=f"{_TASK}/input",
         scopes=("run", "read"),
-        summary="The input of a task, as one JSON object: of an attempt that the caller holds, or of a wait",
+        summary="The input of a task, as one JSON object: of an attempt that the caller holds, or as it is recorded",
         endpoint=get_input,
         query=InputQuery,
         headers=(SESSION_HEADER,),
+        response=object,
+    ),
+    Route(
+        method="GET",
+        path=f"{_TASK}/items",
+        scopes=("read",),
+        summary="What a task settled with, as one JSON list",
+        endpoint=get_items,
         response=object,
     ),
 )
