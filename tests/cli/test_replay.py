@@ -205,10 +205,10 @@ def test_what_has_no_code_here_is_refused_with_a_remedy(
 
 
 def test_secrets_come_from_the_environment_alone_and_are_missed_before_the_code_begins() -> None:
-    with pytest.raises(Conflict, match="STOKER_SECRET_API_KEY") as caught:
-        secrets_of(["api.key", "other"], "secret", {"STOKER_SECRET_OTHER": "x"})
+    with pytest.raises(Conflict, match="STOKER_REPLAY_SECRET_API_KEY") as caught:
+        secrets_of(["api.key", "other"], "secret", {"STOKER_REPLAY_SECRET_OTHER": "x"})
     assert [problem.place for problem in caught.value.problems] == ["api.key"]
-    assert secrets_of(["api.key"], "secret", {"STOKER_SECRET_API_KEY": "s"}) == {"api.key": "s"}
+    assert secrets_of(["api.key"], "secret", {"STOKER_REPLAY_SECRET_API_KEY": "s"}) == {"api.key": "s"}
 
 
 def _nodes(program: Path) -> list[object]:

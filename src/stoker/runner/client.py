@@ -136,7 +136,7 @@ class Client:
         """Run a task once more, in this very thread, with what it was given then; nothing changes on the server.
 
         `nodes`: the node of its kind, or graphs that have it. `attempt` None: the newest one. `debug`: a debugger opens
-        where the code raises. Secrets are taken from STOKER_SECRET_NAME in the environment.
+        where the code raises. Secrets are taken from STOKER_REPLAY_SECRET_NAME in the environment.
         """
         view = self.call(self.api.task(task))
         work = replaying.work_for(view, flatten(nodes))

@@ -16,7 +16,7 @@ from stoker.authoring.task import Task
 from stoker.core.views import TaskView
 from stoker.errors import Conflict, Problem
 
-SECRET = "STOKER_SECRET_"  # noqa: S105  the prefix of variables of the environment, no secret
+SECRET = "STOKER_REPLAY_SECRET_"  # noqa: S105  the prefix of variables of the environment, no secret
 
 Say = Callable[[str], None]
 
