@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stoker.config import Settings, data_token, load, read_server_file, write_server_file
+from stoker.config import Settings, as_environment, data_token, load, read_server_file, write_server_file
 from stoker.errors import Invalid, Unavailable
 
 
@@ -44,6 +44,7 @@ def test_every_setting_has_a_variable(tmp_path: Path) -> None:
         "STOKER_URL": "https://h/p/",
         "STOKER_PATH_PREFIX": "/p/",
         "STOKER_DIALECTS": "",
+        "STOKER_KEEP": "age=30d, count=7",
     }
     assert load({}, environment, folder=tmp_path) == Settings(
         host="::1",
@@ -55,6 +56,7 @@ def test_every_setting_has_a_variable(tmp_path: Path) -> None:
         namespace="n",
         url="https://h/p",
         path_prefix="/p",
+        keep="age=30d,count=7",
     )
 
 
@@ -197,3 +199,15 @@ def test_a_live_server_is_found_through_its_file(tmp_path: Path) -> None:
 def test_a_file_of_no_live_server_is_no_server(tmp_path: Path, content: str) -> None:
     (tmp_path / "server.json").write_text(content)
     assert read_server_file(tmp_path) is None
+
+
+def test_what_is_kept_is_a_table_in_the_file(tmp_path: Path) -> None:
+    toml(tmp_path, '[keep]\nage = "30d"\ncount = 1000\n')
+    settings = load({}, {}, folder=tmp_path)
+    assert settings.keep == "age=30d,count=1000"
+    assert load({}, as_environment(settings), folder=tmp_path / "elsewhere").keep == settings.keep
+
+
+def test_what_says_nothing_about_what_to_keep_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Invalid, match="says nothing about what to keep"):
+        load({"keep": "30d"}, {}, folder=tmp_path)

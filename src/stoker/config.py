@@ -32,6 +32,7 @@ class Settings:
     `database_url`: of PostgreSQL; None: SQLite in the data folder. `artifacts`: None: a folder in the data folder.
     `secret_key`: what secrets are encrypted under, the first one, and may be decrypted with, all of them;
     `secret_key_file`: the same, a key a line, behind those; None: `secret.key` in the data folder if it is there.
+    `keep`: what is kept of runs that have ended, in namespaces without a rule of their own, as `age=30d,count=1000`.
     """
 
     host: str = "127.0.0.1"
@@ -46,6 +47,7 @@ class Settings:
     url: str | None = None
     path_prefix: str = ""
     dialects: tuple[str, ...] = ()
+    keep: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +228,16 @@ def _secret_keys(value: Any) -> tuple[str, ...]:
     return keys
 
 
+def _keep(value: Any) -> str:
+    """As text, whether it is a TOML table or text; what it means is seen where it is used."""
+    if isinstance(value, dict):
+        value = ",".join(f"{word}={given}" for word, given in value.items())
+    parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else [""]
+    if not all(part.partition("=")[0] and part.partition("=")[2] for part in parts):
+        raise ValueError(f"{value!r} says nothing about what to keep; Give something like age=30d,count=1000.")
+    return ",".join(parts)
+
+
 _PARSERS: dict[str, Callable[[Any], Any]] = {
     "host": _text,
     "port": _port,
@@ -239,6 +251,7 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "url": _url,
     "path_prefix": _path_prefix,
     "dialects": _dialects,
+    "keep": _keep,
 }
 assert set(_PARSERS) == {field.name for field in fields(Settings)}
 

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from stoker.core.graph import KindSpec
+from stoker.core.keep_views import KeepSpec, KeepView
 from stoker.core.protocol import Assignment, ClaimAnswer, ClaimRequest, Receipt, ReportAnswer, ReportRequest
 from stoker.core.schedule_views import FiringView, RunNowRequest, ScheduleSpec, ScheduleView
 from stoker.core.secret_views import KeyView, RotateAnswer, SecretRequest, SecretView
@@ -71,6 +72,7 @@ class FakeEngine:
         self.recorded: Any = FakeRecorded(self)
         self.schedules: Any = FakeSchedules(self)
         self.secrets: Any = FakeSecrets(self)
+        self.retention: Any = FakeRetention(self)
         self.artifacts: Any = self
         self.tokens: Any = self
         self.roles: Any = FakeRoles(self)
@@ -512,6 +514,23 @@ class FakeSecrets:
     async def keys(self) -> Sequence[KeyView]:
         self._engine.note("keys")
         return [KeyView(id="0a1b", here=True, writes=True, secrets=2)]
+
+
+class FakeRetention:
+    def __init__(self, engine: FakeEngine) -> None:
+        self._engine = engine
+
+    async def show(self, namespace: str) -> KeepView:
+        self._engine.note("show keep", namespace)
+        return KeepView(keep=KeepSpec(), source="default")
+
+    async def put(self, namespace: str, spec: KeepSpec, *, dry_run: bool = False) -> KeepView:
+        self._engine.note("put keep", namespace, spec, dry_run)
+        return KeepView(keep=spec, source="namespace", beyond=3)
+
+    async def clear(self, namespace: str) -> KeepView:
+        self._engine.note("clear keep", namespace)
+        return KeepView(keep=KeepSpec(), source="default")
 
 
 def make() -> FakeEngine:

@@ -17,6 +17,7 @@ from core.player import slices_of
 from engine.plant import KINDS, NS, Plant, after, completion, encoded, failure, join, node
 from stoker.bootstrap.keyring import Keyring
 from stoker.core.graph import WAIT_KIND, KindSpec, OnChange, Ref, Retry, RunInput, Wait
+from stoker.core.keep_views import KeepSpec
 from stoker.core.protocol import Log, Progress
 from stoker.core.schedule_views import RunNowRequest, ScheduleSpec
 from stoker.core.secret_views import SecretRequest
@@ -483,3 +484,32 @@ class Mute:
 
     async def close(self) -> None:
         return None
+
+
+# --- what is kept ---
+
+
+async def ended(plant: Stage) -> int:
+    await plant.push(node("a"))
+    run = await plant.trigger()
+    hand = plant.hand()
+    await hand.complete(*await hand.claim())
+    return run
+
+
+@call("Retention._change")
+async def put_keep(plant: Stage) -> Act:
+    await plant.push(node("a"))
+    return lambda: plant.engine.retention.put(NS, KeepSpec(age="1d"))
+
+
+@call("Erasing.hide")
+async def hide(plant: Stage) -> Act:
+    run = await ended(plant)
+    return lambda: plant.engine.retention._erasing.hide([run])
+
+
+@call("Erasing.erase")
+async def erase(plant: Stage) -> Act:
+    await plant.engine.retention._erasing.hide([await ended(plant)])
+    return plant.engine.retention._erasing.erase

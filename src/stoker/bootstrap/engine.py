@@ -17,6 +17,7 @@ from stoker.bootstrap.clock import SystemClock, SystemDice
 from stoker.bootstrap.databases import postgres
 from stoker.bootstrap.keyring import Keyring
 from stoker.bootstrap.lock import locked
+from stoker.core.keep_views import KeepSpec
 from stoker.engine.alarm import Alarm
 from stoker.engine.artifacts import Artifacts
 from stoker.engine.batch import Batches
@@ -36,6 +37,7 @@ from stoker.engine.namespaces import Namespaces
 from stoker.engine.peers import Peers
 from stoker.engine.ports import Clock, Dice
 from stoker.engine.recorded import Recorded
+from stoker.engine.retention import Retention
 from stoker.engine.roles import Roles
 from stoker.engine.runs import Runs
 from stoker.engine.schedules import Schedules
@@ -75,6 +77,7 @@ class StokerEngine:
         database: str | None = None,
         artifacts: Path | None = None,
         keys: Keyring | None = None,
+        keep: KeepSpec = KeepSpec(),  # noqa: B008  a frozen value
     ) -> None:
         self.clock = clock or SystemClock()
         dice = dice or SystemDice()
@@ -155,6 +158,7 @@ class StokerEngine:
         self.schedules = Schedules(
             self.store, self._namespaces, self.catalog, self.batches, self._ids, self.clock, self.alarm
         )
+        self.retention = Retention(self.store, self._namespaces, self.clock, self.alarm, keep)
         self.upkeep = Upkeep(
             self.store,
             self.batches,
@@ -165,6 +169,7 @@ class StokerEngine:
             self.clock,
             self.alarm,
             self._ids,
+            self.retention,
         )
         self._ticking: list[asyncio.Task[None]] = []
 
@@ -233,11 +238,18 @@ async def opened(
     database: str | None = None,
     artifacts: Path | None = None,
     keys: Keyring | None = None,
+    keep: KeepSpec = KeepSpec(),  # noqa: B008  as above
 ) -> AsyncIterator[StokerEngine]:
     """An engine on a data folder that no other process uses, and on its own database there or a shared one."""
     with locked(data):
         engine = StokerEngine(
-            data, durable=durable, root_token=root_token, database=database, artifacts=artifacts, keys=keys
+            data,
+            durable=durable,
+            root_token=root_token,
+            database=database,
+            artifacts=artifacts,
+            keys=keys,
+            keep=keep,
         )
         try:
             await engine.open()

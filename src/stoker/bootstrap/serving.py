@@ -10,6 +10,7 @@ from stoker.api.app import App, build
 from stoker.bootstrap import keyring
 from stoker.bootstrap.engine import opened
 from stoker.config import data_token, handed_on
+from stoker.core.keep_views import keep_spec
 
 
 @asynccontextmanager
@@ -24,6 +25,7 @@ async def serving(arguments: Sequence[str]) -> AsyncIterator[App]:
         database=settings.database_url,
         artifacts=settings.artifacts,
         keys=keyring.of(settings),
+        keep=keep_spec(settings.keep),
     )
     async with opening as engine:
         yield build(engine, version=version("stoker"), insecure=insecure, path_prefix=settings.path_prefix)

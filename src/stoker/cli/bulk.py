@@ -41,7 +41,7 @@ def bulk(verb: BulkVerb, which: Sequence[str], where: Where, *, all_: bool, dry_
             return _tell(verb, would, request.filter, where, dry=True, here=here)
         if not yes:
             _show(here, would)
-            if not _asked(verb, len(would.done)):
+            if not agreed(verb, len(would.done)):
                 terminal.note("nothing was done")
                 return exits.OK
         request = BulkRequest(filter=request.filter, all=all_, limit=DONE[verb])
@@ -93,7 +93,7 @@ def _show(here: Reached, would: BulkAnswer) -> None:
         terminal.note(f"… and {more} more")
 
 
-def _asked(verb: BulkVerb, count: int) -> bool:
+def agreed(verb: str, count: int) -> bool:
     if not sys.stdin.isatty():
         raise Usage(
             f"to {verb} {counted(count, 'run')} wants a yes, and nobody is there to be asked",

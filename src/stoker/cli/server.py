@@ -12,6 +12,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from stoker.config import as_environment, load
+from stoker.core.keep_views import keep_spec
 from stoker.storage.postgres import address
 
 app = App(name="server", help="The server that holds graphs, runs and tasks.", version_flags=[], help_epilogue="")
@@ -25,6 +26,7 @@ def start(
     data: Path | None = None,
     artifacts: Path | None = None,
     database_url: str | None = None,
+    keep: str | None = None,
     token: str | None = None,
     dialects: str | None = None,
     config: Path | None = None,
@@ -48,6 +50,9 @@ def start(
     database_url: str
         A PostgreSQL database, postgresql://user:password@host/name; unless given, SQLite in the data folder. In the
         environment a password is hidden from other users, as a flag it is not.
+    keep: str
+        What is kept of runs that have ended, where a namespace has no rule of its own, as age=30d,count=10000; unless
+        given, everything.
     token: str
         The server's own token; unless given, one is made and kept in the data folder. In the environment it is hidden
         from other users, as a flag it is not.
@@ -67,10 +72,12 @@ def start(
         "artifacts": artifacts,
         "database_url": database_url,
         "token": token,
+        "keep": keep,
         "dialects": dialects,
         "path_prefix": path_prefix,
     }
     settings = load(flags, config=config)
+    keep_spec(settings.keep)
     database = address.parse(settings.database_url).shown if settings.database_url is not None else None
     environment = {name: value for name, value in os.environ.items() if not name.startswith("STOKER_")}
     environment |= as_environment(replace(settings, url=None))

@@ -14,7 +14,7 @@ from stoker.core.retriable import check, unsettled
 from stoker.core.states import RunState, TaskState
 from stoker.core.views import RetryAnswer
 from stoker.engine.ports import Tx
-from stoker.engine.transaction import Batch, Verb
+from stoker.engine.transaction import Batch, Verb, gone
 from stoker.errors import Conflict, NotFound
 
 
@@ -32,7 +32,7 @@ class RetryRun(Verb):
     async def decide(self, tx: Tx, batch: Batch) -> RetryAnswer:
         """Repeated, it may find the run as it left it, or at another end than it found it at."""
         fold = batch.fold
-        run = fold.runs[self.runs[0]]
+        run = batch.run(self.runs[0])
         if self.replays and self._answer is not None and run.ended_at != self._ended_at:
             return self._answer
         if run.root is not None:
@@ -95,7 +95,8 @@ class RetryTask(Verb):
         if task is None:
             raise await replaced(tx, self.tasks[0])
         self._before = task
-        run = fold.runs[task.run]
+        run = batch.run(task.run)
+        await _check_root(tx, run)
         graph = fold.graphs[run.version]
         tasks = await tx.task_rows("run_tasks", run.id)
         check(graph, run, task, tasks)
@@ -104,6 +105,12 @@ class RetryTask(Verb):
             raise unsettled(task, plan.busy, graph)
         self._answer = await carried_out(tx, batch, run, plan)
         return self._answer
+
+
+async def _check_root(tx: Tx, run: Run) -> None:
+    """Child runs are hidden after the run at the top of their tree, when that is deleted."""
+    if run.root is not None and any(root.namespace < 0 for root in await tx.runs([run.root])):
+        raise gone(run.id)
 
 
 async def planned(tx: Tx, batch: Batch, run: Run, tasks: list[Task], chosen: list[Task], *, rerun: bool) -> Plan:

@@ -12,6 +12,7 @@ import msgspec
 
 from stoker.core.bulk import BulkVerb
 from stoker.core.graph import KindSpec
+from stoker.core.keep_views import KeepSpec, KeepView
 from stoker.core.protocol import ClaimAnswer, ClaimRequest, ReportAnswer, ReportRequest
 from stoker.core.schedule_views import FiringView, RunNowRequest, ScheduleSpec, ScheduleView
 from stoker.core.secret_views import KeyView, RotateAnswer, SecretRequest, SecretView
@@ -205,6 +206,17 @@ class Secrets(Protocol):
     async def keys(self) -> Sequence[KeyView]: ...
 
 
+class Retention(Protocol):
+    async def show(self, namespace: str) -> KeepView: ...
+    async def put(self, namespace: str, spec: KeepSpec, *, dry_run: bool = False) -> KeepView:
+        """Keep by this rule from now on; `dry_run`: only say how much would be beyond it."""
+        ...
+
+    async def clear(self, namespace: str) -> KeepView:
+        """Keep by what the settings say."""
+        ...
+
+
 class Artifacts(Protocol):
     async def put(self, namespace: str, name: str, media_type: str, chunks: AsyncIterator[bytes]) -> ArtifactView:
         """Stream bytes in; the artifact exists once they are durable and the row is committed."""
@@ -264,6 +276,8 @@ class Engine(Protocol):
     def schedules(self) -> Schedules: ...
     @property
     def secrets(self) -> Secrets: ...
+    @property
+    def retention(self) -> Retention: ...
     @property
     def artifacts(self) -> Artifacts: ...
     @property

@@ -41,7 +41,7 @@ class OnNode(Verb):
         self._node = node
 
     async def decide(self, tx: Tx, batch: Batch) -> Any:
-        run = batch.fold.runs[self.runs[0]]
+        run = batch.run(self.runs[0])
         graph = batch.fold.graphs[run.version]
         if run.state is not RunState.RUNNING or run.stopping:
             state = "being cancelled" if run.stopping else RunState(run.state).name

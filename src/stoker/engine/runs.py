@@ -107,7 +107,7 @@ class Cancel(Verb):
     async def decide(self, tx: Tx, batch: Batch) -> list[int]:
         """The sessions to tell."""
         await batch.settle()  # what was completed before the cancel has its consequences
-        run = batch.fold.runs[self.runs[0]]
+        run = batch.run(self.runs[0])
         batch.fold.stop(run)
         return [row[0] for row in await tx.execute("leases_of_run", run.id) if row[0] is not None]
 

@@ -25,7 +25,7 @@ from stoker.engine.sessions import Promises, Session
 from stoker.engine.showing import Showing
 from stoker.engine.tools import Tools
 from stoker.engine.versions import Versions
-from stoker.errors import StokerError, Unavailable
+from stoker.errors import NotFound, StokerError, Unavailable
 
 OPENS_CLAIM = 256  # tasks handed out at most for one want
 MOST_LEASES = 100_000  # looked at for one batch
@@ -50,6 +50,13 @@ class Batch:
         self.settle = settle  # what follows from the verbs so far: for one that would keep it from happening
         self._blobs = blobs
 
+    def run(self, run: int) -> Run:
+        """A run that a verb is about; NotFound if it is being deleted, or was deleted since the verb looked."""
+        found = self.fold.runs.get(run)
+        if found is None or found.namespace < 0:
+            raise gone(run)
+        return found
+
     def body(self, item: StoredItem) -> Body:
         """A stored item as it was reported; MissingBlobs if it must be fetched first."""
         if item.blob is None:
@@ -57,6 +64,10 @@ class Batch:
         if item.blob not in self._blobs:
             raise MissingBlobs({item.blob})
         return Body(self._blobs[item.blob], item.blob)
+
+
+def gone(run: int) -> NotFound:
+    return NotFound(f"run {run} has just been deleted.", code="no_run", place=f"runs/{run}")
 
 
 class Verb(ABC):

@@ -1,4 +1,5 @@
-"""What time does: leases end, delays pass, attempts take too long, runs are swept, fan-outs spread, schedules fire.
+"""What time does: leases end, delays pass, attempts take too long, runs are swept, fan-outs spread, schedules fire,
+runs are deleted.
 
 Each pass is idempotent: it looks without locks for what may be due, and the verb checks again under the lock. Any
 server may run them at any time.
@@ -21,6 +22,7 @@ from stoker.engine.ids import Ids
 from stoker.engine.known import Keys
 from stoker.engine.peers import Peers
 from stoker.engine.ports import Clock, Lease, Reader, Store, Tx
+from stoker.engine.retention import Retention
 from stoker.engine.sessions import Session, Sessions
 from stoker.engine.transaction import Batch, Verb
 from stoker.errors import Unavailable
@@ -188,6 +190,7 @@ class Upkeep:
         clock: Clock,
         alarm: Alarm,
         ids: Ids,
+        retention: Retention,
     ) -> None:
         self._store = store
         self._batches = batches
@@ -198,6 +201,7 @@ class Upkeep:
         self._clock = clock
         self._alarm = alarm
         self._ids = ids
+        self._retention = retention
         self._failed_at: Micros = 0
         self._present_at: Micros | None = None
 
@@ -239,6 +243,7 @@ class Upkeep:
             await self.sweep() if ahead.stopping is not None else False,
             await self.spread() if ahead.spread is not None else False,
             await self.fire() if _past(ahead.schedule, now) else False,
+            await self._retention.tick(),
         ]
         await self.present()
         await self._keys.tidy()

@@ -39,6 +39,7 @@ from stoker.core.views import (
     TriggerRequest,
 )
 from stoker.runner import http
+from stoker.runner.keeping_api import KeepingApi
 from stoker.runner.schedule_api import ScheduleApi
 from stoker.runner.secret_api import SecretApi
 from stoker.runner.settings import namespace_of, token_of, url_of
@@ -56,6 +57,7 @@ class Api:
         self._in = f"/v1/namespaces/{quote(self.namespace, safe='')}"
         self.schedules = ScheduleApi(self.wire, self._in)
         self.secrets = SecretApi(self.wire, self._in)
+        self.keeping = KeepingApi(self.wire, self._in)
 
     async def close(self) -> None:
         await self.wire.close()

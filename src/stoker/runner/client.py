@@ -33,6 +33,7 @@ from stoker.runner.handle import RunHandle
 from stoker.runner.local import Content, LocalFiles
 from stoker.runner.portal import Portal
 from stoker.runner.replay import Replay
+from stoker.runner.retention import Retention
 from stoker.runner.schedules import Schedules
 from stoker.runner.secrets import Secrets
 from stoker.runner.work import flatten
@@ -45,13 +46,15 @@ class Client:
 
     Works anywhere, also inside of a running event loop (which it blocks, as any plain call does): its own loop runs in
     a thread. Raises `stoker.errors`: Rejected when the server says no, Unavailable when it cannot be reached.
-    `schedules`: runs that start by themselves. `secrets`: what nodes may read that declare it.
+    `schedules`: runs that start by themselves. `secrets`: what nodes may read that declare it. `retention`: what is kept
+    of runs that have ended.
     """
 
     def __init__(self, url: str | None = None, token: str | None = None, namespace: str | None = None) -> None:
         self.api = Api(url, token, namespace)
         self.schedules = Schedules(self)
         self.secrets = Secrets(self)
+        self.retention = Retention(self)
         self._portal = Portal()
         self._pushed: dict[int, tuple[Any, str]] = {}
         self._folder: tempfile.TemporaryDirectory[str] | None = None

@@ -51,7 +51,7 @@ ORDER BY r.created_at DESC, r.id DESC LIMIT :limit;
 <<run_columns>>
 FROM run_tag AS g CROSS JOIN run AS r
 WHERE g.namespace = :namespace AND (g.created_at, g.run) < (:before_at, :before_id) AND g.created_at >= :since
-  AND g.name = :name AND g.value = :value AND r.id = g.run AND <<run_wanted>>
+  AND g.name = :name AND g.value = :value AND r.id = g.run AND r.namespace = g.namespace AND <<run_wanted>>
 ORDER BY g.created_at DESC, g.run DESC LIMIT :limit;
 
 -- name: running_runs
