@@ -46,8 +46,8 @@ class Client:
 
     Works anywhere, also inside of a running event loop (which it blocks, as any plain call does): its own loop runs in
     a thread. Raises `stoker.errors`: Rejected when the server says no, Unavailable when it cannot be reached.
-    `schedules`: runs that start by themselves. `secrets`: what nodes may read that declare it. `retention`: what is kept
-    of runs that have ended.
+    `schedules`: runs that start by themselves. `secrets`: what nodes may read that declare it. `retention`: what is
+    kept of runs that have ended.
     """
 
     def __init__(self, url: str | None = None, token: str | None = None, namespace: str | None = None) -> None:
