@@ -34,7 +34,7 @@ def gathered(folder: Path) -> list[Evidence]:
     place = Place(data=folder / "server-1", artifacts=folder / "artifacts", database=None)
 
     async def all_of() -> list[Evidence]:
-        return [one async for one in gather.evidence(place, folder / "traces")]
+        return [one async for one in gather.evidence(place, gather.executed(folder / "traces"))]
 
     return asyncio.run(all_of())
 

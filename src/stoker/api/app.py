@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -39,9 +40,15 @@ def build(
         version=version,
         path_prefix=path_prefix,
         insecure=insecure,
-        openapi=msgspec.json.encode(describe(routes, version=version, path_prefix=path_prefix)),
+        openapi=_described(tuple(routes), version, path_prefix),
     )
     return App(server, routes)
+
+
+@cache
+def _described(routes: tuple[Route, ...], version: str, path_prefix: str) -> bytes:
+    """Made once: a process may open many servers, one after the other."""
+    return msgspec.json.encode(describe(routes, version=version, path_prefix=path_prefix))
 
 
 class App:

@@ -124,13 +124,13 @@ def embedded(*nodes: Any, data: Path | None = None, workers: int = 4) -> Iterato
     with ExitStack() as stack:
         server = stack.enter_context(Embedded(data))
         if nodes:
-            labels, resources = _required(nodes)
+            labels, resources = required(nodes)
             options = {"workers": workers, "batch_size": max(16, workers), "labels": labels, "resources": resources}
             stack.enter_context(server.runner(list(nodes), **options))
         yield stack.enter_context(server.client())
 
 
-def _required(things: Sequence[Any]) -> tuple[dict[str, str], dict[str, float]]:
+def required(things: Sequence[Any]) -> tuple[dict[str, str], dict[str, float]]:
     """All labels, and the most of each resource, that the nodes of graphs ask for. Invalid if two labels differ."""
     labels: dict[str, str] = {}
     resources: dict[str, float] = {}

@@ -227,7 +227,7 @@ class Upkeep:
     async def _look(self) -> Ahead:
         """See what is due. If the database was away meanwhile, nobody could beat, at other servers neither."""
         asked = self._clock.now()
-        ahead = await self._store.peek(_ahead)
+        ahead = await self._store.peek(look)
         if (now := self._clock.now()) - asked > SLOW:
             self._failed_at = now
         return ahead
@@ -360,7 +360,8 @@ class Upkeep:
         return bool(due)
 
 
-async def _ahead(reader: Reader) -> Ahead:
+async def look(reader: Reader) -> Ahead:
+    """See what time will do next."""
     return Ahead._make(*await reader.rows("ahead"))
 
 

@@ -51,9 +51,16 @@ T = TypeVar("T")
 class Api:
     """One server, one namespace. Raises `stoker.errors`; lists come in pages (`after` of one goes into the next)."""
 
-    def __init__(self, url: str | None = None, token: str | None = None, namespace: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        namespace: str | None = None,
+        *,
+        wire: Wire | None = None,
+    ) -> None:
         self.namespace = namespace_of(namespace)
-        self.wire = Wire(url_of(url), token_of(token))
+        self.wire = wire or Wire(url_of(url), token_of(token))
         self._in = f"/v1/namespaces/{quote(self.namespace, safe='')}"
         self.schedules = ScheduleApi(self.wire, self._in)
         self.secrets = SecretApi(self.wire, self._in)

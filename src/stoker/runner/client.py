@@ -31,7 +31,7 @@ from stoker.runner.api import Api
 from stoker.runner.bulk import Pages, pages, together
 from stoker.runner.handle import RunHandle
 from stoker.runner.local import Content, LocalFiles
-from stoker.runner.portal import Portal
+from stoker.runner.portal import Caller, Portal
 from stoker.runner.replay import Replay
 from stoker.runner.retention import Retention
 from stoker.runner.schedules import Schedules
@@ -47,15 +47,23 @@ class Client:
     Works anywhere, also inside of a running event loop (which it blocks, as any plain call does): its own loop runs in
     a thread. Raises `stoker.errors`: Rejected when the server says no, Unavailable when it cannot be reached.
     `schedules`: runs that start by themselves. `secrets`: what nodes may read that declare it. `retention`: what is
-    kept of runs that have ended.
+    kept of runs that have ended. `api` and `portal` replace the connection and the loop.
     """
 
-    def __init__(self, url: str | None = None, token: str | None = None, namespace: str | None = None) -> None:
-        self.api = Api(url, token, namespace)
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        namespace: str | None = None,
+        *,
+        api: Api | None = None,
+        portal: Caller | None = None,
+    ) -> None:
+        self.api = api or Api(url, token, namespace)
         self.schedules = Schedules(self)
         self.secrets = Secrets(self)
         self.retention = Retention(self)
-        self._portal = Portal()
+        self._portal = portal or Portal()
         self._pushed: dict[int, tuple[Any, str]] = {}
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._copies: dict[int, Path] = {}

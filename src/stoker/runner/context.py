@@ -22,15 +22,22 @@ def _nobody(value: Any, name: str, number: int) -> None:
 
 
 class TaskContext(Task):
-    """One attempt, seen from inside. `ends_at`: when it times out, by the monotonic clock of this machine."""
+    """One attempt, seen from inside. `ends_at`: when it times out, by `now`, the monotonic clock of this machine."""
 
-    def __init__(self, assignment: Assignment, journal: Journal, ends_at: float | None) -> None:
+    def __init__(
+        self,
+        assignment: Assignment,
+        journal: Journal,
+        ends_at: float | None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.id = assignment.task
         self.attempt = assignment.attempt
         self.run = assignment.run
         self.node = assignment.node
         self.branch = assignment.branch
         self.ends_at = ends_at
+        self._now = now
         self._journal = journal
         self.known = False  # to the code: it has looked, or was interrupted
         self._cancelled = False
@@ -57,7 +64,7 @@ class TaskContext(Task):
     @property
     def deadline(self) -> float | None:
         """Seconds that are left; None: no timeout."""
-        return None if self.ends_at is None else max(0.0, self.ends_at - time.monotonic())
+        return None if self.ends_at is None else max(0.0, self.ends_at - self._now())
 
     @property
     def secrets(self) -> dict[str, str]:

@@ -25,8 +25,8 @@ LONGEST_NAME = 200  # bytes: file systems take 255, and a partial download has a
 class HttpTransport:
     """Fills the port `Transport`. `token`: a bearer token with the scope `run`."""
 
-    def __init__(self, url: str, token: str | None = None) -> None:
-        self.wire = Wire(url, token)
+    def __init__(self, url: str, token: str | None = None, *, wire: Wire | None = None) -> None:
+        self.wire = wire or Wire(url, token)
 
     async def claim(self, namespace: str, request: ClaimRequest) -> ClaimAnswer:
         return await self.wire.call(

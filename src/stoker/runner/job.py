@@ -30,16 +30,24 @@ class Job:
     """
 
     __slots__ = (
-        "assignment", "context", "grace_s", "input", "journal", "on_stop", "over_at", "stage", "stopped", "timer",
-        "watch", "work",
+        "assignment", "context", "grace_s", "input", "journal", "now", "on_stop", "over_at", "stage", "stopped",
+        "timer", "watch", "work",
     )  # fmt: skip
 
-    def __init__(self, assignment: Assignment, work: Work, journal: Journal, deadline: float | None) -> None:
+    def __init__(
+        self,
+        assignment: Assignment,
+        work: Work,
+        journal: Journal,
+        deadline: float | None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.assignment = assignment
         self.work = work
         self.journal = journal
         self.input: Any = assignment.input
-        self.context = TaskContext(assignment, journal, deadline)
+        self.context = TaskContext(assignment, journal, deadline, now)
+        self.now = now
         self.stopped: Reason | None = None
         self.on_stop: Callable[[float], None] | None = None
         self.grace_s = 0.0
@@ -58,7 +66,7 @@ class Job:
         The first reason stays; told again, it may only get less time.
         """
         grace_s = min(self.work.stop_grace_s, grace_s * SPENT_AT)
-        over_at = time.monotonic() + grace_s
+        over_at = self.now() + grace_s
         if self.stopped is not None and over_at >= self.over_at:
             return
         self.grace_s, self.over_at = grace_s, over_at

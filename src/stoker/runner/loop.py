@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
-import time
 from collections.abc import Coroutine
 from threading import Event, Lock, Thread
 from typing import Any
@@ -16,7 +14,6 @@ from typing import Any
 from stoker.core.protocol import ASIDE, GRACE_S, Assignment, Release
 from stoker.errors import Forbidden, Invalid, StokerError, TooLarge, Unauthorized, Unavailable
 from stoker.runner import outcome
-from stoker.runner.access import LoopAccess
 from stoker.runner.backoff import Backoff
 from stoker.runner.eventloop import new_loop
 from stoker.runner.execute import kit_of
@@ -25,9 +22,10 @@ from stoker.runner.journal import Journal
 from stoker.runner.mailbox import Mailbox
 from stoker.runner.outbox import Key
 from stoker.runner.session import NEVER, ClaimCall, Effects, ReportCall, Session
+from stoker.runner.surroundings import Surroundings
+from stoker.runner.surroundings import Workers as WorkersPort
 from stoker.runner.transport import Transport
 from stoker.runner.work import Work
-from stoker.runner.workers import Workers
 
 FLUSH_S = 5.0  # at the end, for the last reports to get their receipts
 LEAVE_S = 2.0
@@ -42,8 +40,16 @@ class Loop:
     """`start` returns at once; `stop` drains; `error` says why it ended by itself."""
 
     def __init__(
-        self, session: Session, transport: Transport, namespace: str, works: dict[str, Work], threads: int
+        self,
+        session: Session,
+        transport: Transport,
+        namespace: str,
+        works: dict[str, Work],
+        threads: int,
+        around: Surroundings | None = None,
     ) -> None:
+        self._around = around or Surroundings()
+        self._now, self._jitter = self._around.now, self._around.jitter
         self.error: StokerError | None = None
         self.ended = Event()
         self.serving = Event()
@@ -64,7 +70,7 @@ class Loop:
         self._thread = Thread(target=self._run, name="stoker-runner", daemon=True)
         self._loop: asyncio.AbstractEventLoop
         self._mailbox: Mailbox
-        self._workers: Workers
+        self._workers: WorkersPort
         self._stopping: asyncio.Event = asyncio.Event()
         self._changed: asyncio.Event = asyncio.Event()
         self._grace_s = 0.0
@@ -86,12 +92,19 @@ class Loop:
     def join(self, timeout: float | None = None) -> None:
         self._thread.join(timeout)
 
+    # without a thread
+
+    async def serve(self) -> None:
+        """Serve in the running loop until told to stop. Cancelled, it leaves as if it had been told so."""
+        self._loop = asyncio.get_running_loop()
+        await self._main()
+
     # the thread
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:
-            self._loop.run_until_complete(self._main())
+            self._loop.run_until_complete(self.serve())
         except Exception as error:
             log.exception("the runner's loop failed")
             self.error = StokerError(f"the runner's loop failed: {error!r}")
@@ -102,10 +115,10 @@ class Loop:
             self.ended.set()
 
     async def _main(self) -> None:
-        access = LoopAccess(self._transport, self._namespace, self._loop)
+        access = self._around.access(self._transport, self._namespace, self._loop)
         self._mailbox = Mailbox(self._loop, self._collect)
         with kit_of(access) as kit:
-            self._workers = Workers(self._works.values(), self._threads, kit, self._mailbox)
+            self._workers = self._around.workers(self._works.values(), self._threads, kit, self._mailbox)
             try:
                 await self._register()
                 self._pump()
@@ -124,7 +137,7 @@ class Loop:
                 await self._transport.put_kinds(self._namespace, [work.kind for work in self._works.values()])
             except Unavailable as error:
                 self._complain(error)
-                await self._pause(backoff.failed(_jitter()))
+                await self._pause(backoff.failed(self._jitter()))
             except (
                 Forbidden
             ):  # a token that may only run: its kinds come with the graphs; the claim says if not even that
@@ -141,7 +154,7 @@ class Loop:
 
     def _pump(self) -> None:
         """Send whatever is due, and wake up when something will be."""
-        now = time.monotonic()
+        now = self._now()
         while (claim := self._session.next_claim(now)) is not None:
             self._claims[id(claim)] = self._spawn(self._claim(claim))
         if (report := self._session.next_report(now)) is not None:
@@ -154,11 +167,11 @@ class Loop:
             self._timer.cancel()
             self._timer = None
         if due != NEVER:
-            self._timer = self._loop.call_later(max(0.0, due - time.monotonic()) + 0.001, self._tick)
+            self._timer = self._loop.call_later(max(0.0, due - self._now()) + 0.001, self._tick)
 
     def _tick(self) -> None:
         self._timer = None
-        now = time.monotonic()
+        now = self._now()
         for journal in [journal for journal, due in self._journals.items() if due <= now]:
             for report in journal.flush(now):
                 self._session.add(report)
@@ -182,7 +195,7 @@ class Loop:
                 self._forget((report.task, report.attempt))
                 self._session.end(report)
         for journal in journals:
-            self._listen(journal, time.monotonic())
+            self._listen(journal, self._now())
         self._pump()
 
     # calls
@@ -191,10 +204,10 @@ class Loop:
         try:
             answer = await self._transport.claim(self._namespace, call.request)
         except StokerError as error:
-            self._session.claim_failed(call, time.monotonic(), _jitter())
+            self._session.claim_failed(call, self._now(), self._jitter())
             self._failed(error)
         else:
-            self._apply(self._session.claimed(call, answer, time.monotonic()))
+            self._apply(self._session.claimed(call, answer, self._now()))
             self._recovered()
         finally:
             self._claims.pop(id(call), None)
@@ -204,13 +217,13 @@ class Loop:
         try:
             answer = await self._transport.report(self._namespace, call.request)
         except (Invalid, TooLarge) as error:  # a verdict on what was sent; every other error says nothing about it
-            for line in self._session.report_rejected(call, str(error), time.monotonic(), _jitter()):
+            for line in self._session.report_rejected(call, str(error), self._now(), self._jitter()):
                 log.error("%s", line)  # noqa: TRY400  the server's words say it all
         except StokerError as error:
-            self._session.report_failed(call, time.monotonic(), _jitter())
+            self._session.report_failed(call, self._now(), self._jitter())
             self._failed(error)
         else:
-            self._apply(self._session.reported(call, answer, time.monotonic()))
+            self._apply(self._session.reported(call, answer, self._now()))
             self._recovered()
         self._pump()
 
@@ -235,8 +248,8 @@ class Loop:
             log.error("task %d has kind %r, which this runner does not have; released", task.task, task.kind)
             self._session.end(Release(task=task.task, attempt=task.attempt))
             return None
-        deadline = None if task.timeout_s is None else time.monotonic() + task.timeout_s
-        job = Job(task, work, Journal(task.task, task.attempt, self._mailbox, self._journal_lock), deadline)
+        deadline = None if task.timeout_s is None else self._now() + task.timeout_s
+        job = Job(task, work, Journal(task.task, task.attempt, self._mailbox, self._journal_lock), deadline, self._now)
         self._jobs[job.key] = job
         if task.timeout_s is not None:
             job.timer = self._loop.call_later(task.timeout_s, self._stop, job, "timeout", GRACE_S)
@@ -253,7 +266,7 @@ class Loop:
                 job.input = await self._transport.input(job.assignment.input_url, self._session.secret)
             except Unavailable as error:
                 self._complain(error)
-                await asyncio.sleep(backoff.failed(_jitter()))
+                await asyncio.sleep(backoff.failed(self._jitter()))
             except StokerError as error:
                 log.error("the input of task %d cannot be had (%s); released", job.assignment.task, error)  # noqa: TRY400
                 self._fetches.pop(job.key, None)
@@ -437,7 +450,3 @@ def _remedy(work: Work) -> str:
     if work.is_async:
         return "it swallowed asyncio.CancelledError; let that pass."
     return "a thread cannot be killed. Let it look at task.cancelled, or give the node isolation=True."
-
-
-def _jitter() -> float:
-    return random.random()  # noqa: S311  spreads retries, hides nothing

@@ -6,12 +6,19 @@ import asyncio
 from collections.abc import Coroutine
 from concurrent.futures import CancelledError
 from threading import Thread
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from stoker.errors import Conflict
 from stoker.runner.eventloop import new_loop
 
 T = TypeVar("T")
+
+
+class Caller(Protocol):
+    """Who carries out the coroutines of a client."""
+
+    def call(self, coroutine: Coroutine[Any, Any, T]) -> T: ...
+    def close(self) -> None: ...
 
 
 class Portal:

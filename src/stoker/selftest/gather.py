@@ -30,10 +30,10 @@ Executions = Mapping[int, Mapping[int, Mapping[int, Span]]]
 
 
 async def evidence(
-    place: Place, traces: Path, retried: frozenset[int] = frozenset(), *, servers: int = 1
+    place: Place, executions: Executions, retried: frozenset[int] = frozenset(), *, servers: int = 1
 ) -> AsyncIterator[Evidence]:
-    """Every run in the database, newest first."""
-    executions, versions = executed(traces), Versions()
+    """Every run in the database, newest first. `executions`: when user code was at work."""
+    versions = Versions()
     async with opened(place) as store:
         async for run in _runs(store):
             gathering = _Gathering(place, versions, executions.get(run.id, {}), run)

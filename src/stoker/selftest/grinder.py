@@ -194,7 +194,7 @@ class _Tally:
 async def _checked(site: Site, runs: list[int], retried: frozenset[int], servers: int) -> _Tally:
     """Look at every run in the database, offline."""
     tally = _Tally()
-    async for of in gather.evidence(site.place, site.traces, retried, servers=servers):
+    async for of in gather.evidence(site.place, gather.executed(site.traces), retried, servers=servers):
         tally.add(of)
     tally.wrongs += checker.run_wrongs(runs, tally.found) + tally.slots.wrongs()
     return tally

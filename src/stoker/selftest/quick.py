@@ -87,4 +87,5 @@ def _told(done: Done, told: Callable[[Done], None]) -> Done:
 
 
 async def _looked(site: Site) -> list[Wrong]:
-    return [wrong async for of in gather.evidence(site.place, site.traces) for wrong in checker.wrongs(of)]
+    executions = gather.executed(site.traces)
+    return [wrong async for of in gather.evidence(site.place, executions) for wrong in checker.wrongs(of)]

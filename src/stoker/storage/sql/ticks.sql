@@ -80,3 +80,8 @@ RETURNING next;
 
 -- name: give_back_ids
 UPDATE sequence SET next = :next WHERE name = :name AND next = :end;
+
+-- name: at_work
+-- Whether a task stands READY and is due, or is leased to a runner: something goes on without any time being up.
+SELECT EXISTS (SELECT 1 FROM task WHERE state = 1 AND due_at IS NULL AND lane IS NOT NULL)
+    OR EXISTS (SELECT 1 FROM task WHERE state = 2 AND session IS NOT NULL);
