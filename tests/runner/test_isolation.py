@@ -31,6 +31,10 @@ def test_an_isolated_node_runs_in_another_process(server: FakeServer) -> None:
     assert completed(server.outcome(server.offer("iso_says"))) != os.getpid()
 
 
+def test_an_input_larger_than_a_pipe_holds_arrives_whole(server: FakeServer) -> None:
+    assert completed(server.outcome(server.offer("iso_double", x=["x" * 300_000]))) == ["x" * 300_000] * 2
+
+
 def test_an_isolated_async_node_runs_too(server: FakeServer) -> None:
     assert completed(server.outcome(server.offer("iso_async", x=2))) == 6
 

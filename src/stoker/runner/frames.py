@@ -66,10 +66,19 @@ def pack(frame: msgspec.Struct) -> bytes:
 
 def read(pipe: BinaryIO) -> bytes | None:
     """Read one frame from a blocking pipe; None at its end."""
-    head = pipe.read(_LENGTH)
-    if len(head) < _LENGTH:
-        return None
-    return pipe.read(int.from_bytes(head, "big"))
+    head = _read(pipe, _LENGTH)
+    return None if head is None else _read(pipe, int.from_bytes(head, "big"))
+
+
+def _read(pipe: BinaryIO, length: int) -> bytes | None:
+    """Read so many bytes; a pipe gives them in parts. None if it ends before."""
+    parts: list[bytes] = []
+    while length:
+        if not (part := pipe.read(length)):
+            return None
+        parts.append(part)
+        length -= len(part)
+    return b"".join(parts)
 
 
 class Splitter:
