@@ -96,7 +96,14 @@ class FakeServer:
     # the test's side
 
     def offer(
-        self, kind: str, _task: int | None = None, *, timeout_s: float | None = None, url: str = "", **inputs: Any
+        self,
+        kind: str,
+        _task: int | None = None,
+        *,
+        timeout_s: float | None = None,
+        url: str = "",
+        secrets: dict[str, str] | None = None,
+        **inputs: Any,
     ) -> int:
         with self._lock:
             self._next = _task or self._next + 1
@@ -110,6 +117,7 @@ class FakeServer:
                     input=msgspec.Raw(msgspec.json.encode(inputs)) if not url else msgspec.Raw(b""),
                     input_url=url,
                     timeout_s=timeout_s,
+                    secrets=secrets or {},
                 )
             )
         self._tell()

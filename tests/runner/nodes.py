@@ -43,6 +43,22 @@ def iso_says(task: Any) -> int:
 
 
 @isolated
+def iso_tells(task: Any, *, fail: bool = False) -> dict[str, str]:
+    """Says a secret in every way there is, and in pieces."""
+    token = task.secrets["TOKEN"]
+    print(f"printed {token}")
+    for letter in token:
+        os.write(1, letter.encode())
+    logging.getLogger("mine").info("logged %s", token)
+    task.log(token)
+    task.progress(0.5, f"at {token}")
+    task.log(f"environment: {token in str(os.environ)}, arguments: {token in str(sys.argv)}")
+    if fail:
+        raise ValueError(f"no {token}") from KeyError(token)
+    return {"told": token, "large": "x" * 1_500_000 + token}
+
+
+@isolated
 def iso_segfault() -> None:
     ctypes.string_at(0)
 

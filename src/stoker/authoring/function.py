@@ -14,6 +14,7 @@ from stoker.authoring.items import Items
 from stoker.authoring.misuse import misuse
 from stoker.authoring.program import Policy
 from stoker.authoring.schema import Field, Inputs, Output
+from stoker.authoring.secrets import check, declared
 from stoker.authoring.source import hints_of, line_of, names_around, parameters, source_hash, summary
 from stoker.authoring.task import Task
 from stoker.authoring.trace import current
@@ -43,7 +44,7 @@ class FunctionNode(Work, Generic[P, R]):
         self.isolation = isolation
         self.stop_grace_s = stop_grace_s
         self.place = line_of(code)
-        self._secrets = tuple(secrets)
+        self._secrets = declared(secrets, self.place)
         self._names = names
         self._parameters = parameters(code, f"the node {self.name!r}", self.place)
         functools.update_wrapper(self, code)
@@ -173,6 +174,8 @@ class FunctionNode(Work, Generic[P, R]):
         return given
 
     def arguments(self, inputs: dict[str, Any], *, task: Task | None) -> dict[str, Any]:
+        if self._secrets and task is not None:
+            check(self._secrets, task.secrets, self.name, self.place)
         found: dict[str, Any] = self._inputs.convert(inputs, self.name)
         if self._task_parameter is not None:
             found[self._task_parameter] = task
@@ -220,8 +223,8 @@ def node(
 
     `name`: of the kind; the function's name otherwise. `isolation`: run it in a process of its own. `stop_grace`:
     how long it may take to end when it is told to stop; an isolated one gets SIGTERM after half of it, and SIGKILL at
-    its end. `tolerated`: its failure does not fail the run. `secrets`: names that the task may read. `requires`: what
-    its runner must offer.
+    its end. `tolerated`: its failure does not fail the run. `secrets`: names that `task.secrets` has.
+    `requires`: what its runner must offer.
     `timeout`: of an attempt; `task_timeout`: of the task in all; `queue_timeout`: of its wait for a runner.
     `max_losses`: how often it may be lost with its runner; `losses_are_failures`: each loss counts for `retry` too.
     `limit`: how many of its tasks run at once, or start per time.

@@ -32,6 +32,7 @@ from stoker.authoring.calls import NodeCall, with_options
 from stoker.authoring.dump import InvalidOutput
 from stoker.authoring.misuse import misuse
 from stoker.authoring.schema import Field, Inputs, Output
+from stoker.authoring.secrets import check, declared
 from stoker.authoring.source import hints_of, line_of, names_around, source_hash, summary
 from stoker.authoring.task import Task
 from stoker.authoring.trace import current
@@ -154,7 +155,7 @@ class ClassNode(Work):
             input=self._inputs.schema,
             output=self._output.schema,
             items="many" if self._many else "one",
-            secrets=tuple(_fields(self._model("Secrets"))),
+            secrets=declared(_fields(self._model("Secrets")), self.place),
             source_hash=source_hash(self.cls),
             description=summary(self.cls),
         )
@@ -186,16 +187,22 @@ class ClassNode(Work):
         model = self._model("Secrets")
         if model is None:
             return None
-        known = dict(task.secrets) if task is not None else {}
-        missing = [name for name, field in _fields(model).items() if field.required and name not in known]
-        if missing:
-            raise Invalid(
-                f"the secrets {', '.join(missing)} of {self.name!r} are not set.",
-                code="missing_secret",
-                place=self.place,
-                remedy="Set them in the namespace of the kind.",
-            )
-        return model(**{name: known[name] for name in _fields(model) if name in known})
+        fields, known = _fields(model), task.secrets if task is not None else {}
+        check((name for name, field in fields.items() if field.required), known, self.name, self.place)
+        try:
+            return model(**{name: known[name] for name in fields if name in known})
+        except ValueError as error:
+            raise self._wrong(error) from None  # it would show parts of what it was given
+
+    def _wrong(self, error: Any) -> Invalid:
+        """The same without what pydantic was given."""
+        said = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_input=False)]
+        return Invalid(
+            f"the secrets of {self.name!r} are not what it takes: {'; '.join(said)}.",
+            code="bad_secret",
+            place=self.place,
+            remedy="Set them anew, and retry.",
+        )
 
     def call(self, arguments: dict[str, Any]) -> Any | Awaitable[Any]:
         instance = object.__new__(self.cls)

@@ -53,7 +53,7 @@ class Task(ABC):
     @property
     @abstractmethod
     def secrets(self) -> Mapping[str, str]:
-        """The secrets that the node declares, by name."""
+        """The secrets that the node declares, by name. In what the task says and returns they are shown as `***`."""
 
     @property
     @abstractmethod

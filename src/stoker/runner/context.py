@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from stoker.authoring.secrets import Secrets
 from stoker.authoring.task import Task
 from stoker.core.protocol import Assignment
 from stoker.runner.journal import Journal
@@ -38,6 +39,7 @@ class TaskContext(Task):
         self.branch = assignment.branch
         self.ends_at = ends_at
         self._now = now
+        self._secrets = assignment.secrets
         self._journal = journal
         self.known = False  # to the code: it has looked, or was interrupted
         self._cancelled = False
@@ -67,8 +69,8 @@ class TaskContext(Task):
         return None if self.ends_at is None else max(0.0, self.ends_at - self._now())
 
     @property
-    def secrets(self) -> dict[str, str]:
-        return {}
+    def secrets(self) -> Secrets:
+        return Secrets(self._secrets)
 
     @property
     def scratch(self) -> Path:

@@ -20,7 +20,9 @@ from stoker.errors import Invalid
 from stoker.runner import outcome
 from stoker.runner.job import Job
 from stoker.runner.output import JOURNAL
+from stoker.runner.redact import Redactor
 
+REDACTED = "an output held a secret of this task, which is *** there now; a node that needs one declares it itself"
 MOST_INLINE = 4 * 1024 * 1024  # bytes of one report; what is above goes out as artifacts, largest first
 
 
@@ -70,7 +72,7 @@ def _run(job: Job, kit: Kit) -> list[Report]:
         with running(job.context):
             report = _attempt(job, kit)
     except BaseException as error:  # noqa: BLE001  user code may raise anything, SystemExit too
-        report = outcome.raised(job.key, error)
+        report = outcome.raised(job.key, error, job.hidden)
     return ended(job, report)
 
 
@@ -79,7 +81,7 @@ def _attempt(job: Job, kit: Kit) -> Report:
     try:
         arguments = job.arguments()
     except Exception as error:  # noqa: BLE001  whatever it is, this input does not fit
-        return outcome.refused(job.key, error)
+        return outcome.refused(job.key, error, job.hidden)
     work = job.work
     return completed(job, work.dump(work.call(arguments)), kit)
 
@@ -95,7 +97,7 @@ async def run_async(job: Job, kit: Kit) -> list[Report]:
     except BaseException as error:  # noqa: BLE001  as above; a cancellation ends here because this task ends here
         if isinstance(error, asyncio.CancelledError):
             job.stage = job.stage or "cancelled"
-        report = outcome.raised(job.key, error)
+        report = outcome.raised(job.key, error, job.hidden)
     return ended(job, report)
 
 
@@ -104,7 +106,7 @@ async def _attempt_async(job: Job, kit: Kit) -> Report:
     try:
         arguments = job.arguments()
     except Exception as error:  # noqa: BLE001  as above
-        return outcome.refused(job.key, error)
+        return outcome.refused(job.key, error, job.hidden)
     return await _completed_async(job, await job.work.call(arguments), kit)
 
 
@@ -140,11 +142,14 @@ class _Refusing:
 
 def _give(job: Job, kit: Kit, value: Any, name: str, number: int) -> None:
     """Send an output of an attempt that goes on."""
-    documents = job.work.dump(value)
+    documents: Sequence[bytes] = job.work.dump(value)
+    if job.redactor is not None:
+        documents = _redacted(job, job.redactor, documents)
     if len(documents) != 1:
         raise Invalid(f"an output is one value, not {len(documents)}", code="invalid_output")
     task, attempt = job.key
-    report = Output(task=task, attempt=attempt, number=number, item=Item(value=msgspec.Raw(documents[0])), name=name)
+    item = Item(value=msgspec.Raw(documents[0]))
+    report = Output(task=task, attempt=attempt, number=number, item=item, name=job.hidden(name))
     job.journal.output(uploaded(job, report, kit))
 
 
@@ -162,6 +167,8 @@ def completed(job: Job, documents: Sequence[bytes], kit: Kit) -> Complete:
 
     A node that has given outputs and returns None has said it all.
     """
+    if job.redactor is not None:
+        documents = _redacted(job, job.redactor, documents)
     task, attempt = job.key
     if job.context.given and list(documents) == [NULL]:
         return Complete(task=task, attempt=attempt, items=[])
@@ -174,6 +181,14 @@ def completed(job: Job, documents: Sequence[bytes], kit: Kit) -> Complete:
         for index, one in enumerate(documents)
     ]
     return Complete(task=task, attempt=attempt, items=items)
+
+
+def _redacted(job: Job, redactor: Redactor, documents: Sequence[bytes]) -> Sequence[bytes]:
+    """The documents without the secrets of the attempt; where there was one, the log says so."""
+    clear = [redactor.document(document) for document in documents]
+    if clear != list(documents):
+        job.journal.write("log", f"[stoker: {REDACTED}]\n")
+    return clear
 
 
 def _stopped(job: Job, report: Report) -> Report:

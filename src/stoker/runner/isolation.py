@@ -7,6 +7,7 @@ user code started ends too.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import os
 import selectors
@@ -30,6 +31,7 @@ from stoker.runner.origin import Origin, origin_of
 TERM_AT = 0.5  # of the grace: what the flag alone may take
 LINGER_S = 5.0  # what the process may take to exit once it has given its outcome
 _READ = 1 << 16
+_utf8 = codecs.getincrementaldecoder("utf-8")
 
 
 def run_isolated(job: Job, kit: Kit) -> list[Report]:
@@ -40,7 +42,7 @@ def run_isolated(job: Job, kit: Kit) -> list[Report]:
         with running(job.context):
             report = _Child(job, kit).outcome()
     except Exception as error:  # noqa: BLE001  no process, no pipes, no disk: this attempt fails, the runner lives
-        report = outcome.raised(job.key, error)
+        report = outcome.raised(job.key, error, job.hidden)
     return ended(job, report)
 
 
@@ -51,6 +53,7 @@ class _Child:
         self._job = job
         self._kit = kit
         self._report: Report | None = None
+        self._texts = {name: _utf8(errors="replace") for name in ("stdout", "stderr")}  # reads end inside of letters
         self._sent = 0  # the hardest signal that a stop sent
         self._timers: list[Timer] = []
         origin = origin_of(job.work)
@@ -109,7 +112,7 @@ class _Child:
                 for frame in splitter.feed(data):
                     self._hear(frames.up.decode(frame))
             else:
-                self._job.journal.write(key.data, data.decode(errors="replace"))
+                self._job.journal.write(key.data, self._texts[key.data].decode(data))
         return alive
 
     def _read_rest(self, selector: selectors.BaseSelector) -> None:

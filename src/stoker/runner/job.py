@@ -13,6 +13,7 @@ from stoker.errors import Invalid
 from stoker.runner.context import TaskContext
 from stoker.runner.journal import Journal
 from stoker.runner.outbox import Key
+from stoker.runner.redact import Redactor
 from stoker.runner.work import Work
 
 Reason = Literal["cancelled", "timeout", "stale", "shutdown"]
@@ -30,8 +31,8 @@ class Job:
     """
 
     __slots__ = (
-        "assignment", "context", "grace_s", "input", "journal", "now", "on_stop", "over_at", "stage", "stopped",
-        "timer", "watch", "work",
+        "assignment", "context", "grace_s", "input", "journal", "now", "on_stop", "over_at", "redactor", "stage",
+        "stopped", "timer", "watch", "work",
     )  # fmt: skip
 
     def __init__(
@@ -48,6 +49,7 @@ class Job:
         self.input: Any = assignment.input
         self.context = TaskContext(assignment, journal, deadline, now)
         self.now = now
+        self.redactor = journal.redactor = Redactor(assignment.secrets.values()) if assignment.secrets else None
         self.stopped: Reason | None = None
         self.on_stop: Callable[[float], None] | None = None
         self.grace_s = 0.0
@@ -74,6 +76,10 @@ class Job:
         self.context.cancel()
         if self.on_stop is not None:
             self.on_stop(grace_s)
+
+    def hidden(self, text: str) -> str:
+        """The text without the secrets of the attempt."""
+        return text if self.redactor is None else self.redactor.text(text)
 
     def arguments(self) -> dict[str, Any]:
         """Decode the input and let the node check it; Invalid when it is no JSON object."""

@@ -13,13 +13,21 @@ from typing import Literal, Protocol
 
 from stoker.core.log import TASK_CUT
 from stoker.core.protocol import LOG_CHUNK, LOG_TASK, Log, Output, Progress, Report
+from stoker.runner.redact import Redactor
 
 Stream = Literal["log", "stdout", "stderr"]
+STREAMS: tuple[Stream, ...] = ("log", "stdout", "stderr")
 
 LOG_EVERY_S = 1.0
 PROGRESS_EVERY_S = 0.5
 GATHER_S = 0.2  # what is said first waits a moment for what follows
 NEVER = float("inf")
+
+
+class Redacted(str):
+    """Text without secrets, that waits to be sent."""
+
+    __slots__ = ()
 
 
 class Listener(Protocol):
@@ -30,11 +38,14 @@ class Listener(Protocol):
 
 
 class Journal:
-    """Written by user code in any thread, read by the loop (`flush`) and once at the end (`close`)."""
+    """Written by user code in any thread, read by the loop (`flush`) and once at the end (`close`).
+
+    `redactor`: takes the secrets of the attempt out of all that is said, if it has any.
+    """
 
     __slots__ = (
         "_attempt", "_closed", "_listener", "_lock", "_log_at", "_pieces",
-        "_progress", "_progress_at", "_seq", "_size", "_task", "_touched",
+        "_progress", "_progress_at", "_seq", "_size", "_task", "_touched", "redactor",
     )  # fmt: skip
 
     def __init__(self, task: int, attempt: int, listener: Listener, lock: Lock) -> None:
@@ -50,6 +61,14 @@ class Journal:
         self._seq = 0
         self._closed = False
         self._touched = False
+        self.redactor: Redactor | None = None
+
+    def echoed(self, stream: Stream, text: str) -> str:
+        """The text as it may be shown here as well, and that which was held back before it."""
+        if self.redactor is None:
+            return text
+        with self._lock:
+            return self.redactor.piece(f"{stream} here", text, last=text.endswith("\n"))
 
     def write(self, stream: Stream, text: str) -> None:
         """Keep a piece of output; after the limit, only the mark that it was cut."""
@@ -71,7 +90,8 @@ class Journal:
 
     def progress(self, fraction: float | None, message: str) -> None:
         """Keep the newest progress."""
-        progress = Progress(task=self._task, attempt=self._attempt, fraction=fraction, message=clean(message))
+        message = clean(message if self.redactor is None else self.redactor.text(message))
+        progress = Progress(task=self._task, attempt=self._attempt, fraction=fraction, message=message)
         with self._lock:
             if self._closed:
                 return
@@ -109,7 +129,11 @@ class Journal:
         """Take all the output that is left; what is said later is lost, and so is a progress: the outcome says more."""
         with self._lock:
             self._closed = True
-            return self._chunks(whole=True) if self._pieces else []
+            return self._chunks(whole=True) if self._pieces or self._held() else []
+
+    def _held(self) -> list[Stream]:
+        """The streams whose end may be the beginning of a secret."""
+        return [stream for stream in STREAMS if self.redactor is not None and stream in self.redactor.held]
 
     def _touch(self) -> None:
         if not self._touched:
@@ -122,9 +146,11 @@ class Journal:
         pieces, self._pieces = self._pieces or (), None
         for stream, text in pieces:
             texts.setdefault(stream, []).append(text)
+        if whole:
+            texts.update({stream: [] for stream in self._held() if stream not in texts})
         logs: list[Log] = []
         for stream, parts in texts.items():
-            rest = clean("".join(parts))
+            rest = clean("".join(parts)) if self.redactor is None else self._redacted(stream, parts, last=whole)
             while rest:
                 chunk, rest = cut(rest, LOG_CHUNK)
                 logs.append(Log(task=self._task, attempt=self._attempt, seq=self._seq, text=chunk, stream=stream))
@@ -133,8 +159,15 @@ class Journal:
                     break
             if rest:
                 self._pieces = self._pieces or deque()
-                self._pieces.append((stream, rest))
+                self._pieces.append((stream, rest if self.redactor is None else Redacted(rest)))
         return logs
+
+    def _redacted(self, stream: Stream, parts: list[str], *, last: bool) -> str:
+        """What may be sent of a stream; what was left over from before stands first, and has been through this."""
+        assert self.redactor is not None
+        done = "".join(part for part in parts if isinstance(part, Redacted))
+        rest = clean("".join(part for part in parts if not isinstance(part, Redacted)))
+        return done + self.redactor.piece(stream, rest, last=last)
 
 
 def clean(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -19,6 +20,12 @@ MOST_TRACEBACK = 48 * 1024  # with the message under 64 KiB
 _PACKAGES = Path(__file__).parents[2]
 _OURS = tuple(f"{_PACKAGES / folder}/" for folder in ("stoker", "heat_runtime"))  # frames that tell a user nothing
 
+Hide = Callable[[str], str]
+
+
+def _unhidden(text: str) -> str:
+    return text
+
 
 def stopped(key: Key, reason: str, stage: Stage = "") -> Report:
     """The work ended after it was told to stop, one way or another."""
@@ -34,35 +41,35 @@ def timed_out(stage: Stage) -> str:
     return f"{message}; {STAGES[stage]}" if stage else message
 
 
-def raised(key: Key, error: BaseException) -> Report:
-    """The work raised: a signal has its own verb, everything else is a failure."""
+def raised(key: Key, error: BaseException, hide: Hide = _unhidden) -> Report:
+    """The work raised: a signal has its own verb, everything else is a failure. `hide`: takes secrets out of texts."""
     task, attempt = key
     match error:
         case Requeue():
             return protocol.Requeue(task=task, attempt=attempt, after_s=error.after_s)
         case Prune():
-            return protocol.Prune(task=task, attempt=attempt, reason=clean(str(error.reason))[:MOST_MESSAGE])
+            return protocol.Prune(task=task, attempt=attempt, reason=hide(clean(str(error.reason)))[:MOST_MESSAGE])
         case _:
             return Fail(
-                task=task, attempt=attempt, error=described(error), retryable=not isinstance(error, NotRetryable)
+                task=task, attempt=attempt, error=described(error, hide), retryable=not isinstance(error, NotRetryable)
             )
 
 
-def refused(key: Key, error: BaseException) -> Report:
+def refused(key: Key, error: BaseException, hide: Hide = _unhidden) -> Report:
     """The input did not fit: trying again gives the same."""
-    info = described(error)
+    info = described(error, hide)
     if info.code == "error":
         info = ErrorInfo(code="invalid_input", type=info.type, message=info.message, traceback=info.traceback)
     return Fail(task=key[0], attempt=key[1], error=info, retryable=False)
 
 
-def described(error: BaseException) -> ErrorInfo:
-    """Describe an exception with the frames of user code only."""
+def described(error: BaseException, hide: Hide = _unhidden) -> ErrorInfo:
+    """Describe an exception with the frames of user code only. Secrets go before a cut could go through one."""
     return ErrorInfo(
         code=error.code if isinstance(error, StokerError) else "error",
-        type=_type_name(type(error)),
-        message=_shortened(clean(_text(error)), MOST_MESSAGE),
-        traceback=_shortened(clean(_traceback(error)), MOST_TRACEBACK),
+        type=hide(_type_name(type(error))),
+        message=_shortened(hide(clean(_text(error))), MOST_MESSAGE),
+        traceback=_shortened(hide(clean(_traceback(error))), MOST_TRACEBACK),
     )
 
 

@@ -51,7 +51,7 @@ class Proxy:
             return self.stream.write(text)
         journal.write(self.name, text)
         if _verbose():
-            self.stream.write(text)
+            self.stream.write(journal.echoed(self.name, text))
         return len(text)
 
     def writelines(self, lines: Any) -> None:
@@ -72,7 +72,7 @@ class JournalHandler(logging.Handler):
         elif not _reaches_a_proxy():
             journal.write("log", self.format(record) + "\n")
             if _verbose():
-                _own_stderr().write(self.format(record) + "\n")
+                _own_stderr().write(journal.echoed("log", self.format(record) + "\n"))
 
 
 _handler = JournalHandler()
