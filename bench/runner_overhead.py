@@ -12,9 +12,9 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
+import nodes
 
 from stoker.core.graph import KindSpec
 from stoker.core.protocol import (
@@ -28,21 +28,6 @@ from stoker.core.protocol import (
 from stoker.runner.runner import Runner
 
 ACCEPTED = Receipt(status="accepted")
-
-
-class Noop:
-    kind = KindSpec(name="noop")
-    isolation = False
-    is_async = False
-
-    def arguments(self, inputs: dict[str, Any], **_context: Any) -> dict[str, Any]:
-        return inputs
-
-    def call(self, _arguments: dict[str, Any]) -> Any:
-        return None
-
-    def dump(self, _result: Any) -> list[bytes]:
-        return [b"null"]
 
 
 class Endless:
@@ -99,7 +84,7 @@ class Endless:
 def measure(tasks: int, batch: int) -> tuple[float, float, float]:
     """Return microseconds of CPU and of wall time per task, and tasks per report."""
     server = Endless(tasks)
-    runner = Runner([Noop()], transport=server, batch_size=batch, workers=4)  # type: ignore[arg-type]
+    runner = Runner([nodes.noop], transport=server, batch_size=batch, workers=4)  # type: ignore[arg-type]
     before, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
     runner.start_background()
     server.done.wait()

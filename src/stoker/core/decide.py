@@ -98,10 +98,11 @@ class Fold(Ending):
         except BadPath as error:
             return self.invalid(task, f"what follows {node.name!r} expands its output, but {error}")
         run = self.runs[task.run]
-        for reached in (sum(len(family) for _, family in families), len(bodies)):
-            if reached > MAX_ITEMS:
-                return self.invalid(task, f"it would make {reached} tasks at once; the limit is {MAX_ITEMS}")
-        if run.tasks + sum(len(family) for _, family in families) > MAX_TASKS:
+        reached = sum(len(family) for _, family in families) if families else 0
+        if max(reached, len(bodies)) > MAX_ITEMS:
+            many = reached if reached > MAX_ITEMS else len(bodies)
+            return self.invalid(task, f"it would make {many} tasks at once; the limit is {MAX_ITEMS}")
+        if run.tasks + reached > MAX_TASKS:
             return self.invalid(task, f"the run would have more than {MAX_TASKS} tasks", code="limit")
         task = self._settle(_replace(task, withheld=bool(run.stopping)), TaskState.SUCCEEDED, Verb.COMPLETE)
         self.items.extend(

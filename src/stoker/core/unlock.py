@@ -167,6 +167,7 @@ class Unlocking(Living):
         if node.when is not None:
             places = self._let_through(run, node, branch, places, parent, generation, created_at)
         deadline = node.times.of_offer(self.now, expires_at)
+        priority = self._priority(run, node)
         made = [
             Task(
                 id=self.next_id(),
@@ -175,9 +176,9 @@ class Unlocking(Living):
                 branch=branch + place,
                 generation=generation,
                 state=TaskState.READY,
-                priority=self._priority(run, node),
+                priority=priority,
                 lane=node.lane,
-                order_at=self._order(run, self._priority(run, node)),
+                order_at=self._order(run, priority),
                 parent=parent,
                 element=carried(element),
                 deadline=deadline,

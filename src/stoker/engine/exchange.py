@@ -34,6 +34,7 @@ from stoker.engine.transaction import Batch, Verb
 
 LONGEST_DELAY_S = 3e7  # of a requeue; about a year
 REFUSED = Receipt(status="refused", message="there is no such task for this session")
+_NOTES = (Progress, Log)
 
 
 class Told(NamedTuple):
@@ -80,7 +81,7 @@ class Exchange(Verb):
         outcomes: dict[int, Receipt] = {}
         side: list[int] = []
         for position, entry in enumerate(self._reported):
-            if isinstance(entry.report, Progress | Log):
+            if isinstance(entry.report, _NOTES):
                 side.append(position)
             else:
                 outcomes[position] = self._settle(batch, entry)
@@ -97,10 +98,10 @@ class Exchange(Verb):
         if task is None or fold.runs[task.run].namespace != self._session.namespace:
             return REFUSED
         match report:
-            case Output():
-                return self._output(batch, task, report, entry)
             case Complete():
                 return self._complete(batch, task, report, entry)
+            case Output():
+                return self._output(batch, task, report, entry)
             case Fail(error=error):
                 return fold.fail(task.id, report.attempt, session, _clean(error), retryable=report.retryable)
             case Requeue(after_s=after):

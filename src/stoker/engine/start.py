@@ -39,16 +39,19 @@ def start_of(version: Version, request: TriggerRequest) -> Start:
         raise Invalid(wrong, code="bad_name", place="idempotency_key")
     if request.tags and (found := wrong_tags(request.tags)):
         raise Invalid(found[0], code="bad_tag", place=found[1], remedy=TAGS)
-    start = Start(version, request, version.input_body(request.inputs), version.store_body(request.store))
-    for place, body in (("inputs", start.inputs), ("store", start.store)):
-        if len(body) > PAYLOAD_INLINE:
-            raise TooLarge(
-                f"the {place} of the run have {len(body)} bytes; the limit is {PAYLOAD_INLINE}.",
-                code="inputs_too_large",
-                place=place,
-                remedy="Pass large data as a stoker.File.",
-            )
-    return start
+    inputs, store = version.input_body(request.inputs), version.store_body(request.store)
+    if max(len(inputs), len(store)) > PAYLOAD_INLINE:
+        raise _too_large(*(("inputs", inputs) if len(inputs) > PAYLOAD_INLINE else ("store", store)))
+    return Start(version, request, inputs, store)
+
+
+def _too_large(place: str, body: bytes) -> TooLarge:
+    return TooLarge(
+        f"the {place} of the run have {len(body)} bytes; the limit is {PAYLOAD_INLINE}.",
+        code="inputs_too_large",
+        place=place,
+        remedy="Pass large data as a stoker.File.",
+    )
 
 
 def request_hash(request: TriggerRequest) -> bytes:
