@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from core.player import slices_of
-from engine.plant import KINDS, NS, Plant, after, completion, encoded, failure, join, node
+from engine.gating import limited
+from engine.plant import KINDS, NS, Plant, after, completion, encoded, failure, join, node, run_input
 from stoker.bootstrap.keyring import Keyring
 from stoker.core.graph import WAIT_KIND, KindSpec, OnChange, Ref, Retry, RunInput, Wait
 from stoker.core.keep_views import KeepSpec
@@ -23,6 +24,7 @@ from stoker.core.schedule_views import RunNowRequest, ScheduleSpec
 from stoker.core.secret_views import SecretRequest
 from stoker.core.views import PublishRequest, RoleRequest, SettleRequest, TokenRequest
 from stoker.engine.dispatch import Handed
+from stoker.engine.known import GateName
 from stoker.errors import StokerError
 
 OLD, NEW = bytes([1]) * 32, bytes([2]) * 32  # keys of secrets
@@ -48,13 +50,15 @@ Act = Callable[[], Awaitable[Any]]
 class Call(NamedTuple):
     """`quiet`: nobody waits for the outcome, or cannot be told. `mend`: what time makes up for.
 
-    `shared`: only with other servers. `anew`: asked again, it does it again, or refuses, as it says.
+    `shared`: only with other servers. `moment`: all that changes is a time. `anew`: asked again, it does it again, or
+    refuses, as it says.
     """
 
     stage: Callable[[Stage], Awaitable[Act]]
     quiet: bool = False
     mend: Callable[[Stage], Awaitable[None]] | None = None
     shared: bool = False
+    moment: bool = False
     anew: bool = False
 
 
@@ -238,7 +242,7 @@ async def leave(plant: Stage) -> Act:
     return lambda: plant.engine.leases.leave(NS, hand.secret)
 
 
-@call("Shorten")
+@call("Shorten", moment=True)
 async def shorten(plant: Stage) -> Act:
     await plant.push(node("a"))
     await plant.trigger()
@@ -292,7 +296,7 @@ async def put_away(plant: Stage) -> Act:
     return ticks(plant, 21)
 
 
-@call("Present")
+@call("Present", moment=True)
 async def present(plant: Stage) -> Act:
     hand = plant.hand()
     waiting = hand.waiting()
@@ -380,6 +384,39 @@ async def refuse(plant: Stage) -> Act:
     return claim
 
 
+# --- the gates of single values ---
+
+
+async def _keyed(plant: Stage) -> int:
+    """A limit by a value; gives its gate."""
+    value = {"who": run_input("who")}
+    await plant.push(limited("a", key="tenant", most=1, by=("who",), bind=value), inputs=["who"])
+    ((template,),) = await plant.sql("SELECT id FROM gate")
+    return int(template)
+
+
+@call("Keys.intern")
+async def intern(plant: Stage) -> Act:
+    template = await _keyed(plant)
+    ((namespace,),) = await plant.sql("SELECT namespace FROM gate")
+    return lambda: plant.engine.keys.intern([GateName(namespace, template, "blue")])
+
+
+async def _next_look(plant: Stage) -> None:
+    plant.clock.advance(3_601)
+    await plant.tick()
+
+
+@call("Keys.tidy", mend=_next_look)
+async def tidy(plant: Stage) -> Act:
+    await _keyed(plant)
+    run = await plant.trigger(inputs={"who": "old"})
+    await plant.engine.runs.cancel(NS, run)
+    await plant.tick()
+    plant.clock.advance(25 * 3_600)
+    return plant.engine.keys.tidy
+
+
 # --- what is kept besides ---
 
 
@@ -450,13 +487,13 @@ async def put(plant: Stage) -> Act:
     return lambda: plant.engine.artifacts.put(NS, "a name", "text/plain", chunks())
 
 
-@call("Peers._beat", shared=True)
+@call("Peers._beat", shared=True, moment=True)
 async def peer(plant: Stage) -> Act:
     plant.clock.advance(11)
     return plant.engine.peers.tick
 
 
-@call("Peers.close", shared=True)
+@call("Peers.close", shared=True, moment=True)
 async def gone(plant: Stage) -> Act:
     async def close() -> None:
         await single_leave(plant)

@@ -321,6 +321,7 @@ class Machine(RuleBasedStateMachine):
             return
         self._introduce(name, at)
         self._claimed_sync(name, alone=False)
+        self.world.waited.add(self.sessions[name])
         self.same(lambda place: place.wait(name, at, want))
         self._heard(name, at)
         self.world.claims = True

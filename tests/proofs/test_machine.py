@@ -63,7 +63,6 @@ def test_both_databases_do_what_the_rules_promise_and_the_same(
 
 
 @pytest.mark.timeout(0)
-@pytest.mark.skipif("STOKER_STEPS" not in os.environ, reason="its oracle lacks a release that two servers may make")
 def test_two_servers_on_one_database_do_what_the_rules_promise(tmp_path: Path, urls: Iterator[str]) -> None:
     numbers = itertools.count()
 

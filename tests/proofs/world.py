@@ -70,6 +70,7 @@ class World:
     def __init__(self, met: Counter[str], *, alone: bool) -> None:
         self.alone = alone  # else another server, told by a hint, may have handed something out just before a cancel
         self.cancelled: set[int] = set()  # runs, by this step
+        self.waited: set[int] = set()  # sessions that held a claim open
         self.met = met  # how often a task went which way
         self.now: Micros = 0
         self.runs: dict[int, RunModel] = {}
@@ -193,19 +194,27 @@ class World:
             return self._noted(session, report)
         if report.task not in self.tasks:
             return {"refused"}
-        task, verb = self.tasks[report.task], VERBS[type(report)]
+        task = self.tasks[report.task]
         if (task.attempt, task.session) != (report.attempt, session):
             return {"stale"}
         held = self._held(task)
-        if held is None:  # a repeat is known by what ended the attempt; an unfit result ended it as a failure
-            unfit = isinstance(report, Complete) and task.ended is Verb.FAIL and not self._fits(task, report)
-            return {"accepted", "invalid"} if task.ended is verb else {"stale", "invalid"} if unfit else {"stale"}
+        if held is None:
+            return self._repeated(task, report)
         self.unlocked.add(task.run)
         self.tasks[report.task], status = self._reported(held, report)
         if isinstance(report, Complete) and status == "accepted":
             assert report.task not in self.accepted, "one result is accepted"
             self.accepted[report.task] = [bytes(item.value) for item in report.items]
         return {status}
+
+    def _repeated(self, task: Promised, report: Report) -> set[str]:
+        """A repeat is known by what ended the attempt: an unfit result made it a failure."""
+        verb = VERBS[type(report)]
+        if not isinstance(report, Complete) or self._fits(task, report):
+            return {"accepted"} if task.ended is verb else {"stale"}
+        if task.ended is Verb.FAIL:
+            return {"stale", "invalid"}
+        return {"accepted", "stale"} if task.ended is verb else {"stale"}
 
     def _held(self, task: Promised) -> Promised | None:
         """The task as its holder has it: leased, or lost and not claimed since, with the loss taken back."""
@@ -443,7 +452,17 @@ class World:
             allowed = [before.after(TaskState.FAILED, Verb.FAIL, **counts)]
             self.unlocked.add(row.run)
             self.unbound = True
+        if not self.alone and seen.session in self.waited:
+            allowed = [*allowed, *(self._handed_back(each, seen.session) for each in allowed if self._on_offer(each))]
         assert seen in allowed, f"task {id_} is\n{seen}, not\n" + "\nor ".join(map(str, allowed))
+
+    def _on_offer(self, task: Promised) -> bool:
+        return task.state is TaskState.READY and task.due is None
+
+    def _handed_back(self, task: Promised, session: int) -> Promised:
+        """A hint had the other server give it to a held claim whose call then broke: it is offered again."""
+        given = replace(task, state=TaskState.LEASED, attempt=task.attempt + 1, session=session, ended=Verb.NONE)
+        return self._released(given)
 
     def _check_new(self, row: Task, seen: Promised) -> None:
         assert row.run in self.unlocked, f"nothing unlocked {row}"
