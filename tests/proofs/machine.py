@@ -10,11 +10,12 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
+from functools import wraps
 from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from core.oracle import check, check_end
 from core.player import slices_of
@@ -51,6 +52,23 @@ OFFERS = {"all": ("one", "many"), "ones": ("one",), "manies": ("many",)}
 NOBODY = 2**40  # the id of no task
 
 SAID = "cccccccfnprqlgu"  # see `_outcome`
+
+Step = Callable[..., None]
+
+
+def only_if(fact: Callable[[Any], object]) -> Callable[[Step], Step]:
+    """A step that is left out where it cannot be taken. What is drawn does not depend on it: two servers may race."""
+
+    def wrap(step: Step) -> Step:
+        @wraps(step)
+        def taken(machine: Any, *given: Any, **drawn: Any) -> None:
+            if fact(machine):
+                step(machine, *given, **drawn)
+
+        return taken
+
+    return wrap
+
 
 pick = st.integers(0, 63)
 server = st.integers(0, 1)
@@ -190,15 +208,15 @@ class Machine(RuleBasedStateMachine):
 
     # --- callers ---
 
-    @precondition(lambda self: len(self.plans) < 3)
     @rule(seed=st.integers(0, 2**32))
+    @only_if(lambda self: len(self.plans) < 3)
     def push(self, seed: int) -> None:
         """A new version of the graph; runs go on with theirs."""
         self._push(seed)
         self._after()
 
-    @precondition(lambda self: len(self.world.runs) < 4)
     @rule(keys=st.lists(st.sampled_from((None, None, "a", "b")), min_size=1, max_size=2), odd=st.booleans(), at=server)
+    @only_if(lambda self: len(self.world.runs) < 4)
     def trigger(self, keys: list[str | None], odd: bool, at: int) -> None:
         """A batch of runs; a key used again gives the same run, or refuses all if it asks for something else."""
         self._trigger(keys, at, odd=odd)
@@ -233,8 +251,8 @@ class Machine(RuleBasedStateMachine):
     def _server(self, place: Place, at: int) -> Any:
         return place.servers[at % len(place.servers)]
 
-    @precondition(lambda self: self.world.runs)
     @rule(which=pick, sure=st.integers(0, 1), at=server)
+    @only_if(lambda self: self.world.runs)
     def cancel(self, which: int, sure: int, at: int) -> None:
         """Ask a run to stop, now and then."""
         if sure:
@@ -244,8 +262,8 @@ class Machine(RuleBasedStateMachine):
         self.world.cancel(run)
         self._after()
 
-    @precondition(lambda self: any(run.state is not RunState.RUNNING for run in self.world.runs.values()))
     @rule(which=pick, at=server)
+    @only_if(lambda self: any(run.state is not RunState.RUNNING for run in self.world.runs.values()))
     def retry(self, which: int, at: int) -> None:
         """Offer again what failed or was cancelled in a run; only an ended run with such tasks can be retried."""
         run = list(self.world.runs)[which % len(self.world.runs)]
@@ -263,8 +281,8 @@ class Machine(RuleBasedStateMachine):
 
     # --- runners ---
 
-    @precondition(lambda self: len(self.names) < 7)
     @rule(offers=st.sampled_from(tuple(OFFERS)))
+    @only_if(lambda self: len(self.names) < 7)
     def hire(self, offers: str) -> None:
         """Another runner process. Those before it are perhaps dead, perhaps late."""
         self._hire(offers)
@@ -327,8 +345,8 @@ class Machine(RuleBasedStateMachine):
         self.world.claims = True
         self._after()
 
-    @precondition(lambda self: self.twins.places[0].waiting)
     @rule(which=pick)
+    @only_if(lambda self: self.twins.places[0].waiting)
     def hang_up(self, which: int) -> None:
         """The stream of a held claim closes: the leases end in 5 s unless the runner is heard of."""
         waiting = list(self.twins.places[0].waiting)
@@ -346,7 +364,6 @@ class Machine(RuleBasedStateMachine):
         hand.closed = True
         await hand.plant.engine.leases.closed(hand.secret)
 
-    @precondition(lambda self: self._holding)
     @rule(
         who=pick,
         said=st.lists(st.tuples(pick, st.sampled_from(SAID)), min_size=1, max_size=3),
@@ -354,6 +371,7 @@ class Machine(RuleBasedStateMachine):
         heard=st.integers(0, 5),
         at=server,
     )
+    @only_if(lambda self: self._holding)
     def report(self, who: int, said: list[tuple[int, str]], want: int, heard: int, at: int) -> None:
         """A runner says what became of some of what it holds."""
         name = self._holding[who % len(self._holding)]
@@ -367,8 +385,8 @@ class Machine(RuleBasedStateMachine):
     def _holding(self) -> list[str]:
         return [name for name in self.names if self.hand(name).held]
 
-    @precondition(lambda self: self.said and self.sessions)
     @rule(which=pick, who=pick, own=st.integers(0, 3), at=server)
+    @only_if(lambda self: self.said and self.sessions)
     def repeat(self, which: int, who: int, own: int, at: int) -> None:
         """Something said before is said again, late; perhaps by one that never held the task (`own` 0), or of none."""
         name, report = self.said[-1 - which % len(self.said)]
@@ -377,8 +395,8 @@ class Machine(RuleBasedStateMachine):
         nothing = [Release(task=NOBODY, attempt=1), Progress(task=NOBODY, attempt=1)] if own == 1 else []
         self._exchange(name, [report, *nothing], 0, 1, at)
 
-    @precondition(lambda self: self.sessions)
     @rule(who=pick, want=st.sampled_from((0, 1)), at=server)
+    @only_if(lambda self: self.sessions)
     def beat(self, who: int, want: int, at: int) -> None:
         self._exchange(list(self.sessions)[who % len(self.sessions)], [], want, 1, at)
 
@@ -456,8 +474,8 @@ class Machine(RuleBasedStateMachine):
         width = self.dice.randint(0, 1) if small else self.dice.choice((0, 1, 2, 2))
         return {"n": width, "parts": [self._element(depth - 1) for _ in range(width)] if depth else []}
 
-    @precondition(lambda self: self.sessions)
     @rule(who=pick, sure=st.integers(0, 2), at=server)
+    @only_if(lambda self: self.sessions)
     def leave(self, who: int, sure: int, at: int) -> None:
         """A runner ends in order: all it holds is offered again at once."""
         name = list(self.sessions)[who % len(self.sessions)]
