@@ -50,7 +50,7 @@ Act = Callable[[], Awaitable[Any]]
 class Call(NamedTuple):
     """`quiet`: nobody waits for the outcome, or cannot be told. `mend`: what time makes up for.
 
-    `shared`: only with other servers. `moment`: all that changes is a time. `anew`: asked again, it does it again, or
+    `shared`: only with other servers. `unseen`: all that changes is a time or a secret. `anew`: asked again, it does it again, or
     refuses, as it says.
     """
 
@@ -58,7 +58,7 @@ class Call(NamedTuple):
     quiet: bool = False
     mend: Callable[[Stage], Awaitable[None]] | None = None
     shared: bool = False
-    moment: bool = False
+    unseen: bool = False
     anew: bool = False
 
 
@@ -242,7 +242,7 @@ async def leave(plant: Stage) -> Act:
     return lambda: plant.engine.leases.leave(NS, hand.secret)
 
 
-@call("Shorten", moment=True)
+@call("Shorten", unseen=True)
 async def shorten(plant: Stage) -> Act:
     await plant.push(node("a"))
     await plant.trigger()
@@ -296,7 +296,7 @@ async def put_away(plant: Stage) -> Act:
     return ticks(plant, 21)
 
 
-@call("Present", moment=True)
+@call("Present", unseen=True)
 async def present(plant: Stage) -> Act:
     hand = plant.hand()
     waiting = hand.waiting()
@@ -472,7 +472,7 @@ async def delete_secret(plant: Stage) -> Act:
     return lambda: plant.engine.secrets.delete(NS, "TOKEN")
 
 
-@call("Secrets.rotate")
+@call("Secrets.rotate", unseen=True)
 async def rotate(plant: Stage) -> Act:
     await secret(plant)
     plant.engine.secrets._keys = Keyring([NEW, OLD])
@@ -487,13 +487,13 @@ async def put(plant: Stage) -> Act:
     return lambda: plant.engine.artifacts.put(NS, "a name", "text/plain", chunks())
 
 
-@call("Peers._beat", shared=True, moment=True)
+@call("Peers._beat", shared=True, unseen=True)
 async def peer(plant: Stage) -> Act:
     plant.clock.advance(11)
     return plant.engine.peers.tick
 
 
-@call("Peers.close", shared=True, moment=True)
+@call("Peers.close", shared=True, unseen=True)
 async def gone(plant: Stage) -> Act:
     async def close() -> None:
         await single_leave(plant)
