@@ -50,8 +50,8 @@ Act = Callable[[], Awaitable[Any]]
 class Call(NamedTuple):
     """`quiet`: nobody waits for the outcome, or cannot be told. `mend`: what time makes up for.
 
-    `shared`: only with other servers. `unseen`: all that changes is a time or a secret. `anew`: asked again, it does it again, or
-    refuses, as it says.
+    `shared`: only with other servers. `unseen`: all that changes is a time or a secret. `anew`: asked again, it does it
+    again, or refuses, as it says.
     """
 
     stage: Callable[[Stage], Awaitable[Act]]
