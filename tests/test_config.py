@@ -45,6 +45,9 @@ def test_every_setting_has_a_variable(tmp_path: Path) -> None:
         "STOKER_PATH_PREFIX": "/p/",
         "STOKER_DIALECTS": "",
         "STOKER_KEEP": "age=30d, count=7",
+        "STOKER_METRICS": "token",
+        "STOKER_LOG_FORMAT": "json",
+        "STOKER_ACCESS_LOG": "true",
     }
     assert load({}, environment, folder=tmp_path) == Settings(
         host="::1",
@@ -57,6 +60,9 @@ def test_every_setting_has_a_variable(tmp_path: Path) -> None:
         url="https://h/p",
         path_prefix="/p",
         keep="age=30d,count=7",
+        metrics="token",
+        log_format="json",
+        access_log=True,
     )
 
 

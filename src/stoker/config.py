@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from stoker.errors import Invalid, Unavailable
@@ -30,6 +30,8 @@ class Settings:
     """`token`, `namespace` and `url` are the client's; the rest is the server's, `data` both's.
 
     `database_url`: of PostgreSQL; None: SQLite in the data folder. `artifacts`: None: a folder in the data folder.
+    `metrics`: who may read `/metrics`: nobody (and nothing is counted), tokens with the scope `metrics`, or everybody.
+    `access_log`: a line for each request.
     `secret_key`: what secrets are encrypted under, the first one, and may be decrypted with, all of them;
     `secret_key_file`: the same, a key a line, behind those; None: `secret.key` in the data folder if it is there.
     `keep`: what is kept of runs that have ended, in namespaces without a rule of their own, as `age=30d,count=1000`.
@@ -48,6 +50,9 @@ class Settings:
     path_prefix: str = ""
     dialects: tuple[str, ...] = ()
     keep: str = ""
+    metrics: str = "off"
+    log_format: Literal["text", "json"] = "text"
+    access_log: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +243,21 @@ def _keep(value: Any) -> str:
     return ",".join(parts)
 
 
+def _one_of(*words: str) -> Callable[[Any], str]:
+    def parse(value: Any) -> str:
+        if value not in words:
+            raise ValueError(f"{value!r} is none of its words; Say {', '.join(words[:-1])} or {words[-1]}.")
+        return str(value)
+
+    return parse
+
+
+def _switch(value: Any) -> bool:
+    if str(value).lower() not in ("true", "false"):
+        raise ValueError(f"{value!r} is neither true nor false; Say one of them.")
+    return str(value).lower() == "true"
+
+
 _PARSERS: dict[str, Callable[[Any], Any]] = {
     "host": _text,
     "port": _port,
@@ -252,6 +272,9 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "path_prefix": _path_prefix,
     "dialects": _dialects,
     "keep": _keep,
+    "metrics": _one_of("off", "token", "public"),
+    "log_format": _one_of("text", "json"),
+    "access_log": _switch,
 }
 assert set(_PARSERS) == {field.name for field in fields(Settings)}
 

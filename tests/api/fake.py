@@ -78,6 +78,7 @@ class FakeEngine:
         self.roles: Any = FakeRoles(self)
         self.events: Any = self
         self.asked: list[tuple[Any, ...]] = []
+        self.traceparents: list[str | None] = []
         self.callers: dict[str, Caller] = {}
         self.kind_rows: dict[str, KindSpec] = {}
         self.graph_rows: dict[str, GraphView] = {}
@@ -171,7 +172,8 @@ class FakeEngine:
 
     # runs
 
-    async def trigger(self, namespace: str, requests: Sequence[TriggerRequest]) -> Any:
+    async def trigger(self, namespace: str, requests: Sequence[TriggerRequest], traceparent: str | None = None) -> Any:
+        self.traceparents.append(traceparent)
         self.note("trigger", namespace, len(requests))
         return [self._trigger(namespace, request) for request in requests]
 

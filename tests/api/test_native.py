@@ -287,3 +287,12 @@ async def test_health_asks_nothing_and_readiness_asks_the_engine(served: Served)
 async def test_head_is_get_without_the_body(served: Served) -> None:
     status, body, headers = await served.ask("HEAD", "/healthz")
     assert (status, body, headers["content-length"]) == (200, None, "15")
+
+
+async def test_a_run_stands_below_the_span_that_the_header_names_if_it_is_one(served: Served) -> None:
+    parent = f"00-{7:032x}-{9:016x}-01"
+    await served.ask("POST", "graphs", {"graph": {"name": "g", "nodes": []}})
+    for headers in ({"traceparent": parent}, {"traceparent": "odd"}, {}):
+        await served.ask("POST", "runs", {"graph": "g"}, headers=headers)
+    await served.ask("POST", "runs/batch", {"runs": [{"graph": "g"}]}, headers={"Traceparent": parent})
+    assert served.engine.traceparents == [parent, None, None, parent]

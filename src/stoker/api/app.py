@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from typing import Any
 
@@ -11,7 +11,7 @@ from starlette.routing import Route as Place
 from starlette.routing import Router
 
 from stoker.api import paths, problems
-from stoker.api.call import Receive, Scope, Send, Server
+from stoker.api.call import Exposition, Receive, Scope, Send, Server
 from stoker.api.closing import Closing
 from stoker.api.openapi import describe
 from stoker.api.pipeline import Resource
@@ -30,9 +30,14 @@ def build(
     version: str,
     insecure: bool = False,
     path_prefix: str = "",
+    metrics: Exposition | None = None,
+    opened: Collection[str] = (),
     routes: Sequence[Route] = ROUTES,
 ) -> App:
-    """The application. `insecure`: without tokens, for loopback only. ValueError if a route declares no scope."""
+    """The application. `insecure`: without tokens, for loopback only; `opened`: scopes that need none.
+
+    ValueError if a route declares no scope.
+    """
     check(routes)
     server = Server(
         engine=engine,
@@ -41,6 +46,8 @@ def build(
         path_prefix=path_prefix,
         insecure=insecure,
         openapi=_described(tuple(routes), version, path_prefix),
+        metrics=metrics,
+        opened=frozenset(opened),
     )
     return App(server, routes)
 

@@ -24,7 +24,7 @@ async def admit(server: Server, route: Route, scope: Scope, namespace: str | Non
     """The caller, if it may use this route here. Unauthorized or Forbidden otherwise."""
     if server.insecure:
         check_local(scope)
-    if route.public:
+    if route.public or not server.opened.isdisjoint(route.scopes):
         return NOBODY
     caller = ANYONE if server.insecure else await server.engine.tokens.caller(bearer(scope))
     permit(caller, route, namespace)
@@ -76,13 +76,16 @@ def need(caller: Caller, scope: str, what: str) -> None:
 
 
 def _permit_global(caller: Caller, route: Route) -> None:
-    """What only `admin` may do outside namespaces needs a token without limits: it could make one for itself."""
+    """What only `admin` may do outside namespaces needs a token without limits: it could make one for itself.
+
+    So does what is counted of all namespaces.
+    """
     limited = "*" not in caller.namespaces or caller.kinds
-    if route.scopes == ("admin",) and limited:
+    if route.scopes in (("admin",), ("metrics",)) and limited:
         raise Forbidden(
             f"the token {caller.name!r} is limited to some namespaces or kinds; {route.method} {route.path} is not",
             place="header.Authorization",
-            remedy="Use an admin token without limits.",
+            remedy=f"Use a token with the scope {route.scopes[0]} and without limits.",
         )
 
 

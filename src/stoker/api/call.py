@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -20,8 +20,14 @@ JSON = "application/json"
 MAX_ID = 2**63 - 1
 
 
+class Exposition(Protocol):
+    async def text(self) -> bytes:
+        """What was counted, as Prometheus reads it."""
+        ...
+
+
 class Server(msgspec.Struct, frozen=True, kw_only=True):
-    """What every call shares."""
+    """What every call shares. `opened`: scopes that need no token here. `metrics`: None: nothing is counted."""
 
     engine: Engine
     closing: Closing
@@ -29,6 +35,8 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     path_prefix: str = ""
     insecure: bool = False
     openapi: bytes = b""
+    metrics: Exposition | None = None
+    opened: frozenset[str] = frozenset()
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,9 +1,9 @@
 """The serving process: `python -m stoker.api.child <fd> <channel fd> <factory> <arguments>`.
 
 The supervisor starts it with the listening socket and a channel, both inherited. `factory` is a dotted name,
-`module:function`; the function takes the arguments and gives an async context manager around an `App`. Entering it
-opens the store, leaving it releases the store. The channel carries one byte when requests are answered; when it closes,
-the supervisor is gone and the child ends. SIGTERM ends it gracefully.
+`module:function`; the function takes the arguments and gives an async context manager around an application. Entering
+it opens the store, leaving it releases the store. The channel carries one byte when requests are answered; when it
+closes, the supervisor is gone and the child ends. SIGTERM ends it gracefully.
 """
 
 from __future__ import annotations
@@ -16,11 +16,10 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 
-from stoker.api.app import App
-from stoker.api.serve import serve
+from stoker.api.serve import Application, serve
 from stoker.errors import Rejected, StokerError
 
-Factory = Callable[[Sequence[str]], AbstractAsyncContextManager[App]]
+Factory = Callable[[Sequence[str]], AbstractAsyncContextManager[Application]]
 
 REFUSED = 2  # exit code: starting again would not help
 FAILED = 1

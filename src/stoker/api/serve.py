@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 import uvicorn
 
-from stoker.api.app import App
+from stoker.api.call import Receive, Send
 from stoker.api.closing import Closing
 
 KEEP_ALIVE_S = 75  # longer than clients keep a connection, so that it is they who close it
@@ -19,14 +20,22 @@ BACKLOG = 2048
 TICK_S = 1.0
 
 
+class Application(Protocol):
+    """An ASGI application whose held calls end with an answer when `closing` begins."""
+
+    @property
+    def closing(self) -> Closing: ...
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None: ...
+
+
 async def serve(
-    app: App, listener: socket.socket, stop: asyncio.Event, *, ready: Callable[[], None] | None = None
+    app: Application, listener: socket.socket, stop: asyncio.Event, *, ready: Callable[[], None] | None = None
 ) -> None:
     """Serve until `stop` is set, then end gracefully. `ready` is called once requests are answered."""
     await _Server(_config(app), app.closing, stop, ready).serve(sockets=[listener])
 
 
-def _config(app: App) -> uvicorn.Config:
+def _config(app: Application) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http="httptools",

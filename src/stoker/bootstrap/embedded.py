@@ -23,6 +23,7 @@ from stoker.authoring import File
 from stoker.bootstrap import keyring
 from stoker.bootstrap.engine import opened
 from stoker.bootstrap.keyring import Keyring
+from stoker.bootstrap.telemetry import with_spans
 from stoker.config import data_token, remove_server_file, write_server_file
 from stoker.errors import Invalid
 from stoker.runner.client import Client
@@ -103,7 +104,7 @@ class Embedded:
             keys=self._keys or keyring.beside(self.data, make=self._database is None),
         )
         async with opening as engine:
-            app = build(engine, version=version("stoker"))
+            app = with_spans(engine, build(engine, version=version("stoker")), [])
             with listener.bind("127.0.0.1", 0, insecure=False) as socket:
                 self.url = listener.url(socket, "")
                 if kept:

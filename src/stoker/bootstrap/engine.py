@@ -190,6 +190,13 @@ class StokerEngine:
             )
             self._ticking.append(asyncio.create_task(loop.run(self.peers.tick, self.peers.wake)))
 
+    def namespace(self, number: int) -> str:
+        """What people call a namespace; its number if another server has just made it."""
+        try:
+            return self._namespaces.name(number)
+        except KeyError:
+            return str(number)
+
     async def ready(self) -> list[str]:
         """Return when the store answers; with what cannot be done all the same."""
         missing = await self.secrets.missing()

@@ -7,19 +7,22 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
-from stoker.api.app import App, build
+from stoker.api.serve import Application
 from stoker.bootstrap import keyring
 from stoker.bootstrap.engine import opened
+from stoker.bootstrap.telemetry import observed
 from stoker.config import data_token, handed_on
 from stoker.core.keep_views import keep_spec
+from stoker.telemetry.lines import configure
 
 YOUNG = 10_000  # objects made before the youngest are looked through; Python's own 700 cost a tenth of a trigger
 
 
 @asynccontextmanager
-async def serving(arguments: Sequence[str]) -> AsyncIterator[App]:
+async def serving(arguments: Sequence[str]) -> AsyncIterator[Application]:
     """The application of the serving child; settings come from its environment. `--insecure`: without tokens."""
     settings = handed_on()
+    configure(settings.log_format)
     insecure = "--insecure" in arguments
     token = settings.token or data_token(settings.data)
     opening = opened(
@@ -32,7 +35,7 @@ async def serving(arguments: Sequence[str]) -> AsyncIterator[App]:
     )
     async with opening as engine:
         _spare_the_collector()
-        yield build(engine, version=version("stoker"), insecure=insecure, path_prefix=settings.path_prefix)
+        yield observed(engine, settings, version=version("stoker"), insecure=insecure)
 
 
 def _spare_the_collector() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
@@ -13,6 +13,7 @@ from stoker.cli.failure import Usage
 from stoker.cli.options import HERE, Where
 from stoker.cli.reach import Server, find, listens, settings_of, with_hint
 from stoker.errors import Unauthorized, Unavailable
+from stoker.telemetry import lines
 
 if TYPE_CHECKING:
     from stoker.config import Settings
@@ -33,6 +34,7 @@ def start(
     label: Annotated[list[str] | None, Parameter(negative=())] = None,
     resource: Annotated[list[str] | None, Parameter(negative=())] = None,
     grace: str = "25s",
+    log_format: Literal["text", "json"] | None = None,
     verbose: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     where: Where = HERE,
 ) -> int:
@@ -56,6 +58,8 @@ def start(
         k=n that tasks may require, such as gpu=1; once per resource.
     grace: str
         How long running tasks may take to end when the runner is told to stop.
+    log_format: str
+        How the runner itself logs: json, one object a line, or text for people.
     verbose: bool
         Show here what tasks print.
     """
@@ -71,6 +75,8 @@ def start(
             load.checked(graph)
         nodes += [*loaded.nodes, *graphs]
     settings = settings_of(where)
+    if log_format or settings.log_format == "json":
+        lines.configure(log_format or settings.log_format, "stoker")
     server = server_of(settings)
     if server is None:
         return exits.OK

@@ -321,6 +321,7 @@ def _show(view: RunView) -> None:
         ("took", took(view)),
     ]
     pairs += [("idempotency key", view.idempotency_key)] if view.idempotency_key else []
+    pairs += [("trace", view.trace)] if view.trace else []
     pairs += [("tags", tags_of(view))] if view.tags else []
     pairs += [("priority", str(view.priority))] if view.priority != 5 else []
     pairs += [("weight", str(view.weight))] if view.weight != 1 else []

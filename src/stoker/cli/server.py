@@ -7,7 +7,7 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
@@ -31,6 +31,9 @@ def start(
     dialects: str | None = None,
     config: Path | None = None,
     path_prefix: str | None = None,
+    metrics: Literal["off", "token", "public"] | None = None,
+    log_format: Literal["text", "json"] | None = None,
+    access_log: Annotated[bool | None, Parameter(negative=(), show_default=False)] = None,
     insecure: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
 ) -> int:
     """Serve until SIGTERM or Ctrl-C. SIGHUP restarts the serving process and refuses no connection.
@@ -62,6 +65,12 @@ def start(
         A TOML file of settings; unless given, stoker.toml in this folder if there is one.
     path_prefix: str
         What a proxy in front of the server puts before every path.
+    metrics: str
+        Who may read /metrics: off, nobody, and nothing is counted, unless given; token: with the scope metrics; public.
+    log_format: str
+        Lines for people unless given; json: one object a line.
+    access_log: bool
+        Log a line for each request.
     insecure: bool
         Without tokens; on loopback only.
     """
@@ -75,6 +84,9 @@ def start(
         "keep": keep,
         "dialects": dialects,
         "path_prefix": path_prefix,
+        "metrics": metrics,
+        "log_format": log_format,
+        "access_log": access_log,
     }
     settings = load(flags, config=config)
     keep_spec(settings.keep)

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Sequence
 from importlib.metadata import version
 
 from stoker.api.supervisor import Plan, supervise
 from stoker.config import Settings, handed_on
 from stoker.errors import StokerError
+from stoker.telemetry import lines
 
 FACTORY = "stoker.bootstrap.serving:serving"
 
@@ -56,6 +58,9 @@ class _Announcer:
         self._ready = False
 
     def __call__(self, line: str) -> None:
+        if self._settings.log_format == "json":
+            print(lines.line(time.time_ns() / 1e9, "info", "stoker.supervisor", line, {}), flush=True)
+            return
         print(line, flush=True)
         if not self._ready:
             self._ready = True

@@ -86,8 +86,10 @@ class Run(msgspec.Struct):
     Not frozen: a fold counts in its own copy.
 
     A child run has the run at the top of its tree as `root`, and as `parent` the task that waits for its end.
-    One that a schedule started has `schedule`, and as `scheduled_at` the time it was due. The order of the fields is
-    the order of the columns in SQL.
+    One that a schedule started has `schedule`, and as `scheduled_at` the time it was due.
+    `traceparent`: where it stands in a trace (`core/trace`).
+
+    The order of the fields is the order of the columns in SQL.
     """
 
     id: int
@@ -108,6 +110,7 @@ class Run(msgspec.Struct):
     parent: int | None = None
     schedule: int | None = None
     scheduled_at: Micros | None = None
+    traceparent: str | None = None
 
 
 class JoinState:

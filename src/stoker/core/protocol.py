@@ -74,6 +74,7 @@ class ClaimRequest(_Wire, frozen=True):
 class Assignment(_Wire, frozen=True):
     """One task to run. `input` is a JSON object; absent: GET `input_url` (same session).
 
+    `traceparent`: the span that an attempt stands below, as W3C writes it; empty if there is none.
     `secrets`: those that its kind declares and that are set. Nothing that the runner says may hold their values.
     """
 
@@ -87,6 +88,7 @@ class Assignment(_Wire, frozen=True):
     input_url: str = ""
     timeout_s: float | None = None
     failures: int = 0
+    traceparent: str = ""
     secrets: dict[str, str] = {}
 
 

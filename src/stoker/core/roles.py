@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Literal, get_args
 
-ScopeName = Literal["read", "trigger", "run", "author", "admin"]
+ScopeName = Literal["read", "trigger", "run", "author", "metrics", "admin"]
 SCOPES: tuple[ScopeName, ...] = get_args(ScopeName)
 
 BUILT_IN: Mapping[str, tuple[ScopeName, ...]] = MappingProxyType(

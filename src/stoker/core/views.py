@@ -109,7 +109,7 @@ class RunView(_View, frozen=True):
 
     `stopping`: a cancel was requested and is being carried out. Of a child run: `root` is the run at the top of its
     tree, `parent` the task that waits for its end. Of a run that a schedule started: `schedule` is its name (None once
-    that was deleted), `scheduled_at` the time it was due.
+    that was deleted), `scheduled_at` the time it was due. `trace`: the id of the OpenTelemetry trace it is part of.
     """
 
     id: int
@@ -128,6 +128,7 @@ class RunView(_View, frozen=True):
     parent: int | None = None
     schedule: str | None = None
     scheduled_at: datetime | None = None
+    trace: str | None = None
     tasks: int = 0
     nodes: list[NodeCounts] = []
     causes: list[Cause] = []

@@ -8,10 +8,12 @@ one that may have been committed and may not: every verb can be repeated.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
+from time import perf_counter
 from typing import Any, NamedTuple
 
 from stoker.core.duration import Micros
@@ -20,12 +22,15 @@ from stoker.engine.dispatch import Handed, Waiter
 from stoker.engine.ids import OutOfIds
 from stoker.engine.inputs import MissingBlobs, fetch
 from stoker.engine.known import MissingGates
+from stoker.engine.observer import Observer
 from stoker.engine.ports import Blobs, CommitUnknown, GuardFailed, Interrupted, Store, Tx
 from stoker.engine.tools import Tools
 from stoker.engine.transaction import Ask, Outcome, Transaction, Verb
 from stoker.errors import StokerError, Unavailable
 
 LARGEST_BATCH = 512
+
+log = logging.getLogger("stoker.engine")
 
 
 class Answered(NamedTuple):
@@ -50,6 +55,7 @@ class Batches:
         self._running: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[None]] = set()
         self._meanwhile: dict[int, int] = {}  # lanes that were told of while a transaction was under way
+        self.observer: Observer | None = None
         self.refused_at: Micros = 0  # when the store was last unavailable
 
     async def submit(self, command: Verb) -> Answered:
@@ -107,8 +113,10 @@ class Batches:
         return batch
 
     async def _run(self, batch: list[tuple[Verb, asyncio.Future[Answered]]]) -> None:
+        commands = [command for command, _ in batch]
+        began = perf_counter()
         try:
-            outcome = await self._decided([command for command, _ in batch])
+            outcome = await self._decided(commands)
         except Unavailable as error:
             self.refused_at = self._clock.now()
             for _, future in batch:
@@ -118,7 +126,17 @@ class Batches:
         except Exception as error:  # noqa: BLE001 - whatever it is, only the command that causes it gets it
             await self._single(batch, error)
         else:
+            took = perf_counter() - began
             self._tell(outcome, batch)
+            self._show(commands, outcome, took)
+
+    def _show(self, commands: list[Verb], outcome: Outcome, took: float) -> None:
+        if self.observer is None:
+            return
+        try:
+            self.observer.committed(commands, outcome, took)
+        except Exception:  # what watches must not stand in the way of what is watched
+            log.exception("a batch could not be observed")
 
     async def _single(self, batch: list[tuple[Verb, asyncio.Future[Answered]]], error: Exception) -> None:
         if isinstance(error, Interrupted):

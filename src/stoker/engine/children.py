@@ -78,6 +78,7 @@ class Children:
             created_at=fold.now,
             root=above.root or above.id,
             parent=task.id,
+            traceparent=above.traceparent,
         )
         fold.trigger(run, version.graph, inputs, store)
 

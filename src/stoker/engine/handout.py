@@ -270,6 +270,7 @@ class Handout:
             input_url="" if body is not None else f"{base}/tasks/{task.id}/input?attempt={task.attempt}",
             timeout_s=None if task.deadline is None else (task.deadline - self._now) / SECOND,
             failures=task.failures,
+            traceparent=fold.runs[task.run].traceparent or "",
         )
 
 

@@ -35,8 +35,9 @@ UNHEARD_S = 5.0  # between two looks at a run that may end on another server
 class Trigger(Verb):
     """Start runs of known versions, all or none."""
 
-    def __init__(self, namespace: int, starts: Sequence[Start], ids: Ids) -> None:
+    def __init__(self, namespace: int, starts: Sequence[Start], ids: Ids, traceparent: str | None = None) -> None:
         self._namespace = namespace
+        self._traceparent = traceparent
         self._starts = starts
         self._ids = ids
         self._answers: list[RunRef] = []
@@ -63,6 +64,7 @@ class Trigger(Verb):
                 priority=request.priority,
                 weight=request.weight,
                 created_at=batch.fold.now,
+                traceparent=self._traceparent,
             )
             batch.fold.trigger(run, version.graph, inputs, store)
             if request.tags:
@@ -141,15 +143,17 @@ class Runs:
         self._peers = peers
         self._alarm = alarm
 
-    async def trigger(self, namespace: str, requests: Sequence[TriggerRequest]) -> list[RunRef]:
-        """Start runs, all or none; inputs are checked first."""
+    async def trigger(
+        self, namespace: str, requests: Sequence[TriggerRequest], traceparent: str | None = None
+    ) -> list[RunRef]:
+        """Start runs, all or none; inputs are checked first. `traceparent`: the span that they stand below."""
         if len(requests) > MOST_RUNS:
             raise TooLarge(f"one call triggers at most {MOST_RUNS} runs, not {len(requests)}.", code="too_many_runs")
         named = dict.fromkeys((request.graph, request.version) for request in requests)
         versions = {each: await self._catalog.version(namespace, *each) for each in named}
         starts = [start_of(versions[request.graph, request.version], request) for request in requests]
         number = await self._namespaces.existing(namespace)
-        answer = await self._batches.submit(Trigger(number, starts, self._ids))
+        answer = await self._batches.submit(Trigger(number, starts, self._ids, traceparent))
         refs: list[RunRef] = answer.value
         return refs
 

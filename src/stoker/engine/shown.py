@@ -9,6 +9,7 @@ from stoker.core.compiled import Compiled, text_of
 from stoker.core.duration import Micros
 from stoker.core.model import Run, Task
 from stoker.core.states import RunState
+from stoker.core.trace import trace_id
 from stoker.core.views import RunView, TaskView
 from stoker.engine.catalog import when
 from stoker.engine.ports import Reader
@@ -52,6 +53,7 @@ def run_view(
         parent=run.parent,
         schedule=schedule,
         scheduled_at=maybe(run.scheduled_at),
+        trace=None if run.traceparent is None else trace_id(run.traceparent),
         tasks=run.tasks,
     )
 

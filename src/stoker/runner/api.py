@@ -38,7 +38,7 @@ from stoker.core.views import (
     TriggerBatch,
     TriggerRequest,
 )
-from stoker.runner import http
+from stoker.runner import http, tracing
 from stoker.runner.keeping_api import KeepingApi
 from stoker.runner.schedule_api import ScheduleApi
 from stoker.runner.secret_api import SecretApi
@@ -89,11 +89,13 @@ class Api:
     # runs
 
     async def trigger(self, request: TriggerRequest) -> RunRef:
-        return await self.wire.call("POST", f"{self._in}/runs", body=request, answer=RunRef)
+        return await self.wire.call("POST", f"{self._in}/runs", body=request, answer=RunRef, headers=tracing.headers())
 
     async def trigger_batch(self, requests: Sequence[TriggerRequest]) -> list[RunRef]:
         body = TriggerBatch(runs=list(requests))
-        return await self.wire.call("POST", f"{self._in}/runs/batch", body=body, answer=list[RunRef])
+        return await self.wire.call(
+            "POST", f"{self._in}/runs/batch", body=body, answer=list[RunRef], headers=tracing.headers()
+        )
 
     async def runs(
         self,

@@ -24,7 +24,7 @@ import msgspec
 from stoker.authoring.signals import Cancelled
 from stoker.core.protocol import Log, Output, Progress, Report, Stage
 from stoker.errors import Unavailable
-from stoker.runner import frames, outcome
+from stoker.runner import frames, outcome, tracing
 from stoker.runner.execute import Kit, kit_of, run, run_async
 from stoker.runner.job import Job
 from stoker.runner.journal import Journal, Stream, clean
@@ -42,6 +42,7 @@ def main(up: int, parent: int) -> None:
     sys.path[:] = begin.path
     for report in _attempt(begin, pipe):
         pipe.send(report)
+    tracing.flush()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)  # threads that user code left behind keep nothing alive
@@ -58,6 +59,7 @@ def _attempt(begin: frames.Begin, pipe: Pipe) -> list[Report]:
     if logging.getLogger().level == logging.WARNING:
         logging.getLogger().setLevel(logging.INFO)
     pipe.listen(job)
+    tracing.join(begin.assignment.traceparent)
     with kit_of(PipedAccess(pipe), spills=False) as kit:
         if work.is_async:
             return kit.context.run(asyncio.run, _cancellable(job, kit))

@@ -9,11 +9,13 @@ import asyncio
 from collections.abc import Iterable
 from threading import Lock, Thread
 
+from stoker.runner import tracing
 from stoker.runner.execute import Kit, run, run_async
 from stoker.runner.feed import Feed
 from stoker.runner.isolation import run_isolated
 from stoker.runner.job import Job
 from stoker.runner.mailbox import Mailbox
+from stoker.runner.tracing import RunAsync, spanned, spanned_async
 from stoker.runner.work import Work
 
 
@@ -23,6 +25,7 @@ class Workers:
     def __init__(self, works: Iterable[Work], threads: int, kit: Kit, mailbox: Mailbox) -> None:
         self._kit = kit
         self._mailbox = mailbox
+        self._traced = tracing.wanted()
         self._async_works = {id(work) for work in works if work.is_async and not work.isolation}
         self._feed: Feed[Job | None] = Feed()
         self._threads = [Thread(target=self._work, name=f"stoker-worker-{n}", daemon=True) for n in range(threads)]
@@ -59,21 +62,24 @@ class Workers:
         gate = Lock()
         gate.acquire()
         take, put, kit = self._feed.take, self._mailbox.put, self._kit
+        plain, isolated = (spanned(run), spanned(run_isolated)) if self._traced else (run, run_isolated)
         while (job := take(gate)) is not None:
-            put(run_isolated(job, kit) if job.work.isolation else run(job, kit))
+            put(isolated(job, kit) if job.work.isolation else plain(job, kit))
             del job  # what user code returned may be large, and the next task may be far
 
     def _async_worker(self) -> AsyncWorker:
         if self._async is None:
-            self._async = AsyncWorker(self._kit, self._mailbox)
+            run = spanned_async(run_async) if self._traced else run_async
+            self._async = AsyncWorker(self._kit, self._mailbox, run)
         return self._async
 
 
 class AsyncWorker:
     """The loop of user code. It may be blocked by a careless node; the runner's own loop is another one."""
 
-    def __init__(self, kit: Kit, mailbox: Mailbox) -> None:
+    def __init__(self, kit: Kit, mailbox: Mailbox, run: RunAsync) -> None:
         self._kit = kit
+        self._attempted = run
         self._mailbox = mailbox
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._run, name="stoker-async", daemon=True)
@@ -106,7 +112,7 @@ class AsyncWorker:
             self._loop.call_later(grace_s / 2, task.cancel)
 
     async def _attempt(self, job: Job) -> None:
-        self._mailbox.put(await run_async(job, self._kit))
+        self._mailbox.put(await self._attempted(job, self._kit))
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)

@@ -8,6 +8,7 @@ from stoker.api.native.logs import page
 from stoker.api.native.paging import LogsQuery
 from stoker.api.query import After, Filter, Limit, Query, RerunBelow, Wait
 from stoker.api.route import NAMESPACED, Route
+from stoker.core.trace import traceparent
 from stoker.core.views import (
     BulkAnswer,
     BulkRequest,
@@ -43,13 +44,17 @@ class RetryQuery(Query, frozen=True):
 
 async def trigger_run(call: Call) -> Answer:
     request: TriggerRequest = call.body
-    [ref] = await call.engine.runs.trigger(call.namespace, [request])
+    [ref] = await call.engine.runs.trigger(call.namespace, [request], _trace(call))
     return as_json(ref, status=201 if ref.created else 200)
 
 
 async def trigger_runs(call: Call) -> Answer:
     request: TriggerBatch = call.body
-    return as_json(await call.engine.runs.trigger(call.namespace, request.runs), status=201)
+    return as_json(await call.engine.runs.trigger(call.namespace, request.runs, _trace(call)), status=201)
+
+
+def _trace(call: Call) -> str | None:
+    return traceparent(call.header(b"traceparent"))
 
 
 async def list_runs(call: Call) -> Answer:

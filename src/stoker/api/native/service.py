@@ -9,7 +9,9 @@ import msgspec
 from stoker.api import landing
 from stoker.api.call import Answer, Call, as_json
 from stoker.api.route import PUBLIC, Route
-from stoker.errors import Unavailable
+from stoker.errors import NotFound, Unavailable
+
+PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Status(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -42,6 +44,17 @@ async def readiness(call: Call) -> Answer:
 
 async def openapi(call: Call) -> Answer:
     return Answer(body=call.server.openapi)
+
+
+async def metrics(call: Call) -> Answer:
+    if call.server.metrics is None:
+        raise NotFound(
+            "this server counts nothing: its metrics are off",
+            code="metrics_off",
+            place="path",
+            remedy="Start it with `--metrics token`, or `--metrics public` for everybody who can connect.",
+        )
+    return Answer(body=await call.server.metrics.text(), media_type=PROMETHEUS)
 
 
 async def home(call: Call) -> Answer:
@@ -91,5 +104,13 @@ ROUTES = (
         summary="This API, as an OpenAPI 3.1 document",
         endpoint=openapi,
         response=object,
+    ),
+    Route(
+        method="GET",
+        path="/metrics",
+        scopes=("metrics",),
+        summary="What this server has counted, for Prometheus; 404 while its metrics are off",
+        endpoint=metrics,
+        response="text/plain",
     ),
 )

@@ -10,7 +10,7 @@ FROM task WHERE id = ANY(:ids);
 -- name: runs
 -- Whole runs by id.
 SELECT id, namespace, version, state, stopping, priority, last_order_at, open, tasks, failed, created_at, ended_at,
-       cancel_at, weight, root, parent, schedule, scheduled_at
+       cancel_at, weight, root, parent, schedule, scheduled_at, traceparent
 FROM run WHERE id = ANY(:ids);
 
 -- name: items_below

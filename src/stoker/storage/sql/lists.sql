@@ -17,7 +17,8 @@
 
 -- part: run_columns
 SELECT r.id, r.namespace, r.version, r.state, r.stopping, r.priority, r.last_order_at, r.open, r.tasks, r.failed,
-       r.created_at, r.ended_at, r.cancel_at, r.weight, r.root, r.parent, r.schedule, r.scheduled_at
+       r.created_at, r.ended_at, r.cancel_at, r.weight, r.root, r.parent, r.schedule, r.scheduled_at,
+       r.traceparent
 
 -- name: runs_all
 <<run_columns>>

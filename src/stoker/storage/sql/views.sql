@@ -3,7 +3,7 @@
 -- name: run_page
 -- Every run of a namespace, newest first, below a cursor.
 SELECT id, namespace, version, state, stopping, priority, last_order_at, open, tasks, failed, created_at, ended_at,
-       cancel_at, weight, root, parent, schedule, scheduled_at
+       cancel_at, weight, root, parent, schedule, scheduled_at, traceparent
 FROM run WHERE namespace = :namespace AND (created_at, id) < (:before_at, :before_id)
 ORDER BY created_at DESC, id DESC LIMIT :limit;
 
@@ -84,6 +84,12 @@ WHERE task = ANY(:tasks) ORDER BY id;
 -- name: last_attempt
 SELECT attempt, outcome, code, message, type, traceback, session, started_at, ended_at FROM attempt
 WHERE task = :task ORDER BY id DESC LIMIT 1;
+
+-- name: ready_lanes
+-- How many tasks wait in each lane that has some; so many lanes at most.
+SELECT l.id, l.namespace, l.kind, r.tasks
+FROM (SELECT lane, COUNT(*) AS tasks FROM task WHERE state = 1 AND due_at IS NULL GROUP BY lane LIMIT :limit) AS r
+JOIN lane AS l ON l.id = r.lane;
 
 -- name: log_end
 -- The newest chunk of a run; those before it are all there, since who adds some has the lock of the run.

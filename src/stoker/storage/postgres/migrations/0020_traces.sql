@@ -1,0 +1,2 @@
+-- Where a run stands in a trace; most have none.
+ALTER TABLE run ADD COLUMN traceparent TEXT;

@@ -1,0 +1,1 @@
+"""Logs, metrics and traces of a server. It listens; rules and transactions know nothing of it and pay nothing."""
