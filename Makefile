@@ -6,8 +6,9 @@ STAMP := $(VENV)/.stamp
 POSTGRES ?= /usr/lib/postgresql
 SECONDS ?= 600
 STEPS ?= 50000
+SEEDS ?= 1000
 
-.PHONY: setup postgres demo test check bench grind prove guards lock clean
+.PHONY: setup postgres demo test check bench grind simulate prove guards lock clean
 
 setup: $(STAMP)
 
@@ -39,6 +40,10 @@ bench: setup postgres
 # Random graphs while servers, runners and databases are killed, on both stores in turn, with seeds that are printed.
 grind: setup postgres
 	PYTHONPATH=tests $(BIN)/python -m e2e.grinding $(SECONDS)
+
+# So many random stories in virtual time, in which everything breaks; `python -m testing.simulated N` tells one again.
+simulate: setup
+	STOKER_SIMULATED=$(SEEDS) $(BIN)/python -m pytest -n auto -x --timeout 0 tests/testing/test_simulated.py
 
 # So many random steps of the whole engine, judged by an oracle; what fails is made small.
 prove: setup postgres

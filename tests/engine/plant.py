@@ -12,7 +12,6 @@ import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import apsw
@@ -42,6 +41,7 @@ from stoker.core.protocol import (
 )
 from stoker.core.views import PushRequest, RunView, TaskView, TriggerRequest
 from stoker.engine.sessions import digest
+from stoker.testing.nature import SeededDice
 
 NS = "default"
 START: Micros = 1_700_000_000 * SECOND
@@ -60,19 +60,6 @@ class ManualClock:
 
     def advance(self, seconds: float) -> None:
         self.time += round(seconds * SECOND)
-
-
-class SeededDice:
-    """Dice that fall alike every time."""
-
-    def __init__(self, seed: int = 0) -> None:
-        self._random = Random(seed)
-
-    def random(self) -> float:
-        return self._random.random()
-
-    def token_bytes(self, count: int) -> bytes:
-        return self._random.randbytes(count)
 
 
 def node(name: str, fire: Each | Join | None = None, kind: str = "one", **options: Any) -> NodeSpec:

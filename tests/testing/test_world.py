@@ -155,10 +155,10 @@ def test_a_killed_runner_loses_its_task_to_another_within_seconds(world: World) 
     world.takes(graphs.slow, "1h")
     run = world.trigger(graphs.slowly, seconds=0)
     world.advance("1m")
-    (holder,) = {view.runner for view in _tasks(world, run.id)}
+    (holder,) = {view.runner for view in run.tasks()}
     world.kill(holder)
     world.advance("6s")
-    (task,) = _tasks(world, run.id)
+    (task,) = run.tasks()
     assert (task.attempt, task.losses) == (2, 1)
     assert task.runner != holder
     assert run.result() == 0
@@ -169,11 +169,11 @@ def test_a_stalled_runner_loses_its_task_when_its_lease_is_over_and_its_late_rep
     world.takes(graphs.slow, "1m")
     run = world.trigger(graphs.slowly, seconds=0)
     world.advance("30s")
-    world.stall(_tasks(world, run.id)[0].runner, "10m")
+    world.stall(run.tasks()[0].runner, "10m")
     world.advance("15s")
-    assert _tasks(world, run.id)[0].losses == 0  # its connection stands, so it has its whole lease
+    assert run.tasks()[0].losses == 0  # its connection stands, so it has its whole lease
     assert run.result() == 0
-    (task,) = _tasks(world, run.id)
+    (task,) = run.tasks()
     assert (task.attempt, task.losses) == (2, 1)
     world.run_until_idle()
     assert len(world.executions[run.id][task.id]) == 2
@@ -202,7 +202,7 @@ def test_the_server_may_be_killed_while_a_task_runs(world: World) -> None:
     world.advance("10m")
     world.restart_server()
     assert run.result() == 3_600
-    (task,) = _tasks(world, run.id)
+    (task,) = run.tasks()
     assert (task.attempt, task.losses) == (1, 0)
 
 
@@ -294,5 +294,12 @@ def test_an_async_node_is_told_how_to_open_a_file(shared: World, tmp_path: Path)
         shared.run(opening, text=stoker.File(path))
 
 
-def _tasks(world: World, run: int) -> list[Any]:
-    return world.client.call(world.client.api.tasks(run)).items
+def test_what_is_kept_for_ten_days_is_gone_after_eleven(world: World) -> None:
+    run = world.trigger(graphs.slowly, seconds=1)
+    run.wait()
+    world.client.retention.set(age="10d")
+    world.advance("9d")
+    assert run.state() == "SUCCEEDED"
+    world.advance("2d")
+    with pytest.raises(NotFound):
+        run.view()

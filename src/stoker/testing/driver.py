@@ -18,7 +18,7 @@ from stoker.testing.nature import VirtualClock
 from stoker.testing.patches import around_user_code
 from stoker.testing.server import Server
 
-LEAP: Micros = SECOND  # what is nearer is waited for step by step
+LEAP: Micros = SECOND  # what is nearer is waited for step by step; before an end, for what is done now and then
 STEADY: Micros = 65 * SECOND  # more than any poll, lease or backoff: what did not move for so long moves by time alone
 BEATS: Micros = 30 * SECOND  # before a due time, for runners to say that they still hold their leases
 
@@ -83,7 +83,8 @@ class Driver:
         if due == NEVER and self._goal.idle:
             self._loop.stop()
             return
-        goal = min(due, self._at(ahead.schedule), self._goal.until) - (BEATS if busy else 0)
+        told = min(due, self._at(ahead.schedule))
+        goal = min(told - (BEATS if busy else 0), self._goal.until - (BEATS if busy else LEAP))
         if goal > NEVER // 2 or goal - self._loop.micros <= LEAP:
             self._loop.jump(to)
             return

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from stoker.core.duration import Micros, micros
 from stoker.core.graph import Duration
-from stoker.core.views import RunView
+from stoker.core.views import RunView, TaskView
 from stoker.errors import Conflict
 from stoker.runner.handle import Client, RunHandle
 
@@ -39,6 +39,10 @@ class VirtualRun(RunHandle):
         """Let time pass until the run has ended, however that is."""
         self._wait(timeout)
         return self.view()
+
+    def tasks(self) -> list[TaskView]:
+        """Its tasks, by node and branch; at most 1,000."""
+        return self._client.call(self._client.api.tasks(self.id, limit=1_000)).items
 
     def _wait(self, timeout: Duration | None) -> None:
         if self._world.run_until_ended(self.id, None if timeout is None else micros(timeout)):

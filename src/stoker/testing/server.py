@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from stoker.api.app import App, build
 from stoker.bootstrap.engine import StokerEngine
+from stoker.bootstrap.keyring import Keyring
 from stoker.core.duration import Micros
 from stoker.core.states import RunState
 from stoker.core.views import Hint
@@ -40,6 +41,7 @@ class Server:
         self._data = data
         self._seed = seed
         self._clock = clock
+        self._keys = Keyring([SeededDice(f"{seed} key").token_bytes(32)])
         self._starts = 0
         self._app: App | None = None
         self._tasks: dict[asyncio.Task[Any], None] = {}
@@ -48,7 +50,9 @@ class Server:
     async def start(self) -> None:
         self._starts += 1
         dice = SeededDice(f"{self._seed} server {self._starts}")
-        self.engine = StokerEngine(self._data, durable=False, root_token=TOKEN, clock=self._clock, dice=dice)
+        self.engine = StokerEngine(
+            self._data, durable=False, root_token=TOKEN, clock=self._clock, dice=dice, keys=self._keys
+        )
         self._take_time()
         await self.engine.open(ticking=False)
         self._spawn(ticks.run(self.engine.upkeep.tick, self.engine.alarm.rung))
