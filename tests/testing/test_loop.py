@@ -70,6 +70,19 @@ def test_a_timer_that_was_cancelled_is_not_waited_for(loop: VirtualLoop) -> None
     assert loop.next_told() == NEVER
 
 
+def test_what_never_waits_is_told_of_instead_of_spinning(loop: VirtualLoop) -> None:
+    async def spins() -> None:
+        while True:
+            await asyncio.sleep(0)
+
+    task = loop.create_task(spins())
+    with pytest.raises(RuntimeError, match="time stands still"):
+        loop.run_until_complete(task)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        loop.run_until_complete(task)
+
+
 def test_plain_code_sleeps_in_virtual_time_side_by_side(loop: VirtualLoop) -> None:
     seen: list[str] = []
 

@@ -17,6 +17,7 @@ NEVER: Micros = 2**62
 
 HUSHED: ContextVar[bool] = ContextVar("stoker_hushed", default=False)
 """Set where timers are those of servers and runners that keep themselves going; nothing of a test waits for them."""
+ENDLESS = 100_000
 LONG: Micros = 61 * SECOND  # more than any such timer: who waits longer waits for something
 
 
@@ -92,8 +93,12 @@ class _Waiting(selectors.DefaultSelector):
     def __init__(self, loop: VirtualLoop) -> None:
         super().__init__()
         self._loop = loop
+        self._steps = 0  # without any time between them
 
     def select(self, timeout: float | None = None) -> list[Any]:
+        self._steps = self._steps + 1 if timeout == 0 else 0
+        if self._steps > ENDLESS:
+            raise RuntimeError(f"time stands still at {self._loop.time()} s: something keeps itself busy for ever")
         if timeout is None:
             self._loop.quiet(NEVER)
         elif timeout > 0:
