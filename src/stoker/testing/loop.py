@@ -98,6 +98,7 @@ class _Waiting(selectors.DefaultSelector):
     def select(self, timeout: float | None = None) -> list[Any]:
         self._steps = self._steps + 1 if timeout == 0 else 0
         if self._steps > ENDLESS:
+            self._steps = 0
             raise RuntimeError(f"time stands still at {self._loop.time()} s: something keeps itself busy for ever")
         if timeout is None:
             self._loop.quiet(NEVER)
