@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from stoker.core.fork_views import ForkAnswer, ForkRequest
 from stoker.core.graph import KindSpec
 from stoker.core.keep_views import KeepSpec, KeepView
 from stoker.core.protocol import Assignment, ClaimAnswer, ClaimRequest, Receipt, ReportAnswer, ReportRequest
@@ -70,6 +71,7 @@ class FakeEngine:
         self.logs: Any = FakeLogs(self)
         self.waits: Any = FakeWaits(self)
         self.recorded: Any = FakeRecorded(self)
+        self.forks: Any = FakeForks(self)
         self.schedules: Any = FakeSchedules(self)
         self.secrets: Any = FakeSecrets(self)
         self.retention: Any = FakeRetention(self)
@@ -427,6 +429,17 @@ class FakeWaits:
     async def open(self, namespace: str, **asked: Any) -> Page[TaskView]:
         self._engine.note("waits", namespace, asked)
         return Page(items=[_task()], after=None)
+
+
+class FakeForks:
+    """Forks of runs."""
+
+    def __init__(self, engine: FakeEngine) -> None:
+        self._engine = engine
+
+    async def fork(self, namespace: str, run: int, request: ForkRequest) -> ForkAnswer:
+        self._engine.note("fork", namespace, run, request)
+        return ForkAnswer(origin=run, node=request.from_, taken=1, run=None if request.dry_run else 7)
 
 
 class FakeRecorded:

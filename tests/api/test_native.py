@@ -205,6 +205,16 @@ async def test_without_a_session_the_recorded_input_and_items_of_a_task_are_stre
     ]
 
 
+async def test_a_fork_is_passed_on_and_a_dry_run_makes_none(served: Served) -> None:
+    status, answer, _ = await served.ask("POST", "runs/4/fork", {"from": "a", "edits": [{"node": "b", "value": [1]}]})
+    assert (status, answer["run"], answer["origin"]) == (201, 7, 4)
+    asked = served.engine.asked[-1][3]
+    assert (asked.from_, asked.branch, bytes(asked.edits[0].value)) == ("a", None, b"[1]")
+    status, answer, _ = await served.ask("POST", "runs/4/fork", {"from": "a", "branch": "s[1]", "dry_run": True})
+    assert (status, answer["run"]) == (200, None)
+    assert (await served.ask("POST", "runs/4/fork", {}))[0] == 400
+
+
 async def test_a_session_that_leaves_is_passed_on(served: Served) -> None:
     assert (await served.ask("DELETE", "sessions", headers={"Stoker-Session": SESSION}))[0] == 204
     assert ("leave", SESSION) in served.engine.asked

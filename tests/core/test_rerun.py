@@ -38,12 +38,17 @@ class Pure(Player):
         self.retries = 0.0
 
     def _complete(self, fold: Fold, task: Task) -> Receipt:
-        node = self.memory.graph.nodes[task.node]
-        seen = sha256(encode([node.name, task.branch.hex(), [body.decode() for body in self._seen(fold, task)]]))
-        self.drawn = Random(seen.hexdigest())
+        node = self._draw(fold, task)
         number = self.drawn.choice((0, 1, 2)) if node.kind.items == "many" else 1
         bodies = [Body(encode(self._output(node))) for _ in range(number)]
         return fold.complete(task.id, task.attempt, task.session or 0, bodies)
+
+    def _draw(self, fold: Fold, task: Task) -> CompiledNode:
+        """Have what is drawn next follow from what the task could see."""
+        node = self.memory.graph.nodes[task.node]
+        seen = sha256(encode([node.name, task.branch.hex(), [body.decode() for body in self._seen(fold, task)]]))
+        self.drawn = Random(seen.hexdigest())
+        return node
 
     def _seen(self, fold: Fold, task: Task) -> list[bytes]:
         """The items of the task above, or all from which a way leads into the join."""

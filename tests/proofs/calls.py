@@ -17,6 +17,7 @@ from core.player import slices_of
 from engine.gating import limited
 from engine.plant import KINDS, NS, Plant, after, completion, encoded, failure, join, node, run_input
 from stoker.bootstrap.keyring import Keyring
+from stoker.core.fork_views import ForkRequest
 from stoker.core.graph import WAIT_KIND, KindSpec, OnChange, Ref, Retry, RunInput, Wait
 from stoker.core.keep_views import KeepSpec
 from stoker.core.protocol import Log, Progress
@@ -95,6 +96,15 @@ async def retry(plant: Stage) -> Act:
     hand = plant.hand()
     await hand.fail(*await hand.claim())
     return lambda: plant.engine.runs.retry(NS, run)
+
+
+@call("Fork", anew=True)
+async def fork(plant: Stage) -> Act:
+    await plant.push(node("a"), node("b", after("a")))
+    run, hand = await plant.trigger(), plant.hand()
+    await hand.complete(*await hand.claim())
+    await hand.complete(*await hand.claim())
+    return lambda: plant.engine.forks.fork(NS, run, ForkRequest(from_="b"))
 
 
 @call("CancelTask")

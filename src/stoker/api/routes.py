@@ -5,6 +5,7 @@ from __future__ import annotations
 from stoker.api.native import (
     artifacts,
     events,
+    forks,
     graphs,
     kinds,
     live,
@@ -28,6 +29,7 @@ ROUTES: tuple[Route, ...] = (
     *kinds.ROUTES,
     *graphs.ROUTES,
     *runs.ROUTES,
+    *forks.ROUTES,
     *schedules.ROUTES,
     *secrets.ROUTES,
     *retention.ROUTES,

@@ -26,6 +26,7 @@ from stoker.engine.catalog import Catalog
 from stoker.engine.delivery import Delivery
 from stoker.engine.dispatch import Dispatcher
 from stoker.engine.events import Hub
+from stoker.engine.fork import Forks
 from stoker.engine.gates import Gates
 from stoker.engine.ids import Ids
 from stoker.engine.known import Keys
@@ -138,6 +139,7 @@ class StokerEngine:
         self.tasks = Tasks(self.batches, self.views, self.peers)
         self.live = Live(self.store, self._namespaces, versions, self.batches, self.blobs)
         self.waits = Waits(self.store, self._namespaces, versions, self.batches, self.views)
+        self.forks = Forks(self.store, self._namespaces, versions, self.batches, self.blobs, self._ids)
         self.recorded = Recorded(self.store, self._namespaces, versions, self.blobs)
         self.leases = Leases(
             self.store,

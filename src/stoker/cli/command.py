@@ -21,6 +21,7 @@ _COMMANDS = {
     "graphs": ("stoker.cli.graphs:app", "Graphs: list, show, push."),
     "runs": ("stoker.cli.runs:app", "Runs: list, show, logs, tasks, waits, cancel, retry; live: publish, fire."),
     "tasks": ("stoker.cli.tasks:app", "Tasks: retry or cancel one, settle a wait, see its input."),
+    "fork": ("stoker.cli.fork:fork", "Start a run in the middle of another one: a node and what is below it run anew."),
     "replay": (
         "stoker.cli.replay:replay",
         "Run a task once more, here, with what it was given; compare what it gives.",

@@ -20,7 +20,7 @@ from stoker.core.filter import term
 from stoker.storage.postgres import address
 
 if TYPE_CHECKING:
-    from stoker.core.views import RunView
+    from stoker.core.views import ForkedFrom, RunView
 
 TaskStateName = Literal["READY", "LEASED", "SUCCEEDED", "FAILED", "PRUNED", "CANCELLED", "SKIPPED"]
 
@@ -316,6 +316,7 @@ def _show(view: RunView) -> None:
         ("run", str(view.id)),
         ("graph", f"{view.graph} v{view.version}"),
         *([("schedule", _due(view))] if view.scheduled_at else []),
+        *([("fork of", _origin(view.fork))] if view.fork else []),
         ("state", state_of(view)),
         ("started", f"{view.created_at:%Y-%m-%d %H:%M:%S} UTC, {terminal.ago(view.created_at)}"),
         ("took", took(view)),
@@ -349,3 +350,7 @@ def _in(here: Reached) -> str:
 
 def _due(view: RunView) -> str:
     return f"{view.schedule or 'a deleted one'}, due {view.scheduled_at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _origin(fork: ForkedFrom) -> str:
+    return f"run {fork.run} from {fork.node}{f' at {fork.branch}' if fork.branch else ''}"

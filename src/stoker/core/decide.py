@@ -14,8 +14,8 @@ import msgspec
 from stoker.core.compiled import Compiled, CompiledNode
 from stoker.core.condition import Around
 from stoker.core.duration import Micros
-from stoker.core.ends import Ending
 from stoker.core.firing import is_bad
+from stoker.core.forking import Forks
 from stoker.core.model import (
     MAX_ITEMS,
     MAX_TASKS,
@@ -38,7 +38,7 @@ ONLY_LIVE = "only tasks of live runs give outputs before they complete"
 _replace = msgspec.structs.replace
 
 
-class Fold(Ending):
+class Fold(Forks):
     """One batch, decided."""
 
     def trigger(self, run: Run, graph: Compiled, inputs: bytes = b"", store: bytes = b"") -> None:

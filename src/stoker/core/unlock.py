@@ -99,15 +99,7 @@ class Unlocking(Living):
         if parent is None:
             self._create(run, graph, node, branch, [(b"", None)], None)
             return
-        places = []
-        for number, index, element in family:
-            place = b""
-            if kid.many:
-                place += step(number)
-            if kid.expand is not None:
-                place += step(index)
-            places.append((place, element))
-        self._create(run, graph, node, branch, places, parent, self.tasks[parent].generation)
+        self._create(run, graph, node, branch, places_of_family(kid, family), parent, self.tasks[parent].generation)
 
     def _create(
         self,
@@ -375,6 +367,19 @@ class Unlocking(Living):
             row = self._row(run, graph, join, task.branch)
             row.open -= 1
             row.failed += bad
+
+
+def places_of_family(kid: Kid, family: Sequence[Child]) -> list[Place]:
+    """Where the children of one kid stand, below the branch of their parent."""
+    places: list[Place] = []
+    for number, index, element in family:
+        place = b""
+        if kid.many:
+            place += step(number)
+        if kid.expand is not None:
+            place += step(index)
+        places.append((place, element))
+    return places
 
 
 def _last_index(branch: bytes) -> int:

@@ -104,12 +104,21 @@ class NodeCounts(_View, frozen=True):
     message: str = ""
 
 
+class ForkedFrom(_View, frozen=True):
+    """The run whose tasks it took over, and the node (and branch) at which it started."""
+
+    run: int
+    node: str
+    branch: str = ""
+
+
 class RunView(_View, frozen=True):
     """`nodes`, `causes` and `live` (the nodes of a live run) are left out of lists.
 
     `stopping`: a cancel was requested and is being carried out. Of a child run: `root` is the run at the top of its
     tree, `parent` the task that waits for its end. Of a run that a schedule started: `schedule` is its name (None once
     that was deleted), `scheduled_at` the time it was due. `trace`: the id of the OpenTelemetry trace it is part of.
+    `fork`: where it was forked from; left out of lists.
     """
 
     id: int
@@ -129,6 +138,7 @@ class RunView(_View, frozen=True):
     schedule: str | None = None
     scheduled_at: datetime | None = None
     trace: str | None = None
+    fork: ForkedFrom | None = None
     tasks: int = 0
     nodes: list[NodeCounts] = []
     causes: list[Cause] = []

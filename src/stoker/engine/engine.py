@@ -11,6 +11,7 @@ from typing import Protocol
 import msgspec
 
 from stoker.core.bulk import BulkVerb
+from stoker.core.fork_views import ForkAnswer, ForkRequest
 from stoker.core.graph import KindSpec
 from stoker.core.keep_views import KeepSpec, KeepView
 from stoker.core.protocol import ClaimAnswer, ClaimRequest, ReportAnswer, ReportRequest
@@ -173,6 +174,12 @@ class Waits(Protocol):
     async def open(self, namespace: str, *, run: int | None, limit: int, after: str | None) -> Page[TaskView]: ...
 
 
+class Forks(Protocol):
+    async def fork(self, namespace: str, run: int, request: ForkRequest) -> ForkAnswer:
+        """Start a run in the middle of one that has ended, or only say what would run again."""
+        ...
+
+
 class Recorded(Protocol):
     async def input(self, namespace: str, task: int, attempt: int | None = None) -> AsyncIterator[bytes]:
         """What an attempt of a task was given, to be streamed as one JSON object."""
@@ -272,6 +279,8 @@ class Engine(Protocol):
     def logs(self) -> Logs: ...
     @property
     def waits(self) -> Waits: ...
+    @property
+    def forks(self) -> Forks: ...
     @property
     def recorded(self) -> Recorded: ...
     @property

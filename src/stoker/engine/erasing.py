@@ -22,7 +22,7 @@ SLICED = ("log", "spread", "output", "item", "past_item", "join_row", "node_coun
 OF_TASKS = ("attempt", "progress", "task", "past_task")
 """Tables whose rows go with tasks."""
 
-SINGLE = ("run_key", "run_input", "run_store", "schedule_firing")
+SINGLE = ("run_key", "run_input", "run_store", "run_fork", "schedule_firing")
 """Tables of which a run has a row at most."""
 
 

@@ -214,6 +214,10 @@ class Tx(Reader, Protocol):
         """Delete what a manual retry takes away; what it replaces is kept, out of the way of everything else."""
         ...
 
+    async def take_over(self, items: Sequence[Row], attempts: Sequence[Row], edits: Sequence[Row]) -> None:
+        """Copy what a fork takes over: items by their task's place, histories by task; then change some items."""
+        ...
+
     async def put_sessions(self, changes: Sequence[SessionPut]) -> None:
         """Write sessions, in ascending order of id. The last rows that a transaction may lock."""
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -37,21 +38,29 @@ def start_of(version: Version, request: TriggerRequest) -> Start:
         )
     if request.idempotency_key is not None and (wrong := fault(request.idempotency_key)):
         raise Invalid(wrong, code="bad_name", place="idempotency_key")
-    if request.tags and (found := wrong_tags(request.tags)):
-        raise Invalid(found[0], code="bad_tag", place=found[1], remedy=TAGS)
+    if request.tags:
+        check_tags(request.tags)
     inputs, store = version.input_body(request.inputs), version.store_body(request.store)
     if max(len(inputs), len(store)) > PAYLOAD_INLINE:
-        raise _too_large(*(("inputs", inputs) if len(inputs) > PAYLOAD_INLINE else ("store", store)))
+        check_size("inputs", inputs)
+        check_size("store", store)
     return Start(version, request, inputs, store)
 
 
-def _too_large(place: str, body: bytes) -> TooLarge:
-    return TooLarge(
-        f"the {place} of the run have {len(body)} bytes; the limit is {PAYLOAD_INLINE}.",
-        code="inputs_too_large",
-        place=place,
-        remedy="Pass large data as a stoker.File.",
-    )
+def check_tags(tags: Mapping[str, str]) -> None:
+    if found := wrong_tags(tags):
+        raise Invalid(found[0], code="bad_tag", place=found[1], remedy=TAGS)
+
+
+def check_size(place: str, body: bytes) -> None:
+    """TooLarge if the inputs or the store of a run have too many bytes to be kept."""
+    if len(body) > PAYLOAD_INLINE:
+        raise TooLarge(
+            f"the {place} of the run have {len(body)} bytes; the limit is {PAYLOAD_INLINE}.",
+            code="inputs_too_large",
+            place=place,
+            remedy="Pass large data as a stoker.File.",
+        )
 
 
 def request_hash(request: TriggerRequest) -> bytes:

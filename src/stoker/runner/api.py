@@ -10,6 +10,7 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
+from stoker.core.fork_views import ForkAnswer, ForkRequest
 from stoker.core.graph import KindSpec
 from stoker.core.views import (
     ArtifactView,
@@ -126,6 +127,10 @@ class Api:
     async def retry(self, run: int, *, rerun_below: bool = False) -> RetryAnswer:
         query = {"rerun_below": rerun_below or None}
         return await self.wire.call("POST", f"{self._in}/runs/{run}/retry", answer=RetryAnswer, query=query)
+
+    async def fork(self, run: int, request: ForkRequest) -> ForkAnswer:
+        """Start a run in the middle of one that has ended, or (`dry_run`) only say what would run again."""
+        return await self.wire.call("POST", f"{self._in}/runs/{run}/fork", body=request, answer=ForkAnswer)
 
     async def cancel_runs(self, request: BulkRequest) -> BulkAnswer:
         """Cancel a page of the runs that a filter asks for."""

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from stoker.authoring.dump import plain, to_json
 from stoker.authoring.file import File, uploaded
+from stoker.core.fork_views import ForkAnswer, ForkEdit, ForkRequest
 from stoker.core.views import (
     BulkAnswer,
     BulkRequest,
@@ -143,6 +144,25 @@ class Client:
         """Return what a wait shows to whoever settles it."""
         return self.value(self.call(self.api.task_input(task)))
 
+    def fork(
+        self,
+        run: int,
+        start: str,
+        branch: str | None = None,
+        *,
+        inputs: Mapping[str, Any] | None = None,
+        edits: Mapping[str, Any] | None = None,
+        tags: Mapping[str, str] | None = None,
+        dry_run: bool = False,
+    ) -> ForkAnswer:
+        """Start a run that takes over what another one did; the node `start` and what is below it run anew.
+
+        `branch`: only one task of the node, such as `split[3]`. `inputs`: those of the run that are otherwise. `edits`:
+        items of nodes right before the start that are, by `"node"` or `"node@split[3]"`. `dry_run`: only say what would
+        run again. Conflict if the run has not ended.
+        """
+        return self.call(self._fork(run, start, branch, inputs or {}, edits or {}, dict(tags or {}), dry_run=dry_run))
+
     def replay(self, task: int, /, *nodes: Any, attempt: int | None = None, debug: bool = False) -> Replay:
         """Run a task once more, in this very thread, with what it was given then; nothing changes on the server.
 
@@ -231,6 +251,28 @@ class Client:
     async def _trigger(self, request: TriggerRequest, inputs: Mapping[str, Any], store: Mapping[str, Any]) -> RunHandle:
         given = replace(request, inputs=await self.encoded(inputs), store=await self.encoded(store))
         return self._handle(await self.api.trigger(given))
+
+    async def _fork(
+        self,
+        run: int,
+        start: str,
+        branch: str | None,
+        inputs: Mapping[str, Any],
+        edits: Mapping[str, Any],
+        tags: dict[str, str],
+        *,
+        dry_run: bool,
+    ) -> ForkAnswer:
+        items = await self.encoded(edits)
+        request = ForkRequest(
+            from_=start,
+            branch=branch,
+            inputs=await self.encoded(inputs),
+            edits=[ForkEdit(node=at.partition("@")[0], branch=at.partition("@")[2], value=items[at]) for at in items],
+            tags=tags,
+            dry_run=dry_run,
+        )
+        return await self.api.fork(run, request)
 
     async def _settle(self, task: int, value: Any, fail: str | None) -> TaskView:
         if fail is not None:

@@ -205,6 +205,11 @@ class Writes(Questions):
         await self.guarded("delete_spread", [(row.id, int(row.state)) for row in plan.past_spreads])
         await self.execute("delete_tasks", [task.id for task in (*plan.delete, *past)])
 
+    async def take_over(self, items: Sequence[Row], attempts: Sequence[Row], edits: Sequence[Row]) -> None:
+        await self.put("copy_items", items)
+        await self.put("copy_attempts", attempts)
+        await self.put("edit_item", edits)
+
     async def put_sessions(self, changes: Sequence[SessionPut]) -> None:
         await self.guarded("put_session", sorted(changes))
 

@@ -103,6 +103,9 @@ DELETE FROM run_input WHERE run = ANY(:runs);
 -- name: erase_run_store
 DELETE FROM run_store WHERE run = ANY(:runs);
 
+-- name: erase_run_fork
+DELETE FROM run_fork WHERE run = ANY(:runs);
+
 -- name: erase_schedule_firing
 -- What became of the times that started these runs.
 DELETE FROM schedule_firing WHERE run = ANY(:runs) AND (schedule, at) IN (
