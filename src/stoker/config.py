@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
-from stoker.errors import Invalid, Unavailable
+from stoker.errors import Conflict, Invalid, Unavailable
 
 DIALECTS: tuple[str, ...] = ()
 """The dialects that exist in this version."""
@@ -291,6 +291,26 @@ def secret_key(text: str) -> bytes:
     if len(key) != 32:
         raise ValueError("that is no key, which is 32 bytes in base64; Make one with `stoker server key`.")
     return key
+
+
+def new_secret_key() -> str:
+    """A key, as settings and files have it."""
+    import secrets
+
+    return base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def new_secret_key_file(path: Path) -> None:
+    """Put a key into a new file, for its owner alone. Conflict if there is one."""
+    key = new_secret_key() + "\n"
+    _create(path, key)
+    if _read(path) != key:
+        raise Conflict(
+            f"there is a file {path}, and it may be the key of secrets.",
+            code="secret_key",
+            place=str(path),
+            remedy="Name another file. To rotate keys, put a new one (`stoker server key`) on its first line.",
+        )
 
 
 def secret_keys_in(path: Path) -> list[bytes]:

@@ -11,8 +11,8 @@ import pytest
 
 import stoker
 from stoker.bootstrap import keyring
-from stoker.bootstrap.keyring import FILE, Keyring, id_of, new
-from stoker.config import Settings, secret_key
+from stoker.bootstrap.keyring import FILE, Keyring, id_of
+from stoker.config import Settings, new_secret_key, secret_key
 from stoker.engine.ports import Sealed, Shut
 from stoker.errors import Conflict, Invalid
 
@@ -115,7 +115,7 @@ def settings(tmp_path: Path, **more: object) -> Settings:
 
 @pytest.fixture
 def keys() -> list[str]:
-    return [new() for _ in range(3)]
+    return [new_secret_key() for _ in range(3)]
 
 
 def ids(*texts: str) -> tuple[str, ...]:

@@ -5,17 +5,16 @@ Only here is anything encrypted; the library is imported with the first secret.
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from secrets import token_bytes
 
-from stoker.bootstrap.belonging import keep
-from stoker.config import Settings, secret_key, secret_keys_in
+from stoker.config import Settings, new_secret_key_file, secret_key, secret_keys_in
 from stoker.engine.ports import Sealed, Shut
 from stoker.engine.secrets import no_key
-from stoker.errors import Unavailable
+from stoker.errors import Conflict
 
 FILE = "secret.key"
 """The key in the data folder: read if it is there, made by servers inside of a process when they need one."""
@@ -81,22 +80,9 @@ def beside(data: Path, keys: Sequence[bytes] = (), *, make: bool) -> Keyring:
 
 def made(path: Path) -> bytes:
     """The key in a file that is made, readable by its owner alone, unless somebody else just did."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        keep(path, new() + "\n")
-    except OSError as error:
-        raise Unavailable(
-            f"the file {path} of the secret key cannot be made: {error.strerror}.",
-            code="data_folder",
-            place=str(path),
-            remedy="Make its folder writable for this user.",
-        ) from None
+    with suppress(Conflict):
+        new_secret_key_file(path)
     return secret_keys_in(path)[0]
-
-
-def new() -> str:
-    """A key, as settings and files have it."""
-    return b64encode(token_bytes(32)).decode()
 
 
 def id_of(key: bytes) -> str:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Literal
 from stoker.cli import reach, terminal
 from stoker.cli.options import Where
 from stoker.config import Settings, read_server_file
+from stoker.core.words import counted
 from stoker.errors import NotFound, StokerError
 
 if TYPE_CHECKING:
@@ -286,12 +287,27 @@ def _reached(client: Client, server: reach.Server) -> Iterator[Check]:
         yield _failed("token", error)
         return
     yield Check(name="token", status="ok", found=f"accepted for the namespace {client.api.namespace!r}")
+    yield from _secrets(client)
     names = sorted(one.name for one in views if one.connected)
     if not names:
         remedy = "Start one with `stoker runner start FILE`."
         yield Check(name="runners", status="warn", found="none is connected", remedy=remedy)
     else:
         yield Check(name="runners", status="ok", found=f"{len(names)} connected: {', '.join(names)}")
+
+
+def _secrets(client: Client) -> Iterator[Check]:
+    """Whether the server has the keys of its secrets; nothing where there are none, or the token may not know."""
+    try:
+        keys = client.call(client.api.secrets.keys())
+    except StokerError:
+        return
+    if missing := [f"{key.id} ({counted(key.secrets, 'secret')})" for key in keys if not key.here]:
+        remedy = "Start the server with these keys too (STOKER_SECRET_KEY, STOKER_SECRET_KEY_FILE): tasks wait for it."
+        yield Check(name="secrets", status="fail", found=f"the server has not got {', '.join(missing)}", remedy=remedy)
+    elif any(key.secrets for key in keys):
+        found = ", ".join(f"{counted(key.secrets, 'secret')} under {key.id}" for key in keys if key.secrets)
+        yield Check(name="secrets", status="ok", found=found)
 
 
 def _clock(client: Client) -> Check:

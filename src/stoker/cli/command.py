@@ -29,6 +29,7 @@ _COMMANDS = {
     "explain": ("stoker.cli.explain:explain", "Say why a run, a task or a schedule stands where it stands."),
     "schedules": ("stoker.cli.schedules:app", "Schedules: create, list, show, pause, resume, run, delete."),
     "retention": ("stoker.cli.retention:app", "What is kept of runs that have ended: show, set, clear."),
+    "secrets": ("stoker.cli.secrets:app", "Secrets that nodes declare: set, list, delete, rotate."),
     "tokens": ("stoker.cli.tokens:app", "Tokens of the server: create, list, revoke."),
     "roles": ("stoker.cli.roles:app", "Roles of tokens: list, set, delete."),
     "db": ("stoker.cli.db:app", "The database: status, migrate, move."),

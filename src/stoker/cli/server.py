@@ -11,7 +11,9 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from stoker.config import as_environment, load
+from stoker.cli import exits, terminal
+from stoker.cli.options import TEXT, Options
+from stoker.config import as_environment, load, new_secret_key, new_secret_key_file, secret_keys_in
 from stoker.core.keep_views import keep_spec
 from stoker.storage.postgres import address
 
@@ -28,6 +30,7 @@ def start(
     database_url: str | None = None,
     keep: str | None = None,
     token: str | None = None,
+    secret_key_file: Path | None = None,
     dialects: str | None = None,
     config: Path | None = None,
     path_prefix: str | None = None,
@@ -59,6 +62,9 @@ def start(
     token: str
         The server's own token; unless given, one is made and kept in the data folder. In the environment it is hidden
         from other users, as a flag it is not.
+    secret_key_file: Path
+        The keys of secrets, one a line, the first of which writes; unless given, secret.key in the data folder if it is
+        there. A key may stand in the environment too, as STOKER_SECRET_KEY.
     dialects: str
         Other protocols to speak, with commas; this version has none yet.
     config: Path
@@ -81,6 +87,7 @@ def start(
         "artifacts": artifacts,
         "database_url": database_url,
         "token": token,
+        "secret_key_file": secret_key_file,
         "keep": keep,
         "dialects": dialects,
         "path_prefix": path_prefix,
@@ -89,11 +96,40 @@ def start(
         "access_log": access_log,
     }
     settings = load(flags, config=config)
+    if settings.secret_key_file is not None:
+        secret_keys_in(settings.secret_key_file)  # a mistake shows here, before anything is served
     keep_spec(settings.keep)
     database = address.parse(settings.database_url).shown if settings.database_url is not None else None
     environment = {name: value for name, value in os.environ.items() if not name.startswith("STOKER_")}
     environment |= as_environment(replace(settings, url=None))
     return _become([json.dumps({"insecure": insecure, "database": database})], environment)
+
+
+@app.command
+def key(*, file: Path | None = None, options: Options = TEXT) -> int:
+    """Make a key for secrets: 32 random bytes in base64.
+
+    Parameters
+    ----------
+    file: Path
+        A new file for it, which only its owner can read; else it is printed.
+    """
+    if file is None:
+        made = new_secret_key()
+        if options.output == "json":
+            terminal.document({"key": made})
+        else:
+            terminal.note("STOKER_SECRET_KEY, or a line of the file that STOKER_SECRET_KEY_FILE names; keep a copy:")
+            terminal.say(made)
+        return exits.OK
+    new_secret_key_file(file)
+    if options.output == "json":
+        terminal.document({"file": str(file.absolute())})
+    else:
+        terminal.say(f"made {file}, readable by you alone")
+        terminal.note(f"start servers with STOKER_SECRET_KEY_FILE={file.absolute()}")
+        terminal.note("keep a copy elsewhere: without it, secrets are lost")
+    return exits.OK
 
 
 def _become(arguments: list[str], environment: dict[str, str]) -> int:
