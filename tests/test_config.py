@@ -32,6 +32,9 @@ def test_a_flag_wins_over_the_environment_over_the_file(tmp_path: Path) -> None:
     assert (settings.port, settings.host, settings.namespace) == (3, "h2", "n1")
 
 
+KEYS = ("A" * 43 + "=", "B" * 42 + "A=")  # of secrets
+
+
 def test_every_setting_has_a_variable(tmp_path: Path) -> None:
     environment = {
         "STOKER_HOST": "::1",
@@ -40,6 +43,8 @@ def test_every_setting_has_a_variable(tmp_path: Path) -> None:
         "STOKER_ARTIFACTS": str(tmp_path / "a"),
         "STOKER_DATABASE_URL": "postgresql:///x",
         "STOKER_TOKEN": "t",
+        "STOKER_SECRET_KEY": f"{KEYS[0]}, {KEYS[1]}",
+        "STOKER_SECRET_KEY_FILE": str(tmp_path / "keys"),
         "STOKER_NAMESPACE": "n",
         "STOKER_URL": "https://h/p/",
         "STOKER_PATH_PREFIX": "/p/",
@@ -56,6 +61,8 @@ def test_every_setting_has_a_variable(tmp_path: Path) -> None:
         artifacts=tmp_path / "a",
         database_url="postgresql:///x",
         token="t",
+        secret_key=KEYS,
+        secret_key_file=tmp_path / "keys",
         namespace="n",
         url="https://h/p",
         path_prefix="/p",

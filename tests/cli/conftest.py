@@ -61,6 +61,9 @@ def sizes(file: stoker.File, note: str | None = None):
 '''
 
 
+PLACES = ("URL", "DATA", "DATABASE_URL", "ARTIFACTS")
+
+
 @dataclass(frozen=True)
 class Answer:
     code: int
@@ -78,18 +81,7 @@ Stoker = Callable[..., Answer]
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A working folder with a data folder in it, and nothing of this machine's settings or of other tests' imports."""
-    for name in (
-        "URL",
-        "TOKEN",
-        "NAMESPACE",
-        "DATA",
-        "HOST",
-        "PORT",
-        "DATABASE_URL",
-        "ARTIFACTS",
-        "SECRET_KEY",
-        "SECRET_KEY_FILE",
-    ):
+    for name in (*PLACES, "TOKEN", "NAMESPACE", "HOST", "PORT", "SECRET_KEY", "SECRET_KEY_FILE"):
         monkeypatch.delenv(f"STOKER_{name}", raising=False)
     monkeypatch.setenv("STOKER_DATA", str(tmp_path / "data"))
     monkeypatch.chdir(tmp_path)

@@ -13,6 +13,8 @@ from cli.conftest import Stoker
 from stoker.bootstrap.embedded import Embedded
 from stoker.bootstrap.keyring import Keyring, id_of
 from stoker.config import new_secret_key, secret_key
+from stoker.core.secret_views import SecretRequest, SecretView
+from stoker.runner.secret_api import SecretApi
 
 VALUE = "correct horse battery staple"
 PROGRAM = """
@@ -81,12 +83,13 @@ def test_a_value_among_the_arguments_is_not_taken(stoker: Stoker) -> None:
 def test_all_but_the_last_end_of_line_belongs_to_the_value(
     stoker: Stoker, server: Embedded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with server.client() as client:
-        put = type(client.api.secrets).put
-    seen = []
-    monkeypatch.setattr(
-        f"{put.__module__}.SecretApi.put", lambda self, name, body: seen.append(body.value) or put(self, name, body)
-    )
+    real, seen = SecretApi.put, []
+
+    async def put(self: SecretApi, name: str, body: SecretRequest) -> SecretView:
+        seen.append(body.value)
+        return await real(self, name, body)
+
+    monkeypatch.setattr(SecretApi, "put", put)
     for content in (b"a\nb c\n\n", b"a\nb c\n\r\n", b" a b c "):
         said(monkeypatch, content)
         assert stoker("secrets", "set", "LINES").code == 0
