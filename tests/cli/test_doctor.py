@@ -33,6 +33,7 @@ def test_a_live_server_is_asked_for_everything(stoker: Stoker, server: Embedded,
     lines = found(stoker)
     assert server.url in lines["server"]["found"]
     assert [lines[name]["status"] for name in ("server", "clock", "token", "runners")] == ["ok", "ok", "ok", "warn"]
+    assert lines["telemetry"]["found"].startswith("metrics are off (--metrics token); opentelemetry-sdk ")
     assert stoker("doctor").code == 0
     assert "-> Start one with `stoker runner start FILE`." in stoker("doctor").out
 

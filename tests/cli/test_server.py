@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ import pytest
 from cli.conftest import Stoker
 from cli.processes import finished, started
 from stoker.config import Settings, as_environment, handed_on, read_server_file
+from stoker.runner.client import Client
 
 
 def test_a_server_and_a_runner_do_what_a_third_process_asks(
@@ -35,6 +37,29 @@ def test_a_server_and_a_runner_do_what_a_third_process_asks(
             assert runner.end(signal.SIGINT)[0] == 0
         assert server.end(signal.SIGINT)[0] == 0
     assert read_server_file(folder / "data") is None
+
+
+def test_a_server_tells_what_it_does_in_json_and_counts_it(stoker: Stoker, pipeline: Path, folder: Path) -> None:
+    options = ("--metrics", "token", "--log-format", "json", "--access-log")
+    with started("server", "start", "--port", "0", *options) as server:
+        assert json.loads(server.until("is ready"))["logger"] == "stoker.supervisor"
+        stoker("graphs", "push", f"{pipeline}:shares")
+        up = read_server_file(folder / "data")
+        assert up is not None
+        with Client(up.url, (folder / "data" / "token").read_text().strip()) as client:
+            run = client.trigger("shares", x=4)
+            run.cancel()
+            run.wait()
+            text = client.call(client.api.wire.call("GET", "/metrics", answer=bytes)).decode()
+        assert 'stoker_runs_ended_total{namespace="default",state="CANCELLED"} 1.0' in text.splitlines()
+        [telemetry] = [one for one in stoker("doctor", "-o", "json").json if one["name"] == "telemetry"]
+        assert telemetry["found"].startswith("metrics are on, ")
+        code, out, err = server.end()
+    assert code == 0
+    lines = [json.loads(line) for line in [*out.splitlines(), *err.splitlines()]]
+    assert [line["run"] for line in lines if line.get("event") == "run.cancelled"] == [run.id]
+    [scraped] = [line for line in lines if line.get("request") == "GET /metrics"][:1]
+    assert (scraped["status"], scraped["logger"]) == (200, "stoker.access")
 
 
 def test_the_process_that_lives_long_has_not_imported_the_command_line(folder: Path) -> None:

@@ -22,7 +22,7 @@ from stoker.cli import reach, terminal
 from stoker.cli.options import Where
 from stoker.config import Settings, read_server_file
 from stoker.core.words import counted
-from stoker.errors import NotFound, StokerError
+from stoker.errors import Forbidden, NotFound, StokerError
 
 if TYPE_CHECKING:
     from stoker.runner.client import Client
@@ -275,6 +275,7 @@ def _reached(client: Client, server: reach.Server) -> Iterator[Check]:
         return
     yield Check(name="server", status="ok", found=f"{server.url} answers ({server.how})")
     yield _clock(client)
+    yield Check(name="telemetry", status="ok", found=f"{_metrics(client)}; {_tracing()}")
     try:
         views = client.call(client.api.runners())
     except NotFound:
@@ -324,6 +325,21 @@ def _clock(client: Client) -> Check:
             remedy="Set the clocks (NTP); leases do not depend on them, times in logs do.",
         )
     return Check(name="clock", status="ok", found="agrees with the server's within a few seconds")
+
+
+def _metrics(client: Client) -> str:
+    try:
+        text = client.call(client.api.wire.call("GET", "/metrics", answer=bytes)).decode()
+    except Forbidden:
+        return "metrics are on, for tokens with the scope metrics"
+    except StokerError as error:
+        return "metrics are off (--metrics token)" if error.code == "metrics_off" else f"no metrics: {error.message}"
+    return f"metrics are on, {sum(not line.startswith('#') for line in text.splitlines())} samples"
+
+
+def _tracing() -> str:
+    have, _ = _versions(("opentelemetry-sdk",))
+    return f"{have[0]} is installed here, for traces" if have else "no OpenTelemetry SDK is installed here"
 
 
 async def _skew(client: Client) -> timedelta:

@@ -112,7 +112,7 @@ class Metrics:
         """What is not counted here, but known elsewhere."""
         yield GaugeMetricFamily("stoker_database_up", "Whether the database answers.", value=float(self._seen.up))
         yield GaugeMetricFamily("stoker_sessions", "Runners connected to this server.", value=self._seen.sessions)
-        yield CounterMetricFamily("stoker_statements", "Statements that wrote.", value=self._store.statements)
+        yield CounterMetricFamily("stoker_statements", "Statements.", value=self._store.statements)
         ready = GaugeMetricFamily(
             "stoker_tasks_ready", "Tasks that wait for a runner, in the database.", labels=["namespace", "kind", "lane"]
         )
