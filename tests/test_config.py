@@ -48,6 +48,8 @@ def test_every_setting_has_a_variable(tmp_path: Path) -> None:
         "STOKER_NAMESPACE": "n",
         "STOKER_URL": "https://h/p/",
         "STOKER_PATH_PREFIX": "/p/",
+        "STOKER_AUDIT_DAYS": "0",
+        "STOKER_AUDIT_TRIGGERS": "True",
         "STOKER_DIALECTS": "",
         "STOKER_KEEP": "age=30d, count=7",
         "STOKER_METRICS": "token",
@@ -70,6 +72,8 @@ def test_every_setting_has_a_variable(tmp_path: Path) -> None:
         metrics="token",
         log_format="json",
         access_log=True,
+        audit_days=0,
+        audit_triggers=True,
     )
 
 

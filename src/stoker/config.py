@@ -35,6 +35,8 @@ class Settings:
     `secret_key`: what secrets are encrypted under, the first one, and may be decrypted with, all of them;
     `secret_key_file`: the same, a key a line, behind those; None: `secret.key` in the data folder if it is there.
     `keep`: what is kept of runs that have ended, in namespaces without a rule of their own, as `age=30d,count=1000`.
+    `audit_days`: how long rows of the audit log are kept, a year since that is what auditors ask for; 0: for ever.
+    `audit_triggers`: whether calls that start runs have rows there too.
     """
 
     host: str = "127.0.0.1"
@@ -48,6 +50,8 @@ class Settings:
     namespace: str = "default"
     url: str | None = None
     path_prefix: str = ""
+    audit_days: int = 365
+    audit_triggers: bool = False
     dialects: tuple[str, ...] = ()
     keep: str = ""
     metrics: str = "off"
@@ -164,6 +168,20 @@ def _port(value: Any) -> int:
     return int(text)
 
 
+def _days(value: Any) -> int:
+    text = str(value)
+    if isinstance(value, bool) or not (text.isascii() and text.isdigit()) or int(text) > 36_500:
+        raise ValueError(f"{value!r} is no number of days; Give one from 1 to 36500, or 0 for ever.")
+    return int(text)
+
+
+def _flag_value(value: Any) -> bool:
+    text = str(value).lower()
+    if text not in ("true", "false"):
+        raise ValueError(f"{value!r} is neither true nor false; Write one of the two.")
+    return text == "true"
+
+
 def _folder(value: Any) -> Path:
     return Path(value if isinstance(value, Path) else _text(value)).expanduser().absolute()
 
@@ -270,6 +288,8 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "namespace": _text,
     "url": _url,
     "path_prefix": _path_prefix,
+    "audit_days": _days,
+    "audit_triggers": _flag_value,
     "dialects": _dialects,
     "keep": _keep,
     "metrics": _one_of("off", "token", "public"),

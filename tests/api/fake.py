@@ -41,7 +41,9 @@ from stoker.core.views import (
     TokenView,
     TriggerRequest,
 )
+from stoker.engine.acting import Act
 from stoker.engine.engine import Caller
+from stoker.engine.refusals import Refusal
 from stoker.errors import Conflict, NotFound, RunFailed, Unauthorized
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -78,6 +80,7 @@ class FakeEngine:
         self.artifacts: Any = self
         self.tokens: Any = self
         self.roles: Any = FakeRoles(self)
+        self.audit: Any = FakeAudit(self)
         self.events: Any = self
         self.asked: list[tuple[Any, ...]] = []
         self.traceparents: list[str | None] = []
@@ -386,6 +389,28 @@ class FakeRoles:
         if name not in self._kept:
             raise NotFound(f"there is no role {name!r}")
         del self._kept[name]
+
+
+class FakeAudit:
+    """The audit log: calls that nothing else has told of, and refusals."""
+
+    triggers = False
+    now = 0
+
+    def __init__(self, engine: FakeEngine) -> None:
+        self._engine = engine
+        self.rows: list[Act] = []
+        self.refusals: list[tuple[Refusal, str, str]] = []
+
+    async def list(self, **asked: Any) -> Page[Any]:
+        self._engine.note("audit", asked)
+        return Page(items=[], after=None)
+
+    async def unchanged(self, act: Act) -> None:
+        self.rows.append(act)
+
+    def refused(self, refusal: Refusal, subject: str, request: str) -> None:
+        self.refusals.append((refusal, subject, request))
 
 
 class FakeBulk:

@@ -15,7 +15,7 @@ COMMANDS = [
     *("graphs list", "graphs get", "graphs push", "tokens create", "tokens list", "tokens revoke"),
     *("roles list", "roles set", "roles delete"),
     *("runs list", "runs get", "runs logs", "runs cancel", "runs retry"),
-    *("runs tasks", "tasks retry", "tasks cancel"),
+    *("runs tasks", "tasks retry", "tasks cancel", "audit"),
 ]
 HEAVY = {"aiohttp", "apsw", "asyncio", "pydantic", "starlette", "uvicorn", "watchfiles"}
 

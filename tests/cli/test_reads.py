@@ -10,7 +10,7 @@ import pytest
 
 from cli.conftest import Stoker
 from stoker.bootstrap.embedded import Embedded
-from stoker.cli import terminal
+from stoker.cli import exits, terminal
 from stoker.cli.logs import _Lines
 from stoker.core.views import LogView
 
@@ -235,6 +235,23 @@ def test_a_role_is_made_changed_given_and_deleted(stoker: Stoker, server: Embedd
     assert "1 token has the role 'night'" in stoker("roles", "delete", "night").err
     stoker("tokens", "revoke", str(made["id"]))
     assert "is deleted" in stoker("roles", "delete", "night").out
+
+
+def test_who_did_what_is_listed(stoker: Stoker, server: Embedded) -> None:
+    made = stoker("tokens", "create", "anna", "--role", "operator", "-o", "json").json
+    stoker("runs", "cancel", "99", "--token", made["token"], "--url", server.url)
+    stoker("tokens", "revoke", str(made["id"]))
+    assert stoker("tokens", "revoke", str(made["id"])).code == exits.FAILED
+    rows = stoker("audit", f"subject=token:{made['id']}", "-o", "json").json["items"]
+    assert [(row["verb"], row["name"], row["address"]) for row in rows] == [
+        ("revoke_token", "root", "127.0.0.1"),
+        ("create_token", "root", "127.0.0.1"),
+    ]
+    assert made["token"] not in json.dumps(rows)
+    text = stoker("audit", "verb=create_token").out
+    assert f"token:{made['id']} name=anna role=operator" in text
+    with server.client() as client:
+        assert [row.verb for row in client.audit("verb=revoke_token")] == ["revoke_token"]
 
 
 def test_history_is_read_without_a_server(stoker: Stoker, pipeline: Path) -> None:

@@ -46,6 +46,8 @@ USAGE, REFUSED = 2, 1
         ("roles set x", USAGE, "needs at least one scope"),
         ("roles set admin --scope read", REFUSED, "the role 'admin' is built in"),
         ("roles delete x", REFUSED, "no role 'x'"),
+        ("audit who=anna", REFUSED, "there is no field 'who'"),
+        ("audit --limit 0", REFUSED, "limit"),
         ("tokens create x --scope fly", USAGE, 'invalid value "fly"'),
         ("tokens create x --scope read --expires soon", USAGE, "a duration is"),
         ("tokens revoke 99", REFUSED, "no token 99"),

@@ -118,7 +118,7 @@ def terms(draw: st.DrawFn) -> Term:
             values: st.SearchStrategy[object] = st.sampled_from(field.words)
         case Sort.TEXT:
             values = texts()
-        case Sort.NUMBER | Sort.RUN:
+        case Sort.NUMBER | Sort.RUN | Sort.OWNER:
             values = st.integers(-(10**17), 10**17)
         case _:
             values = st.sampled_from(

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from stoker.core import run_filter, task_filter
+from stoker.core import audit_filter, run_filter, task_filter
 from stoker.core.filter import OPERATORS, Field, parse, render
 
 from .pages import ROOT
@@ -16,7 +16,11 @@ RUNS = PAGE.partition("## Of runs")[2].partition("## ")[0]
 TASKS = PAGE.partition("## Of the tasks")[2].partition("## ")[0]
 
 
-@pytest.mark.parametrize(("part", "fields"), [(RUNS, run_filter.FIELDS), (TASKS, task_filter.FIELDS)])
+AUDIT = PAGE.partition("## Of the audit log")[2].partition("## ")[0]
+PARTS = [(RUNS, run_filter.FIELDS), (TASKS, task_filter.FIELDS), (AUDIT, audit_filter.FIELDS)]
+
+
+@pytest.mark.parametrize(("part", "fields"), PARTS)
 def test_every_field_stands_there_with_its_words_and_operators(part: str, fields: dict[str, Field]) -> None:
     rows = [row.split("|") for row in part.splitlines() if row.startswith("| `")]
     shown = {name.removesuffix("NAME"): row for row in rows for name in re.findall(r"`([\w.]+)`", row[1])}

@@ -53,7 +53,7 @@ def stoker_words(line: str) -> list[str]:
 
 
 def noun_and_verb(words: tuple[str, ...]) -> list[str]:
-    alone = {"run", "init", "dev", "explain", "doctor", "selftest", "replay", "fork", "--help", "--version"}
+    alone = {"run", "init", "dev", "explain", "audit", "doctor", "selftest", "replay", "fork", "--help", "--version"}
     return list(words[:1]) if words[0] in alone else [word for word in words[:2] if not word.startswith("-")]
 
 

@@ -24,8 +24,10 @@ from stoker.core.protocol import Log, Progress
 from stoker.core.schedule_views import RunNowRequest, ScheduleSpec
 from stoker.core.secret_views import SecretRequest
 from stoker.core.views import PublishRequest, RoleRequest, SettleRequest, TokenRequest
+from stoker.engine.acting import Act as Doing
 from stoker.engine.dispatch import Handed
 from stoker.engine.known import GateName
+from stoker.engine.refusals import Refusal
 from stoker.errors import StokerError
 
 OLD, NEW = bytes([1]) * 32, bytes([2]) * 32  # keys of secrets
@@ -487,6 +489,28 @@ async def rotate(plant: Stage) -> Act:
     await secret(plant)
     plant.engine.secrets._keys = Keyring([NEW, OLD])
     return plant.engine.secrets.rotate
+
+
+@call("Audit.unchanged", anew=True)
+async def unchanged(plant: Stage) -> Act:
+    return lambda: plant.engine.audit.unchanged(Doing(token=0, verb="cancel_run"))
+
+
+@call("Audit.settings")
+async def settings(plant: Stage) -> Act:
+    return lambda: plant.engine.audit.settings("server:one", {"port": 5220})
+
+
+@call("Audit.flush", quiet=True)
+async def flush(plant: Stage) -> Act:
+    plant.engine.audit.refused(Refusal(None, "", "", "cancel_run", "", "unauthorized"), "", "")
+    return plant.engine.audit.flush
+
+
+@call("Audit._forget")
+async def forget(plant: Stage) -> Act:
+    await plant.engine.audit.unchanged(Doing(token=0, verb="cancel_run", at=1))
+    return lambda: plant.engine.audit._forget(2)
 
 
 @call("Artifacts.put", anew=True)

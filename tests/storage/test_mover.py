@@ -136,7 +136,7 @@ async def test_ids_that_the_database_gives_out_go_on_behind_the_largest(
 ) -> None:
     await moved(full, database)
     name = name_of(database)
-    tables = ["attempt", "gate", "lane", "log", "namespace", "schedule", "token", "version"]
+    tables = ["attempt", "audit", "gate", "lane", "log", "namespace", "schedule", "token", "version"]
     found = cluster.psql(
         "SELECT attrelid::regclass FROM pg_attribute WHERE attidentity <> '' ORDER BY 1", database=name
     )

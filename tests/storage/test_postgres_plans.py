@@ -10,7 +10,8 @@ from stoker.storage.postgres.tx import SQL
 
 COUNTS_ALL = {"survey", "survey_runs"}  # what people ask for once in a while
 _SLOW = re.compile(
-    r"Seq Scan on (task|run|item|join_row|session|node_count|attempt|log|spread|artifact)\b|Hash Join|Merge Join|Bitmap"
+    r"Seq Scan on (task|run|item|join_row|session|node_count|attempt|log|spread|artifact|audit)\b"
+    r"|Hash Join|Merge Join|Bitmap"
 )
 _SAMPLES: dict[str, Any] = {"int8": 1, "int4": 1, "int2": 1, "text": "x", "bytea": b"x", "float8": 1.0, "bool": True}
 

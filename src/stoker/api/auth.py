@@ -27,6 +27,7 @@ async def admit(server: Server, route: Route, scope: Scope, namespace: str | Non
     if route.public or not server.opened.isdisjoint(route.scopes):
         return NOBODY
     caller = ANYONE if server.insecure else await server.engine.tokens.caller(bearer(scope))
+    scope["caller"] = caller
     permit(caller, route, namespace)
     return caller
 

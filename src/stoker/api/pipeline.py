@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from stoker.api import auth, body, problems, query
+from stoker.api import acting, auth, body, problems, query
 from stoker.api.call import GONE, Answer, Call, Receive, Scope, Send, Server
 from stoker.api.query import Query
 from stoker.api.route import Route
@@ -34,10 +34,12 @@ class Resource:
             return self._not_allowed(scope)
         route, decoder = found
         try:
-            return await route.endpoint(await self._call(route, decoder, scope, receive))
+            call = await self._call(route, decoder, scope, receive)
+            return await (acting.acted(route, call) if route.acts else route.endpoint(call))
         except body.Disconnected:
             return GONE
         except StokerError as error:
+            acting.refused(self._server, route, scope, error)
             return problems.answer(error)
         except Exception as error:  # noqa: BLE001  the last seam before the wire: logged in full, shown as an incident
             return problems.internal(error, f"{scope['method']} {route.path}")

@@ -29,7 +29,9 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
     `scopes`: any of them opens it, `admin` always does. `request`: the type of the JSON body; `upload`: the body is
     bytes that the endpoint streams itself. `response`: the type of the JSON answer, or a media type for anything else;
-    None: no content. `hot`: dispatched by its last path segment, before the router.
+    None: no content. `hot`: dispatched by its last path segment, before the router. `audit`: where the audit log has
+    it, if it may change something: in a row of its own; at the run that it starts, which remembers the token; nowhere,
+    as what runners report. `told`: what of a call goes there; None: this one changes nothing.
     """
 
     method: Literal["GET", "PUT", "POST", "DELETE"]
@@ -45,10 +47,17 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     status: int = 200
     also: tuple[int, ...] = ()
     hot: bool = False
+    audit: Literal["row", "run", "no"] = "row"
+    told: Callable[[Call], dict[str, Any] | None] | None = None
 
     @property
     def name(self) -> str:
         return self.endpoint.__name__
+
+    @property
+    def acts(self) -> bool:
+        """Whether it is for the audit log."""
+        return self.method != "GET" and self.audit != "no"
 
     @property
     def public(self) -> bool:

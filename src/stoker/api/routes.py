@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stoker.api.native import (
     artifacts,
+    audit,
     events,
     forks,
     graphs,
@@ -26,6 +27,7 @@ ROUTES: tuple[Route, ...] = (
     *service.ROUTES,
     *tokens.ROUTES,
     *roles.ROUTES,
+    *audit.ROUTES,
     *kinds.ROUTES,
     *graphs.ROUTES,
     *runs.ROUTES,

@@ -20,6 +20,7 @@ from stoker.bootstrap.lock import locked
 from stoker.core.keep_views import KeepSpec
 from stoker.engine.alarm import Alarm
 from stoker.engine.artifacts import Artifacts
+from stoker.engine.audit import FOR_EVER, Audit, Auditing
 from stoker.engine.batch import Batches
 from stoker.engine.bulk import Bulk
 from stoker.engine.catalog import Catalog
@@ -79,6 +80,7 @@ class StokerEngine:
         artifacts: Path | None = None,
         keys: Keyring | None = None,
         keep: KeepSpec = KeepSpec(),  # noqa: B008  a frozen value
+        audit: Auditing = FOR_EVER,
     ) -> None:
         self.clock = clock or SystemClock()
         dice = dice or SystemDice()
@@ -161,6 +163,7 @@ class StokerEngine:
             self.store, self._namespaces, self.catalog, self.batches, self._ids, self.clock, self.alarm
         )
         self.retention = Retention(self.store, self._namespaces, self.clock, self.alarm, keep)
+        self.audit = Audit(self.store, self.clock, self.alarm, audit)
         self.upkeep = Upkeep(
             self.store,
             self.batches,
@@ -172,6 +175,7 @@ class StokerEngine:
             self.alarm,
             self._ids,
             self.retention,
+            self.audit,
         )
         self._ticking: list[asyncio.Task[None]] = []
 
@@ -214,6 +218,7 @@ class StokerEngine:
                 await ticking
         await self.batches.close()
         with suppress(Unavailable):
+            await self.audit.flush()
             await self.peers.close()
             await self._ids.close()
         await self.store.close()
@@ -248,6 +253,7 @@ async def opened(
     artifacts: Path | None = None,
     keys: Keyring | None = None,
     keep: KeepSpec = KeepSpec(),  # noqa: B008  as above
+    audit: Auditing = FOR_EVER,
 ) -> AsyncIterator[StokerEngine]:
     """An engine on a data folder that no other process uses, and on its own database there or a shared one."""
     with locked(data):
@@ -259,6 +265,7 @@ async def opened(
             artifacts=artifacts,
             keys=keys,
             keep=keep,
+            audit=audit,
         )
         try:
             await engine.open()

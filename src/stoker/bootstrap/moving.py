@@ -6,17 +6,22 @@ it is committed. The source is left as it was.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from getpass import getuser
 from pathlib import Path
 from typing import Protocol
 
 from stoker.artifacts.file import FileStore
 from stoker.bootstrap import belonging, databases, linking
+from stoker.bootstrap.clock import SystemClock
 from stoker.bootstrap.linking import Linked
 from stoker.bootstrap.lock import locked
 from stoker.bootstrap.place import Place
+from stoker.engine.acting import Act
+from stoker.engine.ports import AuditRow
 from stoker.errors import Invalid, NotFound, Unavailable
 from stoker.storage import mover, shape
 from stoker.storage.mover import Moved, Row, Source, Target
@@ -38,6 +43,7 @@ class Report:
 class Whole(Target, Protocol):
     async def fact(self, name: str) -> str | None: ...
     async def put_fact(self, name: str, value: str) -> None: ...
+    async def put_audit(self, row: AuditRow) -> None: ...
 
 
 async def move(source: Place, target: Place, told: Callable[[Moved], None] = lambda _: None) -> Report:
@@ -59,6 +65,7 @@ async def move(source: Place, target: Place, told: Callable[[Moved], None] = lam
         if target.database is not None and known is None:
             await goal.put_fact(belonging.FACT, belonging.made(target.artifacts))
         _token(source, target)
+        await goal.put_audit(_word(source, target, tables))
     return Report(source=source, target=target, tables=tables, linked=linked, missing=looking.missing)
 
 
@@ -131,6 +138,21 @@ async def _artifacts(source: Place, target: Place, known: str | None) -> Linked 
     if known is not None and found is None:
         belonging.make(target.artifacts, known)
     return linked
+
+
+def _word(source: Place, target: Place, tables: Sequence[Moved]) -> AuditRow:
+    """What the audit log is told; it comes along with the rest."""
+    details = {"from": source.shown, "rows": sum(table.rows for table in tables)}
+    act = Act(token=None, name=_user(), verb="move_database", subject=f"database:{target.shown}", details=details)
+    act.at = SystemClock().now()
+    return act.row([])
+
+
+def _user() -> str:
+    try:
+        return getuser()
+    except (KeyError, OSError):  # nobody of that number is known here
+        return str(os.getuid())
 
 
 def _token(source: Place, target: Place) -> None:

@@ -6,16 +6,34 @@ import gc
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from socket import gethostname
+from typing import Any
 
 from stoker.api.serve import Application
 from stoker.bootstrap import keyring
+from stoker.bootstrap.databases import masked
 from stoker.bootstrap.engine import opened
 from stoker.bootstrap.telemetry import observed
-from stoker.config import data_token, handed_on
+from stoker.config import Settings, data_token, handed_on
+from stoker.core.duration import SECOND
 from stoker.core.keep_views import keep_spec
+from stoker.engine.audit import Auditing
 from stoker.telemetry.lines import configure
 
 YOUNG = 10_000  # objects made before the youngest are looked through; Python's own 700 cost a tenth of a trigger
+DAY = 86_400 * SECOND
+TOLD = (
+    "host",
+    "port",
+    "data",
+    "artifacts",
+    "path_prefix",
+    "dialects",
+    "audit_days",
+    "audit_triggers",
+    "keep",
+    "metrics",
+)
 
 
 @asynccontextmanager
@@ -32,8 +50,10 @@ async def serving(arguments: Sequence[str]) -> AsyncIterator[Application]:
         artifacts=settings.artifacts,
         keys=keyring.of(settings),
         keep=keep_spec(settings.keep),
+        audit=Auditing(keep=settings.audit_days * DAY or None, triggers=settings.audit_triggers),
     )
     async with opening as engine:
+        await engine.audit.settings(f"server:{gethostname()}", told(settings, insecure=insecure))
         _spare_the_collector()
         yield observed(engine, settings, version=version("stoker"), insecure=insecure)
 
@@ -43,3 +63,12 @@ def _spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG, 10, 10)
+
+
+def told(settings: Settings, *, insecure: bool) -> dict[str, Any]:
+    """How this server is set up, as the audit log keeps it: without secrets."""
+    database = None if settings.database_url is None else masked(settings.database_url)
+    shown = {name: getattr(settings, name) for name in TOLD} | {"database_url": database}
+    return {"version": version("stoker"), "insecure": insecure} | {
+        name: value if isinstance(value, bool | int) else str(value) for name, value in shown.items() if value
+    }

@@ -32,6 +32,7 @@ _COMMANDS = {
     "secrets": ("stoker.cli.secrets:app", "Secrets that nodes declare: set, list, delete, rotate."),
     "tokens": ("stoker.cli.tokens:app", "Tokens of the server: create, list, revoke."),
     "roles": ("stoker.cli.roles:app", "Roles of tokens: list, set, delete."),
+    "audit": ("stoker.cli.audit:audit", "Who did what, with which token, from where."),
     "db": ("stoker.cli.db:app", "The database: status, migrate, move."),
     "selftest": (
         "stoker.cli.selftest:selftest",

@@ -321,6 +321,7 @@ def _show(view: RunView) -> None:
         ("started", f"{view.created_at:%Y-%m-%d %H:%M:%S} UTC, {terminal.ago(view.created_at)}"),
         ("took", took(view)),
     ]
+    pairs += [("token", str(view.token))] if view.token else []
     pairs += [("idempotency key", view.idempotency_key)] if view.idempotency_key else []
     pairs += [("trace", view.trace)] if view.trace else []
     pairs += [("tags", tags_of(view))] if view.tags else []

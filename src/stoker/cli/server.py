@@ -37,6 +37,8 @@ def start(
     metrics: Literal["off", "token", "public"] | None = None,
     log_format: Literal["text", "json"] | None = None,
     access_log: Annotated[bool | None, Parameter(negative=(), show_default=False)] = None,
+    audit_days: int | None = None,
+    audit_triggers: Annotated[bool | None, Parameter(negative=(), show_default=False)] = None,
     insecure: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
 ) -> int:
     """Serve until SIGTERM or Ctrl-C. SIGHUP restarts the serving process and refuses no connection.
@@ -77,6 +79,10 @@ def start(
         Lines for people unless given; json: one object a line.
     access_log: bool
         Log a line for each request.
+    audit_days: int
+        How long `stoker audit` reaches back; 365 unless given; 0: for ever.
+    audit_triggers: bool
+        Calls that start runs stand there too; unless given, only their runs tell whose token it was.
     insecure: bool
         Without tokens; on loopback only.
     """
@@ -94,6 +100,8 @@ def start(
         "metrics": metrics,
         "log_format": log_format,
         "access_log": access_log,
+        "audit_days": audit_days,
+        "audit_triggers": audit_triggers,
     }
     settings = load(flags, config=config)
     if settings.secret_key_file is not None:

@@ -6,7 +6,8 @@
     term   = field operator value, more values behind commas; one must hold (with != none may)
     value  = a word, or a text in double quotes with \\" and \\\\ inside
 
-What fields there are, and of what sort, their noun says (`run_filter`, `task_filter`). Nothing here knows SQL.
+What fields there are, and of what sort, their noun says (`run_filter`, `task_filter`, `audit_filter`). Nothing here
+knows SQL.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ class Sort(Enum):
     TEXT = "a text"
     NUMBER = "a whole number"
     RUN = "the number of a run"
+    OWNER = "the number of a token, 0 for the server's own"
+    THING = "a thing such as run:12 or graph:nightly"
     TIME = "a duration such as 2d or 1h30m, which means so long ago, or a time such as 2026-11-01T08:00Z"
 
 
@@ -47,6 +50,8 @@ OPERATORS = {
     Sort.TEXT: ("=", "!="),
     Sort.NUMBER: ("=", "!=", "<", "<=", ">", ">="),
     Sort.RUN: ("=",),
+    Sort.OWNER: ("=", "!="),
+    Sort.THING: ("=",),
     Sort.TIME: ("<", "<=", ">", ">="),
 }
 
@@ -200,8 +205,9 @@ class _Parser:
     def _meant(self, name: str) -> str:
         """The term that somebody who wrote this may have had in mind."""
         for field, found in self._fields.items():
-            if name.upper() in found.words:
-                return f"; write {field}={name.upper()}"
+            for word in found.words:
+                if name.upper() == word.upper():
+                    return f"; write {field}={word}"
         near = difflib.get_close_matches(name, self._fields, 1)
         return f"; did you mean {near[0]}{'NAME' if near[0] == TAG else ''}?" if near else ""
 
@@ -247,6 +253,8 @@ def _expected(field: Field) -> str:
 
 
 def _example(fields: Mapping[str, Field]) -> str:
+    if "verb" in fields:
+        return "verb=cancel_run at>2d"
     return 'state=FAILED tag.team=blue created>2d graph!="my graph"' if TAG in fields else "state=FAILED attempt>1"
 
 
@@ -275,9 +283,9 @@ def _read(field: Field, text: str) -> Given | None:
     match field.sort:
         case Sort.WORD:
             return next((word for word in field.words if word.upper() == text.upper()), None)
-        case Sort.TEXT:
+        case Sort.TEXT | Sort.THING:
             return text
-        case Sort.NUMBER | Sort.RUN:
+        case Sort.NUMBER | Sort.RUN | Sort.OWNER:
             return _number(text)
         case Sort.TIME:
             return moment(text)

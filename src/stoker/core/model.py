@@ -88,6 +88,7 @@ class Run(msgspec.Struct):
     A child run has the run at the top of its tree as `root`, and as `parent` the task that waits for its end.
     One that a schedule started has `schedule`, and as `scheduled_at` the time it was due.
     `traceparent`: where it stands in a trace (`core/trace`).
+    `token`: with which it was started (0: the server's own); None: nobody's call.
 
     The order of the fields is the order of the columns in SQL.
     """
@@ -111,6 +112,7 @@ class Run(msgspec.Struct):
     schedule: int | None = None
     scheduled_at: Micros | None = None
     traceparent: str | None = None
+    token: int | None = None
 
 
 class JoinState:

@@ -19,6 +19,7 @@ FIELDS = {
     "priority": Field(Sort.NUMBER),
     "id": Field(Sort.NUMBER),
     "key": Field(Sort.TEXT),
+    "token": Field(Sort.OWNER),
     "root": Field(Sort.RUN),
     "stopping": Field(Sort.WORD, ("no", "yes")),
 }
@@ -37,7 +38,7 @@ class RunWanted:
         by = Narrowed(terms, now)
         self._version, self._graph, self._tags = by["version"], by["graph"], by.tags
         self.created, self.ended, self.id, self.key = by["created"], by["ended"], by["id"], by["key"]
-        self.root = by["root"]
+        self.root, self.token = by["root"], by["token"]
         self.states = [state for state in RunState if by["state"].lets(state.name)]
         self.priorities = [priority for priority in PRIORITIES if by["priority"].lets(priority)]
         self.stopping = [why for why in Stopping if by["stopping"].lets("yes" if why else "no")]

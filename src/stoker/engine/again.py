@@ -6,6 +6,8 @@ locked keeps everything else from changing what they count.
 
 from __future__ import annotations
 
+from typing import Any
+
 from stoker.core.compiled import Compiled
 from stoker.core.model import Run, Task
 from stoker.core.picture import Body
@@ -13,6 +15,7 @@ from stoker.core.reopen import Plan, reopen, retryable, spent
 from stoker.core.retriable import check, unsettled
 from stoker.core.states import RunState, TaskState
 from stoker.core.views import RetryAnswer
+from stoker.engine.acting import Note
 from stoker.engine.ports import Tx
 from stoker.engine.transaction import Batch, Verb, gone
 from stoker.errors import Conflict, NotFound
@@ -61,6 +64,9 @@ class RetryRun(Verb):
         self._answer = await carried_out(tx, batch, run, plan)
         return self._answer
 
+    def note(self, answer: RetryAnswer) -> Note:
+        return Note([f"run:{self.runs[0]}"], noted(answer))
+
 
 def _nothing(run: Run, graph: Compiled, tasks: list[Task]) -> Conflict:
     """Why nothing of a run can be retried."""
@@ -105,6 +111,14 @@ class RetryTask(Verb):
             raise unsettled(task, plan.busy, graph)
         self._answer = await carried_out(tx, batch, run, plan)
         return self._answer
+
+    def note(self, answer: RetryAnswer) -> Note:
+        return Note([f"task:{self.tasks[0]}"], noted(answer))
+
+
+def noted(answer: RetryAnswer) -> dict[str, Any]:
+    """What the audit log is told of a retry."""
+    return {"retried": answer.retried} | ({"rerun": answer.rerun[:10]} if answer.rerun else {})
 
 
 async def _check_root(tx: Tx, run: Run) -> None:

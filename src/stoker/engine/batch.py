@@ -17,7 +17,7 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 from stoker.core.duration import Micros
-from stoker.engine import single
+from stoker.engine import acting, single
 from stoker.engine.dispatch import Handed, Waiter
 from stoker.engine.ids import OutOfIds
 from stoker.engine.inputs import MissingBlobs, fetch
@@ -61,6 +61,7 @@ class Batches:
     async def submit(self, command: Verb) -> Answered:
         """Put a command into the next batch; returns after its commit."""
         future: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
+        command.act = acting.current()
         self._queue.append((command, future))
         if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._drain())
@@ -213,7 +214,10 @@ class Batches:
             handed = outcome.handed.get(position)
             if isinstance(answer, StokerError):
                 _fail(future, answer)
-            elif not future.done():
+                continue
+            if command.act is not None and command.note(answer) is not None:
+                command.act.told = True
+            if not future.done():
                 future.set_result(Answered(answer, handed))
             elif handed and command.asks:
                 outcome.unheard.append((command.asks[0], handed))

@@ -15,6 +15,7 @@ from stoker.core.names import fault
 from stoker.core.own import OWN
 from stoker.core.views import GraphView, Page, PushRequest
 from stoker.engine import single
+from stoker.engine.acting import Note
 from stoker.engine.declared import check_secrets, doubts
 from stoker.engine.gates import ANY
 from stoker.engine.limits import Limits, put_limits
@@ -89,7 +90,9 @@ class Catalog:
             rows = await tx.execute("insert_version", number, graph.name, version, digest, spec, kinds, now)
             return rows[0][0], version, now, True, limits, lanes
 
-        id_, version, created_at, created, limits, lanes = await single.transact(self._store, put)
+        id_, version, created_at, created, limits, lanes = await single.transact(
+            self._store, put, lambda put: Note([f"graph:{graph.name}"], {"version": put[1], "created": put[3]})
+        )
         if self._versions.known(id_) is None:
             self._versions.add(Version(id_, number, version, with_lanes(compiled, lanes, limits.gates)))
         self._latest[number, graph.name] = id_
@@ -121,7 +124,7 @@ class Catalog:
         async def put(tx: Tx) -> None:
             await self._put_kinds(tx, number, kinds, now)
 
-        await single.transact(self._store, put)
+        await single.transact(self._store, put, lambda _: Note([f"kind:{kind.name}" for kind in kinds]))
 
     @staticmethod
     async def _put_kinds(tx: Tx, namespace: int, kinds: Sequence[KindSpec], now: Micros) -> None:

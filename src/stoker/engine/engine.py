@@ -10,7 +10,9 @@ from typing import Protocol
 
 import msgspec
 
+from stoker.core.audit_views import AuditView
 from stoker.core.bulk import BulkVerb
+from stoker.core.duration import Micros
 from stoker.core.fork_views import ForkAnswer, ForkRequest
 from stoker.core.graph import KindSpec
 from stoker.core.keep_views import KeepSpec, KeepView
@@ -43,6 +45,8 @@ from stoker.core.views import (
     TokenView,
     TriggerRequest,
 )
+from stoker.engine.acting import Act
+from stoker.engine.refusals import Refusal
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
@@ -256,6 +260,21 @@ class Roles(Protocol):
     async def delete(self, name: str) -> None: ...
 
 
+class Audit(Protocol):
+    @property
+    def triggers(self) -> bool:
+        """Whether calls that start runs have rows too."""
+        ...
+
+    @property
+    def now(self) -> Micros: ...
+    async def list(self, *, filter: str, limit: int, after: str | None) -> Page[AuditView]: ...  # noqa: A002  the word of the API
+    async def unchanged(self, act: Act) -> None: ...
+    def refused(self, refusal: Refusal, subject: str, request: str) -> None:
+        """Count a call that was refused; nobody waits for its row."""
+        ...
+
+
 class Events(Protocol):
     async def subscribe(self, namespace: str, run: int | None) -> AsyncIterator[Hint]: ...
 
@@ -295,6 +314,8 @@ class Engine(Protocol):
     def tokens(self) -> Tokens: ...
     @property
     def roles(self) -> Roles: ...
+    @property
+    def audit(self) -> Audit: ...
     @property
     def events(self) -> Events: ...
 

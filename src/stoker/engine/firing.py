@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from stoker.core.duration import Micros
 from stoker.core.schedule import MOST_CAUGHT_UP, Due, Skip, due, overlapping
 from stoker.core.views import RunRef
+from stoker.engine.acting import Note
 from stoker.engine.ids import Ids
 from stoker.engine.ports import Tx
 from stoker.engine.scheduled import Firing, Schedule, begin, fire, local, put_firing
@@ -101,6 +102,9 @@ class RunNow(Verb):
             await tx.execute("insert_run_key", schedule.namespace, self._key, id_, digest)
         await put_firing(tx, Firing(schedule.id, now, id_, "fired", now, run=id_))
         return RunRef(id=id_)
+
+    def note(self, answer: RunRef) -> Note | None:
+        return Note([f"schedule:{self._name}", f"run:{answer.id}"]) if answer.created else None
 
 
 def _missed(schedule: Schedule, first: Micros, last: Micros, now: Micros) -> Firing:

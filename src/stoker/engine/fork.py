@@ -16,6 +16,8 @@ from stoker.core.model import PAYLOAD_INLINE, ItemKey, Run, Task
 from stoker.core.picture import Body
 from stoker.core.states import TaskState
 from stoker.core.values import fields
+from stoker.engine import acting
+from stoker.engine.acting import Note
 from stoker.engine.batch import Batches
 from stoker.engine.ids import Ids
 from stoker.engine.namespaces import Namespaces
@@ -51,6 +53,7 @@ class Fork(Verb):
         self._request = request
         self._edits = edits
         self._ids = ids
+        self._token = acting.token()
         self._made: ForkAnswer | None = None
 
     async def decide(self, tx: Tx, batch: Batch) -> ForkAnswer:
@@ -71,6 +74,7 @@ class Fork(Verb):
             priority=origin.priority,
             weight=origin.weight,
             created_at=batch.fold.now,
+            token=self._token,
         )
         ids = batch.fold.fork(
             run,
@@ -87,6 +91,9 @@ class Fork(Verb):
         await _taken_over(tx, origin, run, ready, ids, self._request)
         self._made = msgspec.structs.replace(ready.answer, run=run.id)
         return self._made
+
+    def note(self, answer: ForkAnswer) -> Note:
+        return Note([f"run:{answer.run}"], {"of": f"run:{self.runs[0]}", "from": self._request.from_})
 
     @staticmethod
     async def _bodies(tx: Tx, batch: Batch, task: Task, ready: Prepared) -> list[Body]:

@@ -193,6 +193,7 @@ def _run_values(wanted: RunWanted, versions: list[int]) -> list[Any]:
         *([int(value) for value in values] for values in (wanted.states, wanted.priorities, wanted.stopping)),
         *(wanted.id.low, wanted.id.high, sorted(wanted.id.never)),
         *(int(wanted.any_version), versions),
+        *_only_and_never(wanted.token),
         *(int(wanted.ended.free), wanted.ended.low, wanted.ended.high),
         *(int(not no_keys), no_keys),
         *(len(wanted.tags), _GAP, tags),

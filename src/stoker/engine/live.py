@@ -21,6 +21,7 @@ from stoker.core.states import RunState, TaskState
 from stoker.core.values import NULL
 from stoker.core.views import FireAnswer, OutputView, Page, PublishRequest
 from stoker.engine import paging
+from stoker.engine.acting import Note
 from stoker.engine.batch import Batches
 from stoker.engine.catalog import when
 from stoker.engine.namespaces import Namespaces
@@ -71,6 +72,10 @@ class Publish(OnNode):
         self._made = self._publish(fold, run, node)
         return self._made
 
+    def note(self, answer: Output | None) -> Note:
+        made = {} if answer is None else {"output": answer.id}
+        return Note([f"run:{self.runs[0]}"], {"node": self._node, **made})
+
     def _publish(self, fold: Fold, run: Run, node: CompiledNode) -> Output | None:
         status = text(self._request.status)
         if self._body is not None:
@@ -104,6 +109,9 @@ class Fire(OnNode):
                 f"{wrong}.", code="cannot_fire", place=f"node {node.name!r}", remedy="Publish what it reads."
             )
         return fold.fire(run, node)
+
+    def note(self, answer: Fired) -> Note:
+        return Note([f"run:{self.runs[0]}"], {"node": self._node, "task": answer.task})
 
 
 class Live:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stoker.core.names import fault
 from stoker.engine import single
+from stoker.engine.acting import Note
 from stoker.engine.ports import Store, Tx
 from stoker.errors import Invalid, NotFound
 
@@ -50,6 +51,6 @@ class Namespaces:
             async def insert(tx: Tx) -> None:
                 await tx.execute("insert_namespace", name)
 
-            await single.transact(self._store, insert)
+            await single.transact(self._store, insert, lambda _: Note([f"namespace:{name}"]))
             await self.load()
         return self._numbers[name]

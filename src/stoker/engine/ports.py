@@ -123,6 +123,23 @@ class LogRow(NamedTuple):
     total: int
 
 
+class AuditRow(NamedTuple):
+    """A row of the audit log, by column. `subjects`: as `acting.joined` writes them; `number`: of them."""
+
+    at: Micros
+    token: int | None
+    name: str
+    namespace: str
+    verb: str
+    subjects: str
+    number: int
+    address: str
+    request: str
+    outcome: str
+    code: str
+    details: str
+
+
 class Reader(Protocol):
     """Questions. `rows` runs a named statement for the views; everything the verbs need has its own method."""
 
@@ -224,6 +241,7 @@ class Tx(Reader, Protocol):
 
     async def put_progress(self, rows: Sequence[ProgressRow]) -> None: ...
     async def insert_logs(self, rows: Sequence[LogRow]) -> None: ...
+    async def insert_audit(self, rows: Sequence[AuditRow]) -> None: ...
     async def execute(self, query: str, *parameters: Any) -> list[Row]: ...
 
 

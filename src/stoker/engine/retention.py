@@ -15,6 +15,7 @@ from stoker.core.keep import EVERYTHING, Ended, Keep, expired, oldest
 from stoker.core.keep_views import KeepSpec, KeepView
 from stoker.core.states import RunState
 from stoker.engine import single
+from stoker.engine.acting import Note
 from stoker.engine.alarm import Alarm
 from stoker.engine.erasing import SLICE, Erasing
 from stoker.engine.namespaces import Namespaces
@@ -68,19 +69,21 @@ class Retention:
         keep = spec.meaning
         view = KeepView(keep=spec, source="namespace", beyond=await self._beyond(number, keep))
         if not dry_run:
-            await self._change("put_keep", number, _encode(spec).decode())
+            note = Note([f"retention:{namespace}"], msgspec.to_builtins(spec))
+            await self._change(note, "put_keep", number, _encode(spec).decode())
         return view
 
     async def clear(self, namespace: str) -> KeepView:
         """Keep by what the settings say."""
-        await self._change("delete_keep", await self._namespaces.existing(namespace))
+        number = await self._namespaces.existing(namespace)
+        await self._change(Note([f"retention:{namespace}"]), "delete_keep", number)
         return await self.show(namespace)
 
-    async def _change(self, statement: str, *values: int | str) -> None:
+    async def _change(self, note: Note, statement: str, *values: int | str) -> None:
         async def change(tx: Tx) -> None:
             await tx.execute(statement, *values)
 
-        await single.transact(self._store, change)
+        await single.transact(self._store, change, lambda _: note)
         self._look_at = 0
         self._alarm.at(0)
 

@@ -11,6 +11,7 @@ from stoker.core.roles import BUILT_IN, SCOPES
 from stoker.core.views import RoleRequest, RoleView
 from stoker.core.words import counted
 from stoker.engine import single
+from stoker.engine.acting import Note
 from stoker.engine.ports import Clock, Reader, Row, Store, Tx
 from stoker.errors import Conflict, Invalid, NotFound
 
@@ -37,7 +38,7 @@ class Roles:
             await tx.execute("put_role", name, msgspec.json.encode(scopes).decode(), now)
             return not known, (await _holders(tx, now)).get(name, 0)
 
-        created, tokens = await single.transact(self._store, put)
+        created, tokens = await single.transact(self._store, put, lambda _: Note([f"role:{name}"], {"scopes": scopes}))
         self._changed()
         return RoleView(name=name, scopes=scopes, tokens=tokens, created=created)
 
@@ -68,7 +69,7 @@ class Roles:
                     remedy="Revoke them first; `stoker tokens list` shows which.",
                 )
 
-        await single.transact(self._store, delete)
+        await single.transact(self._store, delete, lambda _: Note([f"role:{name}"]))
         self._changed()
 
 

@@ -11,6 +11,8 @@ from stoker.core.states import RunState
 from stoker.core.template import Place
 from stoker.core.values import NULL, BadPath
 from stoker.core.views import RetryAnswer, RunRef, RunView, TriggerRequest
+from stoker.engine import acting
+from stoker.engine.acting import Note
 from stoker.engine.again import RetryRun, RetryTask
 from stoker.engine.alarm import Alarm
 from stoker.engine.batch import Batches
@@ -38,6 +40,7 @@ class Trigger(Verb):
     def __init__(self, namespace: int, starts: Sequence[Start], ids: Ids, traceparent: str | None = None) -> None:
         self._namespace = namespace
         self._traceparent = traceparent
+        self._token = acting.token()
         self._starts = starts
         self._ids = ids
         self._answers: list[RunRef] = []
@@ -65,6 +68,7 @@ class Trigger(Verb):
                 weight=request.weight,
                 created_at=batch.fold.now,
                 traceparent=self._traceparent,
+                token=self._token,
             )
             batch.fold.trigger(run, version.graph, inputs, store)
             if request.tags:
@@ -75,6 +79,11 @@ class Trigger(Verb):
             answers.append(RunRef(id=run.id))
         self._answers = answers  # only now: a replay that is undone half way has its ids yet
         return answers
+
+    def note(self, answer: list[RunRef]) -> Note | None:
+        made = [ref.id for ref in answer if ref.created]
+        graphs = sorted({start.request.graph for start in self._starts})
+        return Note([f"run:{run}" for run in made], {"graphs": graphs[:10]}) if made else None
 
     async def _known(self, tx: Tx) -> dict[str, int]:
         """The runs that earlier triggers with these keys made. Conflict if one of them asked for something else."""
@@ -112,6 +121,9 @@ class Cancel(Verb):
         run = batch.run(self.runs[0])
         batch.fold.stop(run)
         return [row[0] for row in await tx.execute("leases_of_run", run.id) if row[0] is not None]
+
+    def note(self, answer: list[int]) -> Note:
+        return Note([f"run:{self.runs[0]}"])
 
 
 class Runs:

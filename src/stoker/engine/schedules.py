@@ -14,6 +14,7 @@ from stoker.core.schedule import SHORTEST, Timing, cron_fault, first_times, next
 from stoker.core.schedule_views import FiringView, Outcome, RunNowRequest, ScheduleSpec, ScheduleView
 from stoker.core.views import Explanation, Page, RunRef
 from stoker.engine import single
+from stoker.engine.acting import Note
 from stoker.engine.alarm import Alarm
 from stoker.engine.batch import Batches
 from stoker.engine.catalog import Catalog, when
@@ -84,7 +85,11 @@ class Schedules:
             await tx.execute("update_schedule", body, int(paused), at, was.id)
             return was._replace(spec=kept, paused=paused, next_at=at), False
 
-        schedule, created = await single.transact(self._store, put)
+        schedule, created = await single.transact(
+            self._store,
+            put,
+            lambda put: Note([f"schedule:{name}"], {"graph": spec.graph, "created": put[1], "paused": put[0].paused}),
+        )
         self._due(schedule.next_at)
         return self._view(schedule, SHOWN, created=created)
 
@@ -192,7 +197,7 @@ class Schedules:
                 return changed
             return found  # deleted meanwhile
 
-        return await single.transact(self._store, change)
+        return await single.transact(self._store, change, lambda _: Note([f"schedule:{name}"]))
 
     def _due(self, at: Micros | None) -> None:
         if at is not None:

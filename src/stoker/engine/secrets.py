@@ -9,6 +9,7 @@ from stoker.core.secret_views import KeyView, RotateAnswer, SecretRequest, Secre
 from stoker.core.views import Page
 from stoker.core.words import counted
 from stoker.engine import single
+from stoker.engine.acting import Note
 from stoker.engine.catalog import when
 from stoker.engine.namespaces import Namespaces
 from stoker.engine.paging import cursor, key, limited
@@ -42,7 +43,9 @@ class Secrets:
             await tx.execute("put_secret", number, name, sealed.key, sealed.body, now)
             return not there
 
-        created = await single.transact(self._store, put)
+        created = await single.transact(
+            self._store, put, lambda created: Note([f"secret:{name}"], {"key": sealed.key, "created": created})
+        )
         return SecretView(name=name, key=sealed.key, updated_at=when(now), created=created)
 
     async def list(self, namespace: str, *, limit: int, after: str | None) -> Page[SecretView]:
@@ -55,16 +58,16 @@ class Secrets:
     async def delete(self, namespace: str, name: str) -> None:
         number = await self._namespaces.existing(namespace)
 
-        async def delete(tx: Tx) -> list[Row]:
-            return await tx.execute("delete_secret", number, name)
+        async def delete(tx: Tx) -> None:
+            if not await tx.execute("delete_secret", number, name):
+                raise NotFound(
+                    f"the namespace {namespace!r} has no secret {name!r}.",
+                    code="no_secret",
+                    place=f"secrets/{name}",
+                    remedy="List them with `stoker secrets list`.",
+                )
 
-        if not await single.transact(self._store, delete):
-            raise NotFound(
-                f"the namespace {namespace!r} has no secret {name!r}.",
-                code="no_secret",
-                place=f"secrets/{name}",
-                remedy="List them with `stoker secrets list`.",
-            )
+        await single.transact(self._store, delete, lambda _: Note([f"secret:{name}"]))
 
     async def rotate(self, after: str | None = None) -> RotateAnswer:
         """Encrypt the next few secrets, of all namespaces, that do not lie under the key that writes."""
@@ -87,7 +90,9 @@ class Secrets:
                     done += len(await tx.execute("rotate_secret", sealed.key, sealed.body, number, name, was))
             return done, left, rows
 
-        done, left, rows = await single.transact(self._store, put)
+        done, left, rows = await single.transact(
+            self._store, put, lambda put: Note([f"key:{writes}"], {"rotated": put[0], "left": len(put[1])})
+        )
         following = key(rows[-1][0], rows[-1][1]) if len(rows) == SLICE else None
         return RotateAnswer(rotated=done, left=left, after=following)
 

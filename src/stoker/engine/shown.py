@@ -54,6 +54,7 @@ def run_view(
         schedule=schedule,
         scheduled_at=maybe(run.scheduled_at),
         trace=None if run.traceparent is None else trace_id(run.traceparent),
+        token=run.token,
         tasks=run.tasks,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from stoker.engine import acting
 from stoker.engine.ports import CommitUnknown, GuardFailed, Interrupted, Store, Tx
 from stoker.errors import Unavailable
 
@@ -12,11 +13,22 @@ T = TypeVar("T")
 TRIES = 5
 
 
-async def transact(store: Store, work: Callable[[Tx], Awaitable[T]]) -> T:
-    """Run in one transaction. Unavailable if it was undone again and again, or if nobody knows what became of it."""
+async def transact(
+    store: Store, work: Callable[[Tx], Awaitable[T]], note: Callable[[T], acting.Note] | None = None
+) -> T:
+    """Run in one transaction. Unavailable if it was undone again and again, or if nobody knows what became of it.
+
+    `note`: what the audit log is told of the answer, in the same transaction, if somebody called for it.
+    """
+    act = None if note is None else acting.current()
+    if act is not None and note is not None:
+        work = acting.noted(act, work, note)
     for left in range(TRIES - 1, -1, -1):
         try:
-            return await store.transact(work)
+            answer = await store.transact(work)
+            if act is not None:
+                act.told = True
+            return answer
         except GuardFailed as error:
             if not left:
                 raise raced(error) from error

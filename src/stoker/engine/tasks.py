@@ -5,6 +5,7 @@ from __future__ import annotations
 from stoker.core.model import Task
 from stoker.core.states import LIVE, TaskState
 from stoker.core.views import TaskView
+from stoker.engine.acting import Note
 from stoker.engine.again import replaced
 from stoker.engine.batch import Batches
 from stoker.engine.peers import Peers
@@ -29,6 +30,9 @@ class CancelTask(Verb):
             raise _settled(task)
         batch.fold.cancel(task)
         return task.session if task.state is TaskState.LEASED else None
+
+    def note(self, answer: int | None) -> Note:
+        return Note([f"task:{self.tasks[0]}"])
 
 
 class Tasks:

@@ -13,6 +13,7 @@ from stoker.core.names import fault
 from stoker.core.roles import SCOPES, effective
 from stoker.core.views import TokenRequest, TokenView
 from stoker.engine import single
+from stoker.engine.acting import Note
 from stoker.engine.catalog import when
 from stoker.engine.engine import Caller
 from stoker.engine.ports import Clock, Dice, Row, Store, Tx
@@ -78,7 +79,8 @@ class Tokens:
             ((id_,),) = await tx.execute("insert_token", request.name, digest, *lists, now, expires, request.role)
             return int(id_), scopes
 
-        id_, scopes = await single.transact(self._store, insert)
+        given = {name: value for name, value in msgspec.to_builtins(request).items() if value}
+        id_, scopes = await single.transact(self._store, insert, lambda made: Note([f"token:{made[0]}"], given))
         return TokenView(
             id=id_,
             name=request.name,
@@ -99,11 +101,12 @@ class Tokens:
         """End a token now; servers that have seen it within the last 2 s learn of it then."""
         now = self._clock.now()
 
-        async def revoke(tx: Tx) -> list[Row]:
-            return await tx.execute("revoke_token", now, token_id)
-
-        if not await single.transact(self._store, revoke):
+        async def revoke(tx: Tx) -> str:
+            for _, name in await tx.execute("revoke_token", now, token_id):
+                return str(name)
             raise NotFound(f"there is no token {token_id} to revoke.", code="no_token", place=f"tokens/{token_id}")
+
+        await single.transact(self._store, revoke, lambda name: Note([f"token:{token_id}"], {"name": name}))
         self.changed()
 
 
@@ -117,10 +120,15 @@ def _json(values: Any) -> str:
 
 def _caller(row: Row, now: Micros) -> Caller:
     id_, name, _, namespaces, kinds, _, expires, revoked, role, _ = row
+    place = f"tokens/{id_}"
     if revoked is not None:
-        raise Unauthorized(f"the token {name!r} was revoked.", code="token_revoked", remedy="Ask for a new one.")
+        raise Unauthorized(
+            f"the token {name!r} was revoked.", code="token_revoked", place=place, remedy="Ask for a new one."
+        )
     if expires is not None and expires <= now:
-        raise Unauthorized(f"the token {name!r} has expired.", code="token_expired", remedy="Ask for a new one.")
+        raise Unauthorized(
+            f"the token {name!r} has expired.", code="token_expired", place=place, remedy="Ask for a new one."
+        )
     return Caller(
         token_id=id_,
         name=name,

@@ -14,6 +14,7 @@ from stoker.core.picture import Body
 from stoker.core.spread import standing
 from stoker.core.states import Verb as TaskVerb
 from stoker.core.values import NULL
+from stoker.engine.acting import Act, Note
 from stoker.engine.admission import show_slots
 from stoker.engine.answers import Answers
 from stoker.engine.dispatch import Handed, Waiter
@@ -76,8 +77,8 @@ class Verb(ABC):
     `tasks`: to load. `runs`: to load besides those of the tasks. `spreads`: rows of these runs to load. `asks`: who
     wants tasks with the answer, how many. `waiter`: a held claim that wants tasks now or later. `holder`: whose
     leases to look at; of those, `strays` tells which are to be loaded as well. `replays`: how often it is carried out
-    again although it may have been committed. `solo`: it reads what the verbs before it would have changed, so it has a
-    batch of its own.
+    again although it may have been committed. `act`: the call that it is part of, if that is for the audit log. `solo`:
+    it reads what the verbs before it would have changed, so it has a batch of its own.
     """
 
     tasks: Sequence[int] = ()
@@ -87,6 +88,7 @@ class Verb(ABC):
     waiter: Waiter | None = None
     holder: Session | None = None
     replays: int = 0
+    act: Act | None = None
     solo: bool = False
 
     def strays(self, leases: Sequence[Lease]) -> Sequence[int]:
@@ -95,6 +97,10 @@ class Verb(ABC):
     @abstractmethod
     async def decide(self, tx: Tx, batch: Batch) -> Any:
         """Fold the verb in; gives its answer. Raises a StokerError before anything was folded."""
+
+    def note(self, answer: Any) -> Note | None:
+        """What the audit log is told, if people call for this; None: it was so already."""
+        return None
 
 
 class Ask(Verb):
@@ -148,6 +154,8 @@ class Transaction:
         handout = Handout(self._tools, self._tx, self._now, self._promises, fold)
         asking = await handout.direct(self._asking(commands, answers, handout.offered))
         await self._tx.write(fold)
+        if any(command.act is not None for command in commands):
+            await tell(self._tx, commands, answers)
         await handout.claim(asking, {command.waiter for command in commands if command.waiter is not None})
         await self._tx.put_sessions(self._promises.puts)
         return Outcome(
@@ -243,3 +251,16 @@ class Transaction:
             wants, fold.wants = fold.wants, []
             await self._answers.answer(fold, wants)
             fold.settle_joins()
+
+
+async def tell(tx: Tx, commands: Sequence[Verb], answers: Sequence[Any]) -> None:
+    """Tell the audit log what calls have done: a row for each call, whatever it did it to."""
+    notes: dict[int, tuple[Act, list[Note]]] = {}
+    for command, answer in zip(commands, answers, strict=True):
+        act, note = command.act, None if isinstance(answer, StokerError) else command.note(answer)
+        if act is None or note is None:
+            continue
+        if command.replays and await tx.rows("audited", act.at, act.request, list(note.subjects)):
+            continue  # it had been committed after all
+        notes.setdefault(id(act), (act, []))[1].append(note)
+    await tx.insert_audit([act.row(found) for act, found in notes.values()])

@@ -15,6 +15,7 @@ from stoker.core.duration import SECOND, Micros
 from stoker.core.model import GRACE, LEASE
 from stoker.core.states import TaskState
 from stoker.engine.alarm import NEVER, Alarm
+from stoker.engine.audit import Audit
 from stoker.engine.batch import Batches
 from stoker.engine.firing import FireSchedule
 from stoker.engine.gates import Gates
@@ -191,6 +192,7 @@ class Upkeep:
         alarm: Alarm,
         ids: Ids,
         retention: Retention,
+        audit: Audit,
     ) -> None:
         self._store = store
         self._batches = batches
@@ -202,6 +204,7 @@ class Upkeep:
         self._alarm = alarm
         self._ids = ids
         self._retention = retention
+        self._audit = audit
         self._failed_at: Micros = 0
         self._present_at: Micros | None = None
 
@@ -247,12 +250,13 @@ class Upkeep:
         ]
         await self.present()
         await self._keys.tidy()
+        await self._audit.tick()
         return any(more)
 
     def _next(self, ahead: Ahead) -> Micros:
         """When the earliest thing known is due."""
         now = self._clock.now()
-        known = (ahead.delay, ahead.attempt, ahead.schedule, self._present_at)
+        known = (ahead.delay, ahead.attempt, ahead.schedule, self._present_at, self._audit.next_at)
         times = [self._gates.next_at, *(at for at in known if at is not None)]
         if ahead.stopping is not None:
             times.append(ahead.stopping + GRACE if now < ahead.stopping + GRACE else now + SECOND)

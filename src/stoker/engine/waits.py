@@ -10,6 +10,7 @@ from stoker.core.names import text
 from stoker.core.picture import Body
 from stoker.core.states import TaskState
 from stoker.core.views import Page, SettleRequest, TaskView
+from stoker.engine.acting import Note
 from stoker.engine.again import replaced
 from stoker.engine.batch import Batches
 from stoker.engine.namespaces import Namespaces
@@ -46,6 +47,9 @@ class Settle(Verb):
             raise _unfit(task, wrong)
         else:
             fold.settle_wait(task, self._body)
+
+    def note(self, answer: None) -> Note:
+        return Note([f"task:{self.tasks[0]}"], {"with": "failure" if self._body is None else "value"})
 
     async def _done(self, tx: Tx, batch: Batch, task: Task) -> bool:
         """Whether the wait was settled just so before."""

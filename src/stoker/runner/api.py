@@ -10,6 +10,7 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
+from stoker.core.audit_views import AuditView
 from stoker.core.fork_views import ForkAnswer, ForkRequest
 from stoker.core.graph import KindSpec
 from stoker.core.views import (
@@ -297,6 +298,17 @@ class Api:
 
     async def delete_role(self, name: str) -> None:
         await self.wire.call("DELETE", f"/v1/roles/{quote(name, safe='')}")
+
+    async def audit(
+        self,
+        filter: str = "",  # noqa: A002  as above
+        *,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> Page[AuditView]:
+        """Who did what, such as `verb=cancel_run subject=run:12 at>2d`; newest first."""
+        query = {"filter": filter or None, "limit": limit, "after": after}
+        return await self.wire.call("GET", "/v1/audit", answer=Page[AuditView], query=query)
 
     async def healthy(self) -> None:
         """Return when the server's process answers; Unavailable otherwise."""

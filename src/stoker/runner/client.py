@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from stoker.authoring.dump import plain, to_json
 from stoker.authoring.file import File, uploaded
+from stoker.core.audit_views import AuditView
 from stoker.core.fork_views import ForkAnswer, ForkEdit, ForkRequest
 from stoker.core.views import (
     BulkAnswer,
@@ -195,6 +196,10 @@ class Client:
 
     def _bulk(self, verb: Callable[[BulkRequest], Coroutine[Any, Any, BulkAnswer]], request: BulkRequest) -> Pages:
         return pages(lambda page: self.call(verb(page)), request)
+
+    def audit(self, filter: str = "", *, limit: int = 100) -> list[AuditView]:  # noqa: A002  as above
+        """Return who did what, newest first, such as `verb=cancel_run subject=run:12 at>2d`. Needs scope `admin`."""
+        return self.call(self.api.audit(filter, limit=limit)).items
 
     def cancel_task(self, task: int) -> TaskView:
         """Ask one task to end: CANCELLED at once if nobody runs it, else once its runner has stopped it.

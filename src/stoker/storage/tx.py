@@ -21,6 +21,7 @@ from stoker.core.reopen import Plan
 from stoker.core.states import TaskState
 from stoker.engine.ports import (
     Admitted,
+    AuditRow,
     Head,
     Lease,
     LogRow,
@@ -218,6 +219,9 @@ class Writes(Questions):
 
     async def insert_logs(self, rows: Sequence[LogRow]) -> None:
         await self.put("insert_log", rows)
+
+    async def insert_audit(self, rows: Sequence[AuditRow]) -> None:
+        await self.put("insert_audit", rows)
 
 
 # --- what a decision changes, as rows ---

@@ -125,6 +125,7 @@ ROUTES = (
         upload=True,
         response=ArtifactView,
         status=201,
+        audit="no",
     ),
     Route(
         method="GET",

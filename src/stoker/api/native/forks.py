@@ -24,5 +24,6 @@ ROUTES = (
         response=ForkAnswer,
         status=201,
         also=(200,),
+        told=lambda call: None if call.body.dry_run else {},
     ),
 )

@@ -48,6 +48,7 @@ ROUTES = (
         query=PutQuery,
         request=KeepSpec,
         response=KeepView,
+        told=lambda call: None if call.query.dry_run else {},
     ),
     Route(
         method="DELETE",

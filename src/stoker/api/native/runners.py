@@ -85,6 +85,7 @@ ROUTES = (
         request=ClaimRequest,
         response=ClaimAnswer,
         hot=True,
+        audit="no",
     ),
     Route(
         method="POST",
@@ -95,6 +96,7 @@ ROUTES = (
         request=ReportRequest,
         response=ReportAnswer,
         hot=True,
+        audit="no",
     ),
     Route(
         method="DELETE",
@@ -104,6 +106,7 @@ ROUTES = (
         endpoint=leave,
         headers=(SESSION_HEADER,),
         status=204,
+        audit="no",
     ),
     Route(
         method="GET",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from stoker.api.call import GONE, Answer, Call, as_json
 from stoker.api.hold import hold
 from stoker.api.native.logs import page
@@ -40,6 +42,12 @@ class RunQuery(Query, frozen=True):
 
 class RetryQuery(Query, frozen=True):
     rerun_below: RerunBelow = False
+
+
+def _asked(call: Call) -> dict[str, Any] | None:
+    """What the audit log is told of a verb for many."""
+    request: BulkRequest = call.body
+    return None if request.dry_run else {"filter": request.filter} | ({"all": True} if request.all else {})
 
 
 async def trigger_run(call: Call) -> Answer:
@@ -132,6 +140,7 @@ ROUTES = (
         status=201,
         also=(200,),
         hot=True,
+        audit="run",
     ),
     Route(
         method="POST",
@@ -142,6 +151,7 @@ ROUTES = (
         request=TriggerBatch,
         response=list[RunRef],
         status=201,
+        audit="run",
     ),
     Route(
         method="POST",
@@ -151,6 +161,7 @@ ROUTES = (
         endpoint=cancel_runs,
         request=BulkRequest,
         response=BulkAnswer,
+        told=_asked,
     ),
     Route(
         method="POST",
@@ -160,6 +171,7 @@ ROUTES = (
         endpoint=retry_runs,
         request=BulkRequest,
         response=BulkAnswer,
+        told=_asked,
     ),
     Route(
         method="GET",

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from asyncpg import exceptions as pg
 
+from stoker.engine.ports import AuditRow
 from stoker.errors import Conflict, Invalid, Unavailable
 from stoker.storage import queries, refusals, shape
 from stoker.storage.mover import ROWS, SIZE, Row
@@ -66,6 +67,9 @@ class PostgresWhole:
 
     async def put_fact(self, name: str, value: str) -> None:
         await self._connection.execute(SQL["put_fact"], name, value)
+
+    async def put_audit(self, row: AuditRow) -> None:
+        await self._connection.execute(SQL["insert_audit"], *([value] for value in row))
 
 
 @asynccontextmanager

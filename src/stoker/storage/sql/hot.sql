@@ -10,7 +10,8 @@ FROM task WHERE id = ANY(:ids);
 -- name: runs
 -- Whole runs by id.
 SELECT id, namespace, version, state, stopping, priority, last_order_at, open, tasks, failed, created_at, ended_at,
-       cancel_at, weight, root, parent, schedule, scheduled_at, traceparent
+       cancel_at, weight, root, parent, schedule, scheduled_at, traceparent,
+       token
 FROM run WHERE id = ANY(:ids);
 
 -- name: items_below

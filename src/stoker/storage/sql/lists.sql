@@ -7,6 +7,7 @@
   AND r.state = ANY(:states) AND r.priority = ANY(:priorities) AND r.stopping = ANY(:stopping)
   AND +r.id BETWEEN :id_low AND :id_high AND NOT (r.id = ANY(:not_ids))
   AND (CAST(:any_version AS BIGINT) = 1 OR r.version = ANY(:versions))
+  AND (CAST(:any_token AS BIGINT) = 1 OR r.token = ANY(:run_tokens)) AND NOT (COALESCE(r.token, -1) = ANY(:not_tokens))
   AND (CAST(:any_end AS BIGINT) = 1 OR r.ended_at BETWEEN :ended_low AND :ended_high)
   AND (CAST(:any_key AS BIGINT) = 1 OR NOT EXISTS (
       SELECT 1 FROM run_key AS k WHERE k.run = r.id AND k.name || '' = ANY(:not_keys)))
@@ -18,7 +19,7 @@
 -- part: run_columns
 SELECT r.id, r.namespace, r.version, r.state, r.stopping, r.priority, r.last_order_at, r.open, r.tasks, r.failed,
        r.created_at, r.ended_at, r.cancel_at, r.weight, r.root, r.parent, r.schedule, r.scheduled_at,
-       r.traceparent
+       r.traceparent, r.token
 
 -- name: runs_all
 <<run_columns>>

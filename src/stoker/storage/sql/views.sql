@@ -3,7 +3,8 @@
 -- name: run_page
 -- Every run of a namespace, newest first, below a cursor.
 SELECT id, namespace, version, state, stopping, priority, last_order_at, open, tasks, failed, created_at, ended_at,
-       cancel_at, weight, root, parent, schedule, scheduled_at, traceparent
+       cancel_at, weight, root, parent, schedule, scheduled_at, traceparent,
+       token
 FROM run WHERE namespace = :namespace AND (created_at, id) < (:before_at, :before_id)
 ORDER BY created_at DESC, id DESC LIMIT :limit;
 

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import apsw
 
+from stoker.engine.ports import AuditRow
 from stoker.errors import Unavailable
 from stoker.storage import queries, refusals, shape
 from stoker.storage.mover import ROWS, SIZE, Row
 from stoker.storage.shape import Table, listed, quoted
 from stoker.storage.sqlite import migrate
+from stoker.storage.sqlite.tx import SQL
 
 
 class SqliteWhole:
@@ -45,6 +47,9 @@ class SqliteWhole:
 
     async def put_fact(self, name: str, value: str) -> None:
         self._connection.execute("INSERT INTO fact (name, value) VALUES (?, ?)", (name, value))
+
+    async def put_audit(self, row: AuditRow) -> None:
+        self._connection.execute(SQL["insert_audit"], row)
 
 
 @contextmanager

@@ -4,7 +4,8 @@
 -- name: lock_runs
 -- Runs by id, and those of tasks. A child run is not locked, but the run at the top of its tree.
 SELECT id, namespace, version, state, stopping, priority, last_order_at, open, tasks, failed, created_at, ended_at,
-       cancel_at, weight, root, parent, schedule, scheduled_at, traceparent
+       cancel_at, weight, root, parent, schedule, scheduled_at, traceparent,
+       token
 FROM run WHERE id = ANY(ARRAY(
     SELECT COALESCE((SELECT c.root FROM run AS c WHERE c.id = w.id AND c.root IS NOT NULL), w.id)
     FROM (SELECT unnest(CAST(:ids AS BIGINT[])) AS id UNION SELECT run FROM task WHERE id = ANY(:tasks)) AS w))
@@ -129,14 +130,14 @@ DELETE FROM gate WHERE id = ANY(ARRAY(
 
 -- name: insert_run
 INSERT INTO run (id, namespace, version, state, stopping, priority, last_order_at, open, tasks, failed, created_at,
-                 ended_at, cancel_at, weight, root, parent, schedule, scheduled_at, traceparent)
+                 ended_at, cancel_at, weight, root, parent, schedule, scheduled_at, traceparent, token)
 SELECT * FROM unnest(
     CAST(:id AS BIGINT[]), CAST(:namespace AS BIGINT[]), CAST(:version AS BIGINT[]), CAST(:state AS SMALLINT[]),
     CAST(:stopping AS SMALLINT[]), CAST(:priority AS SMALLINT[]), CAST(:last_order_at AS BIGINT[]),
     CAST(:open AS BIGINT[]), CAST(:tasks AS BIGINT[]), CAST(:failed AS BIGINT[]), CAST(:created_at AS BIGINT[]),
     CAST(:ended_at AS BIGINT[]), CAST(:cancel_at AS BIGINT[]), CAST(:weight AS SMALLINT[]),
     CAST(:root AS BIGINT[]), CAST(:parent AS BIGINT[]), CAST(:schedule AS BIGINT[]), CAST(:scheduled_at AS BIGINT[]),
-    CAST(:traceparent AS TEXT[]));
+    CAST(:traceparent AS TEXT[]), CAST(:token AS BIGINT[]));
 
 -- name: update_run
 UPDATE run SET state = n.state, stopping = n.stopping, last_order_at = n.last_order_at, open = n.open, tasks = n.tasks,

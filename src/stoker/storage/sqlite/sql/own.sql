@@ -80,9 +80,9 @@ DELETE FROM gate WHERE id IN (
 
 -- name: insert_run
 INSERT INTO run (id, namespace, version, state, stopping, priority, last_order_at, open, tasks, failed, created_at,
-                 ended_at, cancel_at, weight, root, parent, schedule, scheduled_at, traceparent)
+                 ended_at, cancel_at, weight, root, parent, schedule, scheduled_at, traceparent, token)
 VALUES (:id, :namespace, :version, :state, :stopping, :priority, :last_order_at, :open, :tasks, :failed, :created_at,
-        :ended_at, :cancel_at, :weight, :root, :parent, :schedule, :scheduled_at, :traceparent);
+        :ended_at, :cancel_at, :weight, :root, :parent, :schedule, :scheduled_at, :traceparent, :token);
 
 -- name: update_run
 UPDATE run SET state = :state, stopping = :stopping, last_order_at = :last_order_at, open = :open, tasks = :tasks,
