@@ -38,7 +38,7 @@ async def test_a_call_that_is_refused_for_want_of_a_right_is_counted(served: Ser
     assert forbidden == Refusal(token, "powerless", namespace, route.name, "127.0.0.1", "forbidden")
     assert unauthorized == Refusal(None, "", namespace, route.name, "127.0.0.1", "unauthorized")
     noun = next((noun for noun in ("run", "task", "token") if f"/{noun}s/{{id}}" in route.path), "")
-    noun = noun or next((noun for noun in ("schedule", "role") if f"/{noun}s/{{name}}" in route.path), "")
+    noun = noun or next((noun for noun in ("schedule", "role", "secret") if f"/{noun}s/{{name}}" in route.path), "")
     assert subject.partition(":")[0] == noun
     assert subject.partition(":")[2] in ("1", "n") if noun else not subject
 

@@ -52,7 +52,7 @@ NAMES = {
 TIMES = {"until", "deadline", "at"}
 NOT_AUDITED = {  # what runners report and time does is history; an artifact does nothing until a run is given it
     *("Ask", "Exchange", "Unbound", "Handback", "Leave", "Shorten", "Sessions._insert", "Sessions._update"),
-    *("Lose", "PutAway", "Present", "Due", "Expire", "Sweep", "Spread", "FireSchedule", "Refuse"),
+    *("Lose", "PutAway", "Present", "Due", "Expire", "Sweep", "Spread", "FireSchedule", "Refuse", "PutOff"),
     *("Artifacts.put", "Peers._beat", "Peers.close", "Erasing.hide", "Erasing.erase", "Keys.intern", "Keys.tidy"),
     *("Audit.unchanged", "Audit.settings", "Audit.flush", "Audit._forget"),  # they are the log itself
 }
