@@ -12,6 +12,7 @@ import os
 import sqlite3
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -23,6 +24,7 @@ from stoker.selftest.evidence import Wrong
 from stoker.selftest.slots import Slots
 from stoker.testing import HARSH, World, simulate
 
+NETWORK = replace(HARSH, deaths=None, stalls=None, crashes=None)  # no death takes away what a lost report left behind
 ACTS = 6  # things that a caller does in one story
 
 
@@ -43,7 +45,8 @@ def play(seed: int, folder: Path) -> Story:
     """Have a caller trigger, cancel and retry what it likes, until nothing is left to happen; then look."""
     os.environ[work.TRACE] = os.devnull  # the world itself knows when user code was at work
     dice = Random(seed)
-    with simulate(*work.STEPS, seed=seed, runners=dice.randint(1, 3), workers=3, faults=HARSH, data=folder) as world:
+    faults = dice.choice((HARSH, HARSH, NETWORK))
+    with simulate(*work.STEPS, seed=seed, runners=dice.randint(1, 3), workers=3, faults=faults, data=folder) as world:
         for step in work.STEPS:  # slow ones are still at it when they are lost, and late when others are at it
             world.takes(step, 0, dice.choice((0, 0, 5, 60)))
         acts = Acts("caller", world.client, str(seed), lambda: _waited(world))

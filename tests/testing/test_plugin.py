@@ -30,10 +30,9 @@ def test_in_a_world(stoker_world):
 
 @pytest.mark.stoker(seed=7, runners=3)
 def test_with_options(stoker_world):
-    assert (stoker_world.seed, len(stoker_world.runners)) == (7, 3)
+    assert (stoker_world.seed, len(stoker_world.runners)) == (99, 3)  # the seed of the command line
 
 
-@pytest.mark.stoker(seed=8)
 def test_that_fails(stoker_world):
     assert stoker_world.run(doubled, n=2) == 5
 
@@ -47,17 +46,11 @@ def test_on_a_server(stoker_server, stoker_runner):
 
 def test_a_test_file_needs_no_conftest(tmp_path: Path) -> None:
     (tmp_path / "test_mine.py").write_text(FILE)
-    told = _pytest(tmp_path)
+    told = _pytest(tmp_path, "--stoker-seed", "99")
     assert "3 passed" in told
     assert "1 failed" in told
-    assert "repeat it with --stoker-seed 8" in told
+    assert "repeat it with --stoker-seed 99" in told
     assert "double: SUCCEEDED" in told
-
-
-def test_a_seed_can_be_given_for_all(tmp_path: Path) -> None:
-    file = "def test_it(stoker_world):\n    assert stoker_world.seed == 99\n"
-    (tmp_path / "test_mine.py").write_text(file)
-    assert "1 passed" in _pytest(tmp_path, "--stoker-seed", "99")
 
 
 def test_the_package_tells_pytest_of_the_plugin() -> None:

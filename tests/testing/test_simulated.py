@@ -1,28 +1,21 @@
-"""Random graphs in worlds where everything breaks; `STOKER_SIMULATED=1000` for many seeds more."""
+"""Random graphs in worlds where everything breaks; `make simulate SEEDS=1000` plays many seeds more."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from itertools import count
 from pathlib import Path
 
 import pytest
 
 from testing.simulated import Story, play
 
+FIRST = 117
 SEEDS = int(os.environ.get("STOKER_SIMULATED", "12"))
-ENOUGH = 40
+FEW = 12
 TESTS = Path(__file__).parents[1]
-
-
-@pytest.mark.timeout(0)
-@pytest.mark.parametrize("start", range(100, 100 + SEEDS, 4))
-def test_nothing_is_wrong_whatever_breaks(tmp_path: Path, start: int) -> None:
-    for seed in range(start, start + 4):
-        story = play(seed, tmp_path / str(seed))
-        assert not story.wrongs, told(seed, story)
+BREAKS = ("runner-0: killed", "stalled for", "the server: killed", " lost on ", " failed on ", "SKIPPED")
 
 
 def told(seed: int, story: Story) -> str:
@@ -31,19 +24,26 @@ def told(seed: int, story: Story) -> str:
     return f"{wrongs}\nrepeat it, in the folder tests: python -m testing.simulated {seed}"
 
 
-def test_a_few_seeds_meet_all_that_breaks(tmp_path: Path) -> None:
+def test_nothing_is_wrong_whatever_breaks_and_something_does(tmp_path: Path) -> None:
     """The seeds prove nothing about what they never meet."""
-    missing = {"killed", "stalled", "the server: killed", "lost", "failed", "begins on"}
-    for seed in count():
-        assert seed < ENOUGH, f"{seed} seeds never met {missing}"
-        history = play(seed, tmp_path / str(seed)).history
-        missing = {what for what in missing if not any(what in line for line in history)}
-        if not missing:
-            return
+    unmet = set(BREAKS)
+    for seed in range(FIRST, FIRST + FEW):
+        story = play(seed, tmp_path / str(seed))
+        assert not story.wrongs, told(seed, story)
+        unmet = {what for what in unmet if not any(what in line for line in story.history)}
+    assert not unmet
+
+
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("start", range(FIRST + FEW, FIRST + SEEDS, FEW))
+def test_nothing_is_wrong_in_many_more_stories(tmp_path: Path, start: int) -> None:
+    for seed in range(start, min(start + FEW, FIRST + SEEDS)):
+        story = play(seed, tmp_path / str(seed))
+        assert not story.wrongs, told(seed, story)
 
 
 def test_the_same_seed_gives_the_same_rows_and_another_one_does_not(tmp_path: Path) -> None:
-    first, again, other = (play(seed, tmp_path / str(at)) for at, seed in enumerate((8, 8, 9)))
+    first, again, other = (play(seed, tmp_path / str(at)) for at, seed in enumerate((129, 129, 120)))
     assert first.history == again.history
     for table, found in first.rows.items():
         assert again.rows[table] == found, table
@@ -53,6 +53,6 @@ def test_the_same_seed_gives_the_same_rows_and_another_one_does_not(tmp_path: Pa
 def test_the_same_seed_gives_the_same_rows_in_another_process(tmp_path: Path) -> None:
     """Where hashes are others, and so is the order of sets."""
     environment = {**os.environ, "PYTHONHASHSEED": "4711"}
-    command = [sys.executable, "-m", "testing.simulated", "13"]
+    command = [sys.executable, "-m", "testing.simulated", "120"]
     done = subprocess.run(command, cwd=TESTS, env=environment, capture_output=True, text=True, check=True)
-    assert play(13, tmp_path).digest in done.stdout
+    assert play(120, tmp_path).digest in done.stdout
