@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from stoker import testing
     from stoker.authoring import (
         Cancelled,
         File,
@@ -88,12 +89,17 @@ __all__ = [
     "run",
     "store",
     "subgraph",
+    "testing",
     "text",
     "wait",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "testing":
+        from importlib import import_module
+
+        return import_module("stoker.testing")
     if name not in _WHERE:
         raise AttributeError(f"module 'stoker' has no attribute {name!r}")
     from importlib import import_module

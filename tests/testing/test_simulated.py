@@ -24,22 +24,16 @@ def told(seed: int, story: Story) -> str:
     return f"{wrongs}\nrepeat it, in the folder tests: python -m testing.simulated {seed}"
 
 
-def test_nothing_is_wrong_whatever_breaks_and_something_does(tmp_path: Path) -> None:
-    """The seeds prove nothing about what they never meet."""
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("start", range(FIRST, FIRST + SEEDS, FEW))
+def test_nothing_is_wrong_whatever_breaks_and_something_does(tmp_path: Path, start: int) -> None:
+    """Stories prove nothing about what they never meet."""
     unmet = set(BREAKS)
-    for seed in range(FIRST, FIRST + FEW):
+    for seed in range(start, start + FEW):
         story = play(seed, tmp_path / str(seed))
         assert not story.wrongs, told(seed, story)
         unmet = {what for what in unmet if not any(what in line for line in story.history)}
-    assert not unmet
-
-
-@pytest.mark.timeout(0)
-@pytest.mark.parametrize("start", range(FIRST + FEW, FIRST + SEEDS, FEW))
-def test_nothing_is_wrong_in_many_more_stories(tmp_path: Path, start: int) -> None:
-    for seed in range(start, min(start + FEW, FIRST + SEEDS)):
-        story = play(seed, tmp_path / str(seed))
-        assert not story.wrongs, told(seed, story)
+    assert start > FIRST or not unmet
 
 
 def test_the_same_seed_gives_the_same_rows_and_another_one_does_not(tmp_path: Path) -> None:

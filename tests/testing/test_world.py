@@ -12,7 +12,7 @@ import pytest
 
 import stoker
 from stoker.errors import Conflict, Invalid, NotFound
-from stoker.testing import World, simulate
+from stoker.testing import Faults, World, simulate
 from testing import graphs
 
 SECOND = timedelta(seconds=1)
@@ -303,3 +303,52 @@ def test_what_is_kept_for_ten_days_is_gone_after_eleven(world: World) -> None:
     world.advance("2d")
     with pytest.raises(NotFound):
         run.view()
+
+
+def test_a_world_is_not_played_from_inside(shared: World) -> None:
+    @stoker.node
+    def curious() -> int:
+        shared.advance("1d")
+        return 1
+
+    @stoker.graph
+    def curiously() -> Any:
+        return curious()
+
+    with pytest.raises(stoker.RunFailed, match="cannot be played by code that runs in it"):
+        shared.run(curiously)
+
+
+def test_a_value_is_no_replacement(shared: World) -> None:
+    with pytest.raises(Invalid, match="neither code nor an error") as caught:
+        shared.replace(graphs.square, 5)
+    assert "lambda: 5" in str(caught.value)
+
+
+@pytest.mark.parametrize("wrong", [{"lost": 2}, {"lost": 0.6, "late": 0.6}, {"deaths": "often"}, {"late_by": "-1s"}])
+def test_faults_that_are_none_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(Invalid):
+        Faults(**wrong)
+
+
+def test_a_world_begins_when_it_is_told_to() -> None:
+    with simulate(start="2026-03-28 12:00") as world:
+        assert world.now.isoformat().startswith("2026-03-28T12:00:00")
+
+
+def test_a_live_run_follows_what_is_published(shared: World) -> None:
+    @stoker.node
+    def doubled(x: int) -> int:
+        return 2 * x
+
+    @stoker.graph(mode="live")
+    def following(x: int) -> None:
+        doubled(x)
+
+    run = shared.trigger(following)
+    for x in (1, 5):
+        run.publish("x", x)
+        shared.run_until_idle()
+        assert run.current("doubled") == 2 * x
+    run.cancel()
+    run.wait()

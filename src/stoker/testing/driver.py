@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from stoker.core.duration import SECOND, Micros
 from stoker.engine.upkeep import Ahead
+from stoker.errors import Conflict
 from stoker.testing.loop import NEVER, VirtualLoop, hushed
 from stoker.testing.nature import VirtualClock
 from stoker.testing.patches import around_user_code
@@ -45,6 +46,9 @@ class Driver:
 
     def call(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Run a coroutine to its end."""
+        if self._loop.is_running():
+            coroutine.close()
+        self._check_outside()
         task = self._loop.create_task(coroutine, context=hushed())
         task.add_done_callback(lambda _: self._loop.stop())
         try:
@@ -55,9 +59,18 @@ class Driver:
 
     def play(self, goal: Goal) -> None:
         """Let things happen. Inside of another running loop that one is blocked meanwhile."""
+        self._check_outside()
         self._goal = goal
         with _nowhere(), around_user_code(self._clock.now):
             self._loop.run_forever()
+
+    def _check_outside(self) -> None:
+        if self._loop.is_running():
+            raise Conflict(
+                "a world cannot be played by code that runs in it.",
+                code="inside_world",
+                remedy="Call it from the test; a node may know its `stoker.Task`, and nothing of the world.",
+            )
 
     def _quiet(self, timer: Micros) -> None:
         """Nothing is ready: end here, or let time pass."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
+from stoker.authoring.retry import duration
 from stoker.core.graph import Duration
+from stoker.errors import Invalid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +29,20 @@ class Faults:
     stalls: Duration | None = None
     stalled_for: Duration = "60s"
     crashes: Duration | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse chances that are none, and durations that are none."""
+        chances = [self.lost, self.unanswered, self.repeated, self.late]
+        if not all(0 <= chance <= 1 for chance in chances) or sum(chances) > 1:
+            raise Invalid(
+                f"chances lie between 0 and 1, together too, and these are {chances}.",
+                place="Faults(lost, unanswered, repeated, late)",
+                remedy="Say 0.05 for one in twenty.",
+            )
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name not in ("lost", "unanswered", "repeated", "late") and value is not None:
+                duration(field.name, value)
 
 
 NONE = Faults()

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any
 
+from stoker.authoring.retry import duration
 from stoker.core.duration import Micros, micros
 from stoker.core.graph import Duration, KindSpec
 from stoker.errors import Invalid
@@ -23,6 +24,12 @@ class Mocks:
         self._takes: dict[str, tuple[Micros, Micros]] = {}
 
     def replace(self, node: Any, code: Callable[..., Any] | BaseException) -> None:
+        if not callable(code) and not isinstance(code, BaseException):
+            raise Invalid(
+                f"{code!r} is neither code nor an error to raise.",
+                place=f"replace({kind_of(node)})",
+                remedy=f"For a value write `lambda: {code!r}`.",
+            )
         self._code[kind_of(node)] = _raising(code) if isinstance(code, BaseException) else code
 
     def restore(self, node: Any) -> None:
@@ -31,7 +38,8 @@ class Mocks:
         self._takes.pop(kind_of(node), None)
 
     def takes(self, node: Any, least: Duration, most: Duration | None) -> None:
-        self._takes[kind_of(node)] = (micros(least), micros(least if most is None else most))
+        bounds = (micros(duration("takes", least)), micros(duration("takes", least if most is None else most)))
+        self._takes[kind_of(node)] = bounds
 
     def code(self, kind: str) -> Callable[..., Any] | None:
         return self._code.get(kind)

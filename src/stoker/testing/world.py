@@ -45,19 +45,20 @@ def simulate(
     runners: int = 1,
     workers: int = 4,
     faults: Faults = NONE,
-    start: datetime = START,
+    start: datetime | str = START,
     data: Path | None = None,
 ) -> Iterator[World]:
     """A world: a whole server and so many runners in this thread, where time passes only when nothing else can happen.
 
     The same `seed` gives the same history. `things`: nodes and graphs to serve, besides those that are triggered.
     `workers`: plain nodes that a runner has at work at once. `faults`: what goes wrong by itself. `start`: what time it
-    is at first. `data`: a folder to keep the database in; otherwise it is thrown away.
+    is at first, such as `"2026-03-28 12:00"`, in UTC unless it says otherwise. `data`: a folder to keep the database
+    in; otherwise it is thrown away.
     """
     with ExitStack() as stack:
         folder = data or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stoker-world-")))
         folder.mkdir(parents=True, exist_ok=True)
-        world = World(folder, seed=seed, workers=workers, faults=faults, start=start)
+        world = World(folder, seed=seed, workers=workers, faults=faults, start=_utc(start))
         stack.callback(world.close)
         world.open()
         world.serve(*things)
@@ -103,9 +104,9 @@ class World:
 
     def serve(self, *things: Any) -> None:
         """Have the runners serve these nodes, and those of these graphs, besides what they serve already."""
-        before = flatten(self._things)
+        before, after = flatten(self._things), flatten([*self._things, *things])
         self._things += things
-        if flatten(self._things).keys() != before.keys():
+        if after.keys() != before.keys():
             for runner in self.runners:
                 if runner.alive:
                     self.start(runner)
@@ -267,6 +268,12 @@ class World:
 
     def _seen(self, of: Assignment, span: Span) -> None:
         self.executions.setdefault(of.run, {}).setdefault(of.task, {})[of.attempt] = span
+
+
+def _utc(start: datetime | str) -> datetime:
+    """A time, or ISO 8601 text of one; in UTC unless it says otherwise."""
+    found = datetime.fromisoformat(start) if isinstance(start, str) else start
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 MICRO = timedelta(microseconds=1)
