@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stoker import testing
     from stoker.authoring import (
         Cancelled,
         File,
@@ -96,7 +95,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "testing":
+    if name == "testing":  # not imported above: it stands higher than what is
         from importlib import import_module
 
         return import_module("stoker.testing")
