@@ -16,6 +16,7 @@ from stoker.core.keep_views import KeepSpec, KeepView
 from stoker.core.protocol import Assignment, ClaimAnswer, ClaimRequest, Receipt, ReportAnswer, ReportRequest
 from stoker.core.schedule_views import FiringView, RunNowRequest, ScheduleSpec, ScheduleView
 from stoker.core.secret_views import KeyView, RotateAnswer, SecretRequest, SecretView
+from stoker.core.upkeep_views import CollectionView, NamespaceUsage, UsageView
 from stoker.core.views import (
     ArtifactView,
     AttemptView,
@@ -77,6 +78,8 @@ class FakeEngine:
         self.schedules: Any = FakeSchedules(self)
         self.secrets: Any = FakeSecrets(self)
         self.retention: Any = FakeRetention(self)
+        self.collecting: Any = FakeCollecting(self)
+        self.usage: Any = FakeUsage()
         self.artifacts: Any = self
         self.tokens: Any = self
         self.roles: Any = FakeRoles(self)
@@ -571,6 +574,23 @@ class FakeRetention:
     async def clear(self, namespace: str) -> KeepView:
         self._engine.note("clear keep", namespace)
         return KeepView(keep=KeepSpec(), source="default")
+
+
+class FakeCollecting:
+    def __init__(self, engine: FakeEngine) -> None:
+        self._engine = engine
+
+    def start(self, *, dry_run: bool) -> None:
+        self._engine.note("collect", dry_run)
+
+    async def look(self, wait_s: float) -> CollectionView:
+        self._engine.note("look", wait_s)
+        return CollectionView(running=not wait_s, artifacts=2)
+
+
+class FakeUsage:
+    async def look(self) -> UsageView:
+        return UsageView(namespaces=[NamespaceUsage(name="default", runs=3)], disk_bytes=100, free_bytes=40)
 
 
 def make() -> FakeEngine:

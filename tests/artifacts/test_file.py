@@ -241,3 +241,33 @@ async def test_a_cancelled_caller_waits_for_its_thread() -> None:
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert done.is_set()
+
+
+# --- the deletion of what is old ---
+
+
+def old(path: Path) -> None:
+    os.utime(path, (1, 1))
+
+
+async def test_old_files_are_found_and_swept_young_ones_stay(store: FileStore, tmp_path: Path) -> None:
+    one, two = await store.write(pieces(b"one")), await store.write(pieces(b"two"))
+    old(tmp_path / "objects" / one.key[:2] / one.key)
+    assert [found async for part in store.old(3_600) for found in part] == [(one.key, 3)]
+    assert await store.sweep([one.key, two.key], 3_600) == [one.key]
+    assert await everything(store, two) == b"two"
+    assert not await store.exists(one.key)
+    assert len(files(tmp_path / "objects")) == 1
+
+
+async def test_a_file_that_is_being_looked_at_is_read_and_the_next_start_puts_it_back(
+    store: FileStore, tmp_path: Path
+) -> None:
+    one = await store.write(pieces(b"one"))
+    trash = tmp_path / "objects" / "trash"
+    trash.mkdir()
+    (tmp_path / "objects" / one.key[:2] / one.key).rename(trash / f"{one.key}.{'0' * 16}")
+    assert (await everything(store, one), await store.size(one.key)) == (b"one", 3)
+    await store.open()
+    assert await store.exists(one.key)
+    assert not list(trash.iterdir())

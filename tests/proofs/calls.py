@@ -7,6 +7,7 @@ after the method that has a transaction of its own. `test_seams` fails where one
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -28,7 +29,7 @@ from stoker.engine.acting import Act as Doing
 from stoker.engine.dispatch import Handed
 from stoker.engine.known import GateName
 from stoker.engine.refusals import Refusal
-from stoker.errors import StokerError
+from stoker.errors import StokerError, Unavailable
 
 OLD, NEW = bytes([1]) * 32, bytes([2]) * 32  # keys of secrets
 
@@ -48,6 +49,7 @@ class Stage(Plant):
 
 
 Act = Callable[[], Awaitable[Any]]
+Stages = Callable[[Stage], Awaitable[Act]]
 
 
 class Call(NamedTuple):
@@ -68,9 +70,10 @@ class Call(NamedTuple):
 CALLS: dict[str, Call] = {}
 
 
-def call(name: str, **options: Any) -> Callable[[Callable[[Stage], Awaitable[Act]]], None]:
-    def add(stage: Callable[[Stage], Awaitable[Act]]) -> None:
+def call(name: str, **options: Any) -> Callable[[Stages], Stages]:
+    def add(stage: Stages) -> Stages:
         CALLS[name] = Call(stage, **options)
+        return stage
 
     return add
 
@@ -572,6 +575,27 @@ async def ended(plant: Stage) -> int:
 async def put_keep(plant: Stage) -> Act:
     await plant.push(node("a"))
     return lambda: plant.engine.retention.put(NS, KeepSpec(age="1d"))
+
+
+@call("Holds.take", quiet=True)
+@call("Holds.give", quiet=True)
+@call("Hold.go_on", quiet=True)
+@call("Collecting._delete", quiet=True)
+@call("Collecting._go_on", quiet=True)
+async def collect(plant: Stage) -> Act:
+    """An artifact that nothing names, and its bytes. What somebody held who broke is free again after a while."""
+    upload = await put(plant)
+    await upload()
+
+    async def collected() -> None:
+        plant.clock.advance(2 * 86_400)
+        for path in (plant.data / "artifacts").glob("??/*"):
+            os.utime(path, (1, 1))
+        plant.engine.collecting.start(dry_run=False)
+        if error := (await plant.engine.collecting.look(60)).error:
+            raise Unavailable(error)
+
+    return collected
 
 
 @call("Erasing.hide")

@@ -19,6 +19,7 @@ from stoker.api.native import (
     service,
     tasks,
     tokens,
+    upkeep,
     waits,
 )
 from stoker.api.route import Route
@@ -35,6 +36,7 @@ ROUTES: tuple[Route, ...] = (
     *schedules.ROUTES,
     *secrets.ROUTES,
     *retention.ROUTES,
+    *upkeep.ROUTES,
     *live.ROUTES,
     *tasks.ROUTES,
     *waits.ROUTES,

@@ -11,13 +11,19 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import AsyncIterator
+import shutil
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
+from stoker.artifacts import sweeping
 from stoker.artifacts.port import Blob
 from stoker.artifacts.threads import in_thread
 from stoker.errors import Invalid, NotFound, Unavailable
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 GATHER = 1024 * 1024  # bytes written by one trip to a thread
 PIECE = 256 * 1024  # bytes read by one
@@ -55,7 +61,7 @@ class FileStore:
 
     async def read(self, key: str, start: int, stop: int) -> AsyncIterator[bytes]:
         """Bytes [start, stop), in pieces."""
-        source = _Source(self._path(key), key)
+        source = _Source(self._root, self._path(key), key)
         try:
             while start < stop:
                 piece = await in_thread(source.piece, min(PIECE, stop - start), start)
@@ -68,11 +74,31 @@ class FileStore:
         return await in_thread(self._path(key).exists)
 
     async def size(self, key: str) -> int:
-        return await in_thread(_size, self._path(key), key)
+        return await in_thread(_size, self._root, self._path(key), key)
 
     async def delete(self, key: str) -> None:
         """Remove the bytes; nothing happens if they are gone already."""
         await in_thread(_delete, self._path(key))
+
+    async def old(self, age_s: float) -> AsyncIterator[list[tuple[str, int]]]:
+        """Keys and sizes of what was written so long ago, some folders at a time."""
+        for first in "0123456789abcdef":
+            yield await in_thread(self._at_disk, "read", sweeping.old, self._root, first, age_s)
+
+    async def sweep(self, keys: Sequence[str], age_s: float) -> list[str]:
+        """Delete what was written so long ago, and not again meanwhile; gives which."""
+        return await in_thread(self._at_disk, "deleted", sweeping.sweep, self._root, keys, age_s)
+
+    async def room(self) -> tuple[int, int]:
+        """Bytes of the disk, and how many are free."""
+        found = await in_thread(shutil.disk_usage, self._root)
+        return found.total, found.free
+
+    def _at_disk(self, done: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return work(*args, **kwargs)
+        except OSError as error:
+            raise _unavailable(done, self._root, error) from None
 
     def _path(self, key: str) -> Path:
         if _KEY.fullmatch(key) is None:
@@ -82,6 +108,7 @@ class FileStore:
     def _open(self) -> None:
         try:
             self._incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
+            sweeping.restore(self._root)
             for shard in range(256):  # all at once: one fsync makes their names durable
                 (self._root / f"{shard:02x}").mkdir(exist_ok=True, mode=0o700)
             os.utime(self._incoming)
@@ -155,7 +182,8 @@ class _Draft:
 class _Source:
     """A stored file that is being read. `piece` runs in threads, one at a time."""
 
-    def __init__(self, path: Path, key: str) -> None:
+    def __init__(self, root: Path, path: Path, key: str) -> None:
+        self._root = root
         self._path = path
         self._key = key
         self._handle: int | None = None
@@ -163,7 +191,7 @@ class _Source:
     def piece(self, size: int, at: int) -> bytes:
         try:
             if self._handle is None:
-                self._handle = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+                self._handle = self._open()
             found = os.pread(self._handle, size, at)
         except FileNotFoundError:
             raise _missing(self._key) from None
@@ -177,6 +205,13 @@ class _Source:
                 remedy="Restore the file from a copy.",
             )
         return found
+
+    def _open(self) -> int:
+        """There, or where it is just being looked at, or there again."""
+        for path in (self._path, *sweeping.in_trash(self._root, self._key)):
+            with suppress(FileNotFoundError):
+                return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
 
     def close(self) -> None:
         if self._handle is not None:
@@ -192,8 +227,11 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _size(path: Path, key: str) -> int:
+def _size(root: Path, path: Path, key: str) -> int:
     try:
+        for each in (path, *sweeping.in_trash(root, key)):
+            with suppress(FileNotFoundError):
+                return each.stat().st_size
         return path.stat().st_size
     except FileNotFoundError:
         raise _missing(key) from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,6 +30,18 @@ class BlobStore(Protocol):
     async def exists(self, key: str) -> bool: ...
 
     async def size(self, key: str) -> int: ...
+
+    def old(self, age_s: float) -> AsyncIterator[list[tuple[str, int]]]:
+        """Keys and sizes of what was written so long ago, in parts."""
+        ...
+
+    async def sweep(self, keys: Sequence[str], age_s: float) -> list[str]:
+        """Delete what was written so long ago, and not again meanwhile; gives which."""
+        ...
+
+    async def room(self) -> tuple[int, int]:
+        """Bytes of the disk, and how many are free."""
+        ...
 
     async def delete(self, key: str) -> None:
         """Remove the bytes; nothing happens if they are gone already."""

@@ -24,11 +24,13 @@ from stoker.engine.audit import FOR_EVER, Audit, Auditing
 from stoker.engine.batch import Batches
 from stoker.engine.bulk import Bulk
 from stoker.engine.catalog import Catalog
+from stoker.engine.collecting import Collecting
 from stoker.engine.delivery import Delivery
 from stoker.engine.dispatch import Dispatcher
 from stoker.engine.events import Hub
 from stoker.engine.fork import Forks
 from stoker.engine.gates import Gates
+from stoker.engine.holds import Holds
 from stoker.engine.ids import Ids
 from stoker.engine.known import Keys
 from stoker.engine.leases import Leases
@@ -50,6 +52,7 @@ from stoker.engine.tokens import Tokens
 from stoker.engine.tools import Tools
 from stoker.engine.transaction import Outcome
 from stoker.engine.upkeep import Refuse, Upkeep
+from stoker.engine.usage import Usage
 from stoker.engine.versions import Versions
 from stoker.engine.views import Views
 from stoker.engine.waits import Waits
@@ -162,8 +165,10 @@ class StokerEngine:
         self.schedules = Schedules(
             self.store, self._namespaces, self.catalog, self.batches, self._ids, self.clock, self.alarm
         )
-        self.retention = Retention(self.store, self._namespaces, self.clock, self.alarm, keep)
         self.audit = Audit(self.store, self.clock, self.alarm, audit)
+        self.collecting = Collecting(self.store, self.blobs, self.clock, Holds(self.store, self.clock, dice))
+        self.usage = Usage(self.store, self._namespaces, self.blobs)
+        self.retention = Retention(self.store, self._namespaces, self.collecting, self.clock, self.alarm, keep)
         self.upkeep = Upkeep(
             self.store,
             self.batches,
@@ -216,6 +221,7 @@ class StokerEngine:
             ticking.cancel()
             with suppress(asyncio.CancelledError):
                 await ticking
+        await self.collecting.close()
         await self.batches.close()
         with suppress(Unavailable):
             await self.audit.flush()

@@ -10,6 +10,7 @@ from cyclopts import App
 
 from stoker.cli import exits, terminal
 from stoker.cli.options import STORE, Store
+from stoker.cli.sizes import sized
 from stoker.config import Settings, load
 from stoker.errors import Invalid, Unavailable
 
@@ -148,7 +149,7 @@ def _lines(found: Survey, servers: list[str]) -> list[tuple[str, str]]:
         ("database", found.place),
         ("product", f"{found.product} {found.version}"),
         ("schema", _schema(found)),
-        ("size", _bytes(found.size)),
+        ("size", sized(found.size)),
     ]
     if 0 < found.schema <= found.newest:
         by_state = ", ".join(f"{count} {state}" for state, count in found.runs.items())
@@ -157,7 +158,7 @@ def _lines(found: Survey, servers: list[str]) -> list[tuple[str, str]]:
             ("graphs", str(found.graphs)),
             ("runs", str(sum(found.runs.values())) + (f": {by_state}" if by_state else "")),
             ("tasks", str(found.tasks)),
-            ("artifacts", f"{found.artifacts}, {_bytes(found.artifact_bytes)}"),
+            ("artifacts", f"{found.artifacts}, {sized(found.artifact_bytes)}"),
             ("tokens", f"{found.tokens}, besides the servers' own"),
         ]
     return [*lines, ("servers", f"{len(servers)} alive: {', '.join(servers)}" if servers else "none is alive")]
@@ -171,13 +172,6 @@ def _schema(found: Survey) -> str:
     if found.schema < found.newest:
         return f"{found.schema}; brought to {found.newest} at the next start, or by `stoker db migrate`"
     return f"{found.schema}, the newest"
-
-
-def _bytes(size: int) -> str:
-    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if size >= factor:
-            return f"{size / factor:.1f} {unit}"
-    return f"{size} bytes"
 
 
 def _report(report: Report) -> dict[str, Any]:
@@ -210,7 +204,7 @@ def _next(report: Report) -> list[str]:
     linked = report.linked
     where = f"{report.target.artifacts}"
     files = (
-        f"{linked.files} artifacts, {_bytes(linked.size)}, are in {where}" if linked else f"artifacts stay in {where}"
+        f"{linked.files} artifacts, {sized(linked.size)}, are in {where}" if linked else f"artifacts stay in {where}"
     )
     settings = _settings(report)
     return [

@@ -18,6 +18,8 @@ from stoker.core.keep_views import keep_spec
 from stoker.storage.postgres import address
 
 app = App(name="server", help="The server that holds graphs, runs and tasks.", version_flags=[], help_epilogue="")
+app.command("stoker.cli.collecting:gc", name="gc", help="Delete artifacts that nothing names.")
+app.command("stoker.cli.collecting:usage", name="usage", help="Show the room that each namespace takes.")
 
 
 @app.command

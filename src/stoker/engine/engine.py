@@ -19,6 +19,7 @@ from stoker.core.keep_views import KeepSpec, KeepView
 from stoker.core.protocol import ClaimAnswer, ClaimRequest, ReportAnswer, ReportRequest
 from stoker.core.schedule_views import FiringView, RunNowRequest, ScheduleSpec, ScheduleView
 from stoker.core.secret_views import KeyView, RotateAnswer, SecretRequest, SecretView
+from stoker.core.upkeep_views import CollectionView, UsageView
 from stoker.core.views import (
     ArtifactView,
     AttemptView,
@@ -230,6 +231,20 @@ class Retention(Protocol):
         ...
 
 
+class Collecting(Protocol):
+    def start(self, *, dry_run: bool) -> None:
+        """Begin a collection of artifacts that nothing names, unless one goes on."""
+        ...
+
+    async def look(self, wait_s: float) -> CollectionView:
+        """How far it is, once it has ended or the time is up."""
+        ...
+
+
+class Usage(Protocol):
+    async def look(self) -> UsageView: ...
+
+
 class Artifacts(Protocol):
     async def put(self, namespace: str, name: str, media_type: str, chunks: AsyncIterator[bytes]) -> ArtifactView:
         """Stream bytes in; the artifact exists once they are durable and the row is committed."""
@@ -308,6 +323,10 @@ class Engine(Protocol):
     def secrets(self) -> Secrets: ...
     @property
     def retention(self) -> Retention: ...
+    @property
+    def collecting(self) -> Collecting: ...
+    @property
+    def usage(self) -> Usage: ...
     @property
     def artifacts(self) -> Artifacts: ...
     @property

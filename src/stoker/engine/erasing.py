@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from stoker.core.duration import Micros
 from stoker.core.states import RunState
 from stoker.engine import single
-from stoker.engine.ports import Store, Tx
+from stoker.engine.holds import COLLECT, held
+from stoker.engine.ports import Clock, Store, Tx
 
 SLICE = 500  # rows of one table in one transaction
 RUNS = 50  # of one slice
@@ -29,12 +31,16 @@ SINGLE = ("run_key", "run_input", "run_store", "run_fork", "schedule_firing")
 class Erasing:
     """Hides runs, and erases what is hidden."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
+        self._clock = clock
 
     async def hide(self, runs: Sequence[int]) -> int:
-        """Hide these runs, unless one was retried meanwhile; gives how many. Their keys are free from now on."""
-        return await single.transact(self._store, lambda tx: _hide(tx, runs))
+        """Hide these runs, besides those that were retried meanwhile; gives how many. Their keys are free from now on.
+
+        None at all while it is seen which artifacts they name.
+        """
+        return await single.transact(self._store, lambda tx: _hide(tx, runs, self._clock.now()))
 
     async def erase(self) -> int:
         """Erase a slice; gives how many runs there was something of."""
@@ -47,8 +53,10 @@ class Erasing:
         return await single.transact(self._store, one)
 
 
-async def _hide(tx: Tx, runs: Sequence[int]) -> int:
+async def _hide(tx: Tx, runs: Sequence[int], now: Micros) -> int:
     found = (await tx.lock(sorted(runs), [])).runs
+    if await held(tx, COLLECT, now):
+        return 0
     ended = [run.id for run in found if run.state is not RunState.RUNNING and run.root is None and run.namespace > 0]
     running = await tx.ids("trees_running", ended)
     chosen = sorted({*ended} - {*running})

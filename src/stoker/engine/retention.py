@@ -17,6 +17,7 @@ from stoker.core.states import RunState
 from stoker.engine import single
 from stoker.engine.acting import Note
 from stoker.engine.alarm import Alarm
+from stoker.engine.collecting import Collecting
 from stoker.engine.erasing import SLICE, Erasing
 from stoker.engine.namespaces import Namespaces
 from stoker.engine.ports import Clock, Reader, Store, Tx
@@ -42,13 +43,22 @@ class Rule(NamedTuple):
 class Retention:
     """The rules, and one `tick` after the other. `default`: for namespaces that have no rule of their own."""
 
-    def __init__(self, store: Store, namespaces: Namespaces, clock: Clock, alarm: Alarm, default: KeepSpec) -> None:
+    def __init__(
+        self,
+        store: Store,
+        namespaces: Namespaces,
+        collecting: Collecting,
+        clock: Clock,
+        alarm: Alarm,
+        default: KeepSpec,
+    ) -> None:
         self._store = store
         self._namespaces = namespaces
         self._clock = clock
         self._alarm = alarm
         self._default = default
-        self._erasing = Erasing(store)
+        self._collecting = collecting
+        self._erasing = Erasing(store, clock)
         self._look_at: Micros = 0
         self._pass: Pass | None = None
 
@@ -112,6 +122,8 @@ class Retention:
             self._pass = None
             raise
         if not more:
+            if self._pass.deleting:
+                await self._collecting.by_itself(self._pass.deleting)
             self._pass = None
         return more
 
@@ -131,6 +143,7 @@ class Pass:
         self._store = store
         self._erasing = erasing
         self._rules = rules
+        self.deleting = [rule.namespace for rule in rules]  # whose runs are not kept for ever
         self._now = now
         self._after: tuple[Micros, int] | None = (-1, 0)
 

@@ -45,6 +45,7 @@ from stoker.runner.keeping_api import KeepingApi
 from stoker.runner.schedule_api import ScheduleApi
 from stoker.runner.secret_api import SecretApi
 from stoker.runner.settings import namespace_of, token_of, url_of
+from stoker.runner.upkeep_api import UpkeepApi
 from stoker.runner.wire import Wire
 
 T = TypeVar("T")
@@ -67,6 +68,7 @@ class Api:
         self.schedules = ScheduleApi(self.wire, self._in)
         self.secrets = SecretApi(self.wire, self._in)
         self.keeping = KeepingApi(self.wire, self._in)
+        self.upkeep = UpkeepApi(self.wire)
 
     async def close(self) -> None:
         await self.wire.close()
