@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from cli.conftest import Stoker
 from stoker.bootstrap.embedded import Embedded
 from stoker.bootstrap.keyring import Keyring, id_of
+from stoker.cli import dev
 from stoker.config import new_secret_key, secret_key
 from stoker.core.secret_views import SecretRequest, SecretView
 from stoker.runner.secret_api import SecretApi
@@ -151,3 +153,15 @@ def test_the_doctor_misses_a_key(stoker: Stoker, tmp_path: Path, monkeypatch: py
         answer = stoker("doctor")
     assert answer.code == 1
     assert f"has not got {id_of(old)} (1 secret)" in answer.out
+
+
+def test_the_runner_of_dev_does_not_inherit_the_keys(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[dict[str, str]] = []
+    monkeypatch.setenv("STOKER_SECRET_KEY", new_secret_key())
+    monkeypatch.setenv("STOKER_SECRET_KEY_FILE", "keys")
+    monkeypatch.setattr(subprocess, "Popen", lambda command, env, **_: started.append(env))
+    child = dev._Child(Path("x.py"), Embedded(folder), "default")
+    child._start()
+    (environment,) = started
+    assert not any(name.startswith("STOKER_SECRET") for name in environment)
+    assert environment["STOKER_NAMESPACE"] == "default"

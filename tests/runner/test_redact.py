@@ -85,6 +85,11 @@ def test_a_document_stays_json_and_keeps_its_form() -> None:
     }
 
 
+def test_a_document_is_read_before_it_is_searched() -> None:
+    document = b'{"told":["\\u0063orrect\\u0020horse"]}'
+    assert Redactor(["correct horse"]).document(document) == b'{"told":["***"]}'
+
+
 def pieces(redactor: Redactor, parts: list[str]) -> list[str]:
     shown = [redactor.piece("log", part, last=False) for part in parts]
     return [*shown, redactor.piece("log", "", last=True)]

@@ -63,9 +63,9 @@ class Redactor:
 
     def document(self, document: bytes) -> bytes:
         """A JSON document without any value in its texts and keys; a number that is one becomes a text."""
-        if not self._covered(document.decode(errors="replace")):
-            return document
-        return msgspec.json.encode(self._cleared(msgspec.json.decode(document)))
+        value = msgspec.json.decode(document)
+        cleared = self._cleared(value)
+        return document if cleared == value else msgspec.json.encode(cleared)
 
     def _cleared(self, value: Any) -> Any:
         match value:
