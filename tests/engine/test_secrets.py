@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,14 @@ async def keyed(plant: Plant) -> Plant:
     return plant
 
 
+@pytest.fixture
+async def embedded(tmp_path: Path) -> AsyncIterator[Plant]:
+    """On SQLite alone: for what no database has a part in."""
+    plant = await Plant(tmp_path / "data", keys=[ONE]).start()
+    yield plant
+    await plant.stop()
+
+
 # --- set, listed, deleted ---
 
 
@@ -80,12 +89,12 @@ async def test_a_secret_is_set_listed_without_its_value_set_anew_and_deleted(key
     ],
 )
 async def test_what_cannot_be_a_secret_is_refused_without_showing_it(
-    keyed: Plant, name: str, value: str, wrong: str
+    embedded: Plant, name: str, value: str, wrong: str
 ) -> None:
     with pytest.raises(Invalid, match=wrong) as caught:
-        await put(keyed, name, value)
+        await put(embedded, name, value)
     assert value not in str(caught.value)
-    assert await names(keyed) == []
+    assert await names(embedded) == []
 
 
 async def test_a_server_without_a_key_keeps_no_secret(plant: Plant) -> None:
@@ -95,21 +104,21 @@ async def test_a_server_without_a_key_keeps_no_secret(plant: Plant) -> None:
         await plant.engine.secrets.rotate()
 
 
-async def test_what_a_kind_declares_must_be_a_name(keyed: Plant) -> None:
+async def test_what_a_kind_declares_must_be_a_name(embedded: Plant) -> None:
     with pytest.raises(Invalid, match="kind 'open', secrets: the name 'a/b' holds a slash"):
-        await keyed.push(node("a", kind="open"), kinds=(KindSpec(name="open", secrets=("a/b",)),))
+        await embedded.push(node("a", kind="open"), kinds=(KindSpec(name="open", secrets=("a/b",)),))
     with pytest.raises(Invalid, match="slash"):
-        await keyed.engine.catalog.put_kinds(NS, [KindSpec(name="open", secrets=("a/b",))])
+        await embedded.engine.catalog.put_kinds(NS, [KindSpec(name="open", secrets=("a/b",))])
 
 
-async def test_a_push_warns_of_secrets_that_are_not_set(keyed: Plant) -> None:
+async def test_a_push_warns_of_secrets_that_are_not_set(embedded: Plant) -> None:
     spec = GraphSpec(name="sample", nodes=(node("a", kind="open"),))
-    view = await keyed.engine.catalog.push(NS, PushRequest(graph=spec, kinds=KINDS))
+    view = await embedded.engine.catalog.push(NS, PushRequest(graph=spec, kinds=KINDS))
     (warning,) = view.warnings
     assert "'open' declares the secret 'TOKEN', which is not set" in warning
     assert "stoker secrets set TOKEN" in warning
-    await put(keyed)
-    assert (await keyed.engine.catalog.push(NS, PushRequest(graph=spec, kinds=KINDS))).warnings == []
+    await put(embedded)
+    assert (await embedded.engine.catalog.push(NS, PushRequest(graph=spec, kinds=KINDS))).warnings == []
 
 
 # --- who gets them ---
@@ -140,12 +149,12 @@ async def test_it_goes_with_a_hand_off_and_to_who_waits(keyed: Plant) -> None:
     assert [task.secrets for task in (await waiting).tasks] == [{"TOKEN": VALUE}]
 
 
-async def test_the_kind_that_counts_is_the_one_of_the_version(keyed: Plant) -> None:
-    await put(keyed)
-    await keyed.push(node("a"), node("b", kind="open"), kinds=KINDS)
-    await keyed.engine.catalog.put_kinds(NS, [KindSpec(name="one", secrets=("TOKEN",)), KindSpec(name="open")])
-    await keyed.trigger()
-    given = {task.node: task.secrets for task in await opener(keyed).claim(2)}
+async def test_the_kind_that_counts_is_the_one_of_the_version(embedded: Plant) -> None:
+    await put(embedded)
+    await embedded.push(node("a"), node("b", kind="open"), kinds=KINDS)
+    await embedded.engine.catalog.put_kinds(NS, [KindSpec(name="one", secrets=("TOKEN",)), KindSpec(name="open")])
+    await embedded.trigger()
+    given = {task.node: task.secrets for task in await opener(embedded).claim(2)}
     assert given == {"a": {}, "b": {"TOKEN": VALUE}}
 
 
@@ -181,43 +190,43 @@ async def test_nothing_but_the_answer_of_a_lease_carries_it(keyed: Plant) -> Non
     assert VALUE not in msgspec.json.encode(said).decode()
 
 
-async def test_one_that_is_not_set_is_left_out(keyed: Plant) -> None:
-    await keyed.push(node("a", kind="open"), kinds=KINDS)
-    await keyed.trigger()
-    assert [task.secrets for task in await opener(keyed).claim()] == [{}]
+async def test_one_that_is_not_set_is_left_out(embedded: Plant) -> None:
+    await embedded.push(node("a", kind="open"), kinds=KINDS)
+    await embedded.trigger()
+    assert [task.secrets for task in await opener(embedded).claim()] == [{}]
 
 
-async def test_tasks_of_kinds_without_secrets_cost_no_look_at_them(keyed: Plant) -> None:
-    await put(keyed)
-    await keyed.push(node("a"), kinds=KINDS)
-    await keyed.trigger()
+async def test_tasks_of_kinds_without_secrets_cost_no_look_at_them(embedded: Plant) -> None:
+    await put(embedded)
+    await embedded.push(node("a"), kinds=KINDS)
+    await embedded.trigger()
     peeks: list[Any] = []
-    keyed.engine.leases._delivery._store = peeks  # type: ignore[assignment]  # whatever asks it fails
-    assert len(await opener(keyed).claim()) == 1
+    embedded.engine.leases._delivery._store = peeks  # type: ignore[assignment]  # whatever asks it fails
+    assert len(await opener(embedded).claim()) == 1
 
 
 async def test_a_lease_whose_secrets_cannot_be_read_is_handed_back(
-    keyed: Plant, monkeypatch: pytest.MonkeyPatch
+    embedded: Plant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await put(keyed)
-    await keyed.push(node("a"), node("b", after("a"), kind="open"), kinds=KINDS)
-    run = await keyed.trigger()
-    hand = opener(keyed)
+    await put(embedded)
+    await embedded.push(node("a"), node("b", after("a"), kind="open"), kinds=KINDS)
+    run = await embedded.trigger()
+    hand = opener(embedded)
     (first,) = await hand.claim()
 
     async def away(_: Any) -> Any:
         raise Unavailable("the database is away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(keyed.engine.store, "peek", away)
+        patch.setattr(embedded.engine.store, "peek", away)
         answer = await hand.exchange(completion(first), want=1)
         assert (answer.receipts[0].status, answer.tasks) == ("accepted", [])
-        await keyed.settled()
-        assert await keyed.states(run, "b") == ["READY"]
+        await embedded.settled()
+        assert await embedded.states(run, "b") == ["READY"]
         with pytest.raises(Unavailable):
             await hand.ask(1)
-        await keyed.settled()
-        assert await keyed.states(run, "b") == ["READY"]
+        await embedded.settled()
+        assert await embedded.states(run, "b") == ["READY"]
     assert [task.secrets for task in await hand.claim()] == [{"TOKEN": VALUE}]
 
 
@@ -393,11 +402,11 @@ async def test_what_no_key_opens_is_named_and_passed_by(keyed: Plant) -> None:
 # --- explanations ---
 
 
-async def test_it_is_explained_that_a_secret_is_not_set_before_and_after(keyed: Plant) -> None:
-    await keyed.push(node("a", kind="open"), kinds=KINDS)
-    run = await keyed.trigger()
-    (task,) = await keyed.tasks(run)
-    told = await keyed.engine.views.explain_task(NS, task.id)
+async def test_it_is_explained_that_a_secret_is_not_set_before_and_after(embedded: Plant) -> None:
+    await embedded.push(node("a", kind="open"), kinds=KINDS)
+    run = await embedded.trigger()
+    (task,) = await embedded.tasks(run)
+    told = await embedded.engine.views.explain_task(NS, task.id)
     assert "declares the secret 'TOKEN', which is not set" in told.because[0]
     assert told.remedy == "Set it with `stoker secrets set TOKEN`."
 
@@ -419,16 +428,16 @@ async def test_no_file_of_an_installation_holds_a_value(tmp_path: Path) -> None:
     assert not any(VALUE.encode() in path.read_bytes() for path in (tmp_path / "data").rglob("*") if path.is_file())
 
 
-async def test_an_answer_that_was_not_heard_gives_the_secret_to_nobody_else(keyed: Plant) -> None:
+async def test_an_answer_that_was_not_heard_gives_the_secret_to_nobody_else(embedded: Plant) -> None:
     """The lease is handed back, and the next one who holds it gets what is then set."""
-    await put(keyed)
-    await keyed.push(node("a", kind="open"), kinds=KINDS)
-    await keyed.trigger()
-    hand = opener(keyed)
+    await put(embedded)
+    await embedded.push(node("a", kind="open"), kinds=KINDS)
+    await embedded.trigger()
+    hand = opener(embedded)
     answer = await hand.ask(1)
-    await keyed.engine.leases.undelivered(hand.secret, answer)
-    await keyed.settled()
+    await embedded.engine.leases.undelivered(hand.secret, answer)
+    await embedded.settled()
     with pytest.raises(StokerError, match="no lease"):
-        await keyed.engine.leases.input(NS, hand.secret, answer.tasks[0].task, 1)
-    await put(keyed, value="set meanwhile")
-    assert [task.secrets for task in await opener(keyed, "next").claim()] == [{"TOKEN": "set meanwhile"}]
+        await embedded.engine.leases.input(NS, hand.secret, answer.tasks[0].task, 1)
+    await put(embedded, value="set meanwhile")
+    assert [task.secrets for task in await opener(embedded, "next").claim()] == [{"TOKEN": "set meanwhile"}]

@@ -531,7 +531,7 @@ GUARDS = (
         "engine/handout.py",
         "if node.kind.secrets:",
         "if node.spec.kind == 'one':",
-        "engine/test_secrets.py::test_the_kind_that_counts_is_the_one_of_the_version[sqlite]",
+        "engine/test_secrets.py::test_the_kind_that_counts_is_the_one_of_the_version",
     ),
     Guard(
         "a ciphertext is bound to its name",
@@ -573,7 +573,7 @@ GUARDS = (
         "engine/leases.py",
         "            self.hand_back(session, handed)\n            return handed._replace(tasks=[])",
         "            return handed._replace(tasks=[])",
-        "engine/test_secrets.py::test_a_lease_whose_secrets_cannot_be_read_is_handed_back[sqlite]",
+        "engine/test_secrets.py::test_a_lease_whose_secrets_cannot_be_read_is_handed_back",
     ),
     Guard(
         "an answer that could not be filled hands its lease back",
@@ -583,7 +583,7 @@ GUARDS = (
         "        waiter.taken = True",
         "            waiter.taken = True\n            handed = await self._delivery.fill(session, handed)\n"
         "        waiter.taken = True",
-        "engine/test_secrets.py::test_a_lease_whose_secrets_cannot_be_read_is_handed_back[sqlite]",
+        "engine/test_secrets.py::test_a_lease_whose_secrets_cannot_be_read_is_handed_back",
     ),
     Guard(
         "secrets leave the captured output",
