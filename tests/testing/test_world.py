@@ -352,3 +352,19 @@ def test_a_live_run_follows_what_is_published(shared: World) -> None:
         assert run.current("doubled") == 2 * x
     run.cancel()
     run.wait()
+
+
+def test_a_node_has_the_secrets_that_it_declares_and_they_are_not_in_its_logs(shared: World) -> None:
+    @stoker.node(secrets=["API_KEY"])
+    def calls(task: stoker.Task) -> int:
+        print(f"with {task.secrets['API_KEY']}")
+        return len(task.secrets["API_KEY"])
+
+    @stoker.graph
+    def calling() -> Any:
+        return calls()
+
+    shared.client.secrets.set("API_KEY", "correct horse")
+    run = shared.trigger(calling)
+    assert run.result() == 13
+    assert [log.text for log in run.logs()] == ["with ***\n"]
