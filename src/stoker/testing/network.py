@@ -20,11 +20,16 @@ class Network:
     def __init__(self, seed: int, faults: Faults) -> None:
         self._pace = Random(f"{seed} trips")  # noqa: S311 - draws what happens, protects nothing
         self._luck = Random(f"{seed} fates")  # noqa: S311 - as above
+        self._names = Random(f"{seed} requests")  # noqa: S311 - as above
         self.faults = faults
 
     def trip(self) -> Micros:
         """How long one way takes."""
         return self._pace.choices(TRIPS, TRIP_WEIGHTS)[0] + self._pace.randrange(100)
+
+    def request_id(self) -> str:
+        """What a request is called, in the rows of the audit too."""
+        return self._names.randbytes(8).hex()
 
     def fate(self, verb: str) -> Fate:
         """What becomes of a claim or a report; nothing but those is ever in danger."""

@@ -24,14 +24,14 @@ class Line:
         self.cut = False
         self.held: Micros = 0
         self._loop = loop
-        self._network = network
+        self.network = network
         self._serve = serve
 
     async def ask(self, request: Request) -> tuple[Conversation, Answer]:
         """Send a request and wait for its answer. ConnectionError if one of them does not get through."""
         await self._trip()
         talk = Conversation(request)
-        match self._network.fate(request.url.name):
+        match self.network.fate(request.url.name):
             case "lost":
                 raise ConnectionResetError("the request was lost on its way")
             case "late":
@@ -56,11 +56,11 @@ class Line:
     async def _trip(self) -> None:
         if self.cut:
             raise ConnectionAbortedError("its process is dead")
-        await pause(max(self._network.trip(), self.held - self._loop.micros))
+        await pause(max(self.network.trip(), self.held - self._loop.micros))
 
     def _arrive_late(self, talk: Conversation) -> None:
         """Reach the server at some time, whether or not anybody still waits for the answer."""
-        self._loop.after(self._network.lateness(), self._arrive, talk)
+        self._loop.after(self.network.lateness(), self._arrive, talk)
 
     def _arrive(self, talk: Conversation) -> None:
         try:
@@ -89,7 +89,8 @@ class VirtualWire(Wire):
     ) -> AsyncIterator[Answer]:
         url = self._url(path, query)
         body = b"" if data is None else data if isinstance(data, bytes) else data.read()
-        given = {**self._headers, **(headers or {}), "Content-Length": str(len(body))}
+        own = {"Content-Length": str(len(body)), "X-Request-Id": self._line.network.request_id()}
+        given = {**self._headers, **(headers or {}), **own}
         try:
             async with asyncio.timeout(None if wait_s is None else wait_s + ANSWER_S):
                 talk, answer = await self._line.ask(Request(method, url, given, body))
