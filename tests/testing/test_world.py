@@ -165,6 +165,15 @@ def test_a_killed_runner_loses_its_task_to_another_within_seconds(world: World) 
     assert any("lost" in line for line in world.history(run))
 
 
+def test_a_runner_that_dies_after_hours_of_quiet_work_is_not_the_end_of_it(world: World) -> None:
+    world.takes(graphs.slow, "5h")
+    run = world.trigger(graphs.slowly, seconds=0)
+    world.advance("3h")
+    world.kill(run.tasks()[0].runner)
+    assert run.result() == 0
+    assert run.tasks()[0].attempt == 2
+
+
 def test_a_stalled_runner_loses_its_task_when_its_lease_is_over_and_its_late_report_is_refused(world: World) -> None:
     world.takes(graphs.slow, "1m")
     run = world.trigger(graphs.slowly, seconds=0)

@@ -20,7 +20,7 @@ from stoker.testing.patches import around_user_code
 from stoker.testing.server import Server
 
 LEAP: Micros = SECOND  # what is nearer is waited for step by step; before an end, for what is done now and then
-STEADY: Micros = 65 * SECOND  # more than any poll, lease or backoff: what did not move for so long moves by time alone
+STEADY: Micros = 65 * SECOND  # more than any poll, lease or backoff: what stood for so long moves by time alone
 BEATS: Micros = 30 * SECOND  # before a due time, for runners to say that they still hold their leases
 
 

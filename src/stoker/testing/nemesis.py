@@ -52,7 +52,8 @@ class Nemesis:
             self._victims.start(runner)
 
     async def _stall(self, runner: Runner) -> None:
-        self._victims.stall(runner, self._dice.uniform(0, micros(self._faults.stalled_for) / SECOND))
+        if runner.alive:
+            self._victims.stall(runner, self._dice.uniform(0, micros(self._faults.stalled_for) / SECOND))
 
 
 async def _unnoticed(seconds: float) -> None:

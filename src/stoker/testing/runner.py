@@ -99,7 +99,7 @@ class Runner:
 
     def _begun(self, offer: Offer) -> _Process:
         site = self._site
-        line = Line(site.loop, site.network, site.server.serve)
+        line = Line(site.loop, site.network, site.server)
         around = Surroundings(
             now=site.loop.time,
             jitter=self._dice.random,

@@ -32,7 +32,7 @@ PACE_WEIGHTS = (30, 30, 25, 10, 5)
 
 
 class Server:
-    """One folder, and whatever process works on it. `changes` counts transactions; `moved_at`: when a task moved."""
+    """One folder, and who works on it. `changes` counts transactions; `moved_at`: when something last moved."""
 
     def __init__(self, data: Path, seed: int, clock: VirtualClock) -> None:
         self.changes = 0
@@ -74,6 +74,14 @@ class Server:
             raise ConnectionRefusedError("the server is down")
         self._spawn(talk.serve(self._app))
 
+    def serve_late(self, talk: Conversation) -> None:
+        """Begin to answer what comes out of time, if the server is there; who sent it may be dead."""
+        self.stir()
+        if self._app is None:
+            talk.end()
+        else:
+            self._spawn(talk.serve(self._app))
+
     async def stop(self) -> None:
         """End as a server does that is told to."""
         if self._app is not None:
@@ -104,9 +112,13 @@ class Server:
             self.engine.upkeep.stood_still()
         self.engine.alarm.rung.set()
 
+    def stir(self) -> None:
+        """Something moves that the server may hear of late: a runner dies, a report is still on its way."""
+        self.moved_at = self._clock.after(self._clock.now())
+
     async def _listen(self, hints: AsyncIterator[Hint]) -> None:
         async for _ in hints:
-            self.moved_at = self._clock.after(self._clock.now())
+            self.stir()
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work, context=hushed())

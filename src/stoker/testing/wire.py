@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from stoker.runner.wire import ANSWER_S, Wire
 from stoker.testing.conversation import Answer, Conversation, Request
 from stoker.testing.loop import VirtualLoop, pause
 from stoker.testing.network import Network
+from stoker.testing.server import Server
 
 URL = "http://world"
 
@@ -20,12 +21,12 @@ URL = "http://world"
 class Line:
     """What connects one process with the server. `cut`: it is dead. `held`: nothing passes before this time."""
 
-    def __init__(self, loop: VirtualLoop, network: Network, serve: Callable[[Conversation], None]) -> None:
+    def __init__(self, loop: VirtualLoop, network: Network, server: Server) -> None:
         self.cut = False
         self.held: Micros = 0
         self._loop = loop
         self.network = network
-        self._serve = serve
+        self._server = server
 
     async def ask(self, request: Request) -> tuple[Conversation, Answer]:
         """Send a request and wait for its answer. ConnectionError if one of them does not get through."""
@@ -37,14 +38,14 @@ class Line:
             case "late":
                 self._arrive_late(talk)
             case "repeated":
-                self._serve(talk)
+                self._server.serve(talk)
                 self._arrive_late(Conversation(request))
             case "unanswered":
-                self._serve(talk)
+                self._server.serve(talk)
                 await talk.answer()
                 raise ConnectionResetError("the answer was lost on its way")
             case "well":
-                self._serve(talk)
+                self._server.serve(talk)
         try:
             answer = await talk.answer()
             await self._trip()
@@ -60,13 +61,7 @@ class Line:
 
     def _arrive_late(self, talk: Conversation) -> None:
         """Reach the server at some time, whether or not anybody still waits for the answer."""
-        self._loop.after(self.network.lateness(), self._arrive, talk)
-
-    def _arrive(self, talk: Conversation) -> None:
-        try:
-            self._serve(talk)
-        except ConnectionRefusedError:
-            talk.end()
+        self._loop.after(self.network.lateness(), self._server.serve_late, talk)
 
 
 class VirtualWire(Wire):

@@ -94,7 +94,7 @@ class World:
         )
         self._nemesis = Nemesis(seed, faults, self)
         self._attacks: list[asyncio.Task[None]] = []
-        line = Line(self._loop, Network(seed, NONE), self._server.serve)
+        line = Line(self._loop, Network(seed, NONE), self._server)
         self.client = VirtualClient(VirtualWire(line, TOKEN), Caught(self._driver.call), self, self.serve)
 
     def __repr__(self) -> str:
@@ -264,6 +264,7 @@ class World:
         return [view.id for view in self.client.call(self.client.api.runs(limit=1_000)).items]
 
     def _note(self, what: str) -> None:
+        self._server.stir()
         self._events.append(Event(self.now, 0, len(self._events), what))
 
     def _seen(self, of: Assignment, span: Span) -> None:
