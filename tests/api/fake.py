@@ -13,6 +13,7 @@ import msgspec
 from stoker.core.fork_views import ForkAnswer, ForkRequest
 from stoker.core.graph import KindSpec
 from stoker.core.keep_views import KeepSpec, KeepView
+from stoker.core.manifest_views import DiffAnswer, VerifyAnswer
 from stoker.core.protocol import Assignment, ClaimAnswer, ClaimRequest, Receipt, ReportAnswer, ReportRequest
 from stoker.core.schedule_views import FiringView, RunNowRequest, ScheduleSpec, ScheduleView
 from stoker.core.secret_views import KeyView, RotateAnswer, SecretRequest, SecretView
@@ -75,6 +76,8 @@ class FakeEngine:
         self.waits: Any = FakeWaits(self)
         self.recorded: Any = FakeRecorded(self)
         self.forks: Any = FakeForks(self)
+        self.manifests: Any = FakeManifests(self)
+        self.verifying = self.differing = self.manifests
         self.schedules: Any = FakeSchedules(self)
         self.secrets: Any = FakeSecrets(self)
         self.retention: Any = FakeRetention(self)
@@ -468,6 +471,25 @@ class FakeForks:
     async def fork(self, namespace: str, run: int, request: ForkRequest) -> ForkAnswer:
         self._engine.note("fork", namespace, run, request)
         return ForkAnswer(origin=run, node=request.from_, taken=1, run=None if request.dry_run else 7)
+
+
+class FakeManifests:
+    """Manifests of runs, and what they are compared with."""
+
+    def __init__(self, engine: FakeEngine) -> None:
+        self._engine = engine
+
+    async def lines(self, namespace: str, run: int) -> AsyncIterator[bytes]:
+        self._engine.note("manifest", namespace, run)
+        return _pieces(b'{"run":4}\n', b'{"tasks":0}\n')
+
+    async def verify(self, namespace: str, run: int) -> VerifyAnswer:
+        self._engine.note("verify", namespace, run)
+        return VerifyAnswer(fits=True, tasks=1, items=1, files=0)
+
+    async def diff(self, namespace: str, left: int, right: int) -> DiffAnswer:
+        self._engine.note("diff", namespace, left, right)
+        return DiffAnswer(left=left, right=right, same=True, graphs=True)
 
 
 class FakeRecorded:

@@ -215,6 +215,16 @@ async def test_a_fork_is_passed_on_and_a_dry_run_makes_none(served: Served) -> N
     assert (await served.ask("POST", "runs/4/fork", {}))[0] == 400
 
 
+async def test_manifests_are_streamed_verified_and_compared(served: Served) -> None:
+    status, body, headers = await served.ask("GET", "runs/4/manifest")
+    assert (status, headers["content-type"]) == (200, "application/x-ndjson")
+    assert (await served.ask("GET", "runs/4/verify"))[1]["fits"]
+    assert (await served.ask("GET", "runs/4/diff?other=5"))[1]["right"] == 5
+    assert (await served.ask("GET", "runs/4/diff"))[0] == 400
+    asked = [("manifest", "default", 4), ("verify", "default", 4), ("diff", "default", 4, 5)]
+    assert served.engine.asked[-3:] == asked
+
+
 async def test_a_session_that_leaves_is_passed_on(served: Served) -> None:
     assert (await served.ask("DELETE", "sessions", headers={"Stoker-Session": SESSION}))[0] == 204
     assert ("leave", SESSION) in served.engine.asked

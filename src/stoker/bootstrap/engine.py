@@ -26,6 +26,7 @@ from stoker.engine.bulk import Bulk
 from stoker.engine.catalog import Catalog
 from stoker.engine.collecting import Collecting
 from stoker.engine.delivery import Delivery
+from stoker.engine.diff import Differing
 from stoker.engine.dispatch import Dispatcher
 from stoker.engine.events import Hub
 from stoker.engine.fork import Forks
@@ -37,6 +38,7 @@ from stoker.engine.leases import Leases
 from stoker.engine.lists import Lists
 from stoker.engine.live import Live
 from stoker.engine.logs import Logs
+from stoker.engine.manifest import Manifests
 from stoker.engine.namespaces import Namespaces
 from stoker.engine.peers import Peers
 from stoker.engine.ports import Clock, Dice
@@ -53,6 +55,7 @@ from stoker.engine.tools import Tools
 from stoker.engine.transaction import Outcome
 from stoker.engine.upkeep import Refuse, Upkeep
 from stoker.engine.usage import Usage
+from stoker.engine.verify import Verifying
 from stoker.engine.versions import Versions
 from stoker.engine.views import Views
 from stoker.engine.waits import Waits
@@ -146,6 +149,9 @@ class StokerEngine:
         self.waits = Waits(self.store, self._namespaces, versions, self.batches, self.views)
         self.forks = Forks(self.store, self._namespaces, versions, self.batches, self.blobs, self._ids)
         self.recorded = Recorded(self.store, self._namespaces, versions, self.blobs)
+        self.manifests = Manifests(self.store, self._namespaces, versions, self.recorded)
+        self.verifying = Verifying(self.store, self.manifests, self.recorded, self.blobs)
+        self.differing = Differing(self.manifests)
         self.leases = Leases(
             self.store,
             self._namespaces,

@@ -26,7 +26,7 @@ TaskStateName = Literal["READY", "LEASED", "SUCCEEDED", "FAILED", "PRUNED", "CAN
 
 app = App(
     name="runs",
-    help="Runs: list, show, logs, tasks, waits, result, cancel, retry; of live ones: publish, fire, outputs.",
+    help="Runs: list, show, logs, tasks, waits, result, cancel, retry, manifest, verify, diff; live: publish, fire, outputs.",
     version_flags=[],
     help_epilogue="",
 )

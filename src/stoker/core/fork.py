@@ -12,12 +12,13 @@ from typing import NamedTuple
 import msgspec
 
 from stoker.core.branch import cut, indexes
-from stoker.core.compiled import TRIGGER, Compiled, CompiledNode, binding_refs, text_of
+from stoker.core.compiled import TRIGGER, Compiled, CompiledNode, text_of
 from stoker.core.firing import recount
-from stoker.core.graph import ITEM_KIND, Element, Ref
+from stoker.core.graph import ITEM_KIND
 from stoker.core.model import JoinKey, JoinRow, JoinState, Run, Spread, Task
 from stoker.core.spread import standing
 from stoker.core.states import RunState, TaskState
+from stoker.core.topology import reads
 from stoker.errors import Conflict, Invalid, NotFound
 
 FEW = 5
@@ -135,18 +136,8 @@ def _doors(graph: Compiled, node: int) -> Iterator[int]:
 
 def sources(graph: Compiled, start: Start) -> set[int]:
     """The nodes whose items lead to the start, or are read there."""
-    found: set[int] = set()
-    for index in (start.node, *start.doors):
-        node = graph.nodes[index]
-        found |= {node.parent, *node.of}
-        bindings = list(node.spec.bind.values()) + ([node.spec.expand.over] if node.spec.expand else [])
-        for leaf in (leaf for binding in bindings for leaf in binding_refs(binding)):
-            match leaf:
-                case Ref(node=name) | Element(of=name):
-                    found.add(graph.names[name])
-                case _:
-                    pass
-    return found - {TRIGGER, start.node, *start.doors}
+    found = {above for index in (start.node, *start.doors) for above in reads(graph, index)}
+    return found - {start.node, *start.doors}
 
 
 def edited(graph: Compiled, start: Start, kept: Sequence[Task], name: str, branch: str) -> Task:

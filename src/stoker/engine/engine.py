@@ -16,6 +16,7 @@ from stoker.core.duration import Micros
 from stoker.core.fork_views import ForkAnswer, ForkRequest
 from stoker.core.graph import KindSpec
 from stoker.core.keep_views import KeepSpec, KeepView
+from stoker.core.manifest_views import DiffAnswer, VerifyAnswer
 from stoker.core.protocol import ClaimAnswer, ClaimRequest, ReportAnswer, ReportRequest
 from stoker.core.schedule_views import FiringView, RunNowRequest, ScheduleSpec, ScheduleView
 from stoker.core.secret_views import KeyView, RotateAnswer, SecretRequest, SecretView
@@ -185,6 +186,20 @@ class Forks(Protocol):
         ...
 
 
+class Manifests(Protocol):
+    async def lines(self, namespace: str, run: int) -> AsyncIterator[bytes]:
+        """The manifest of a run that has ended, a line at a time."""
+        ...
+
+
+class Verifying(Protocol):
+    async def verify(self, namespace: str, run: int) -> VerifyAnswer: ...
+
+
+class Differing(Protocol):
+    async def diff(self, namespace: str, left: int, right: int) -> DiffAnswer: ...
+
+
 class Recorded(Protocol):
     async def input(self, namespace: str, task: int, attempt: int | None = None) -> AsyncIterator[bytes]:
         """What an attempt of a task was given, to be streamed as one JSON object."""
@@ -315,6 +330,12 @@ class Engine(Protocol):
     def waits(self) -> Waits: ...
     @property
     def forks(self) -> Forks: ...
+    @property
+    def manifests(self) -> Manifests: ...
+    @property
+    def verifying(self) -> Verifying: ...
+    @property
+    def differing(self) -> Differing: ...
     @property
     def recorded(self) -> Recorded: ...
     @property

@@ -13,6 +13,7 @@ import msgspec
 from stoker.core.audit_views import AuditView
 from stoker.core.fork_views import ForkAnswer, ForkRequest
 from stoker.core.graph import KindSpec
+from stoker.core.manifest_views import DiffAnswer, VerifyAnswer
 from stoker.core.views import (
     ArtifactView,
     AttemptView,
@@ -134,6 +135,18 @@ class Api:
     async def fork(self, run: int, request: ForkRequest) -> ForkAnswer:
         """Start a run in the middle of one that has ended, or (`dry_run`) only say what would run again."""
         return await self.wire.call("POST", f"{self._in}/runs/{run}/fork", body=request, answer=ForkAnswer)
+
+    async def manifest(self, run: int) -> bytes:
+        """The manifest of a run that has ended: lines of JSON, each with the hash of the one before it."""
+        return await self._get(f"/runs/{run}/manifest", bytes)
+
+    async def verify(self, run: int) -> VerifyAnswer:
+        """Have all of a run computed anew from its rows and files."""
+        return await self._get(f"/runs/{run}/verify", VerifyAnswer)
+
+    async def diff(self, run: int, other: int) -> DiffAnswer:
+        """Where two runs part, and why."""
+        return await self._get(f"/runs/{run}/diff", DiffAnswer, other=other)
 
     async def cancel_runs(self, request: BulkRequest) -> BulkAnswer:
         """Cancel a page of the runs that a filter asks for."""

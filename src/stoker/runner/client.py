@@ -15,6 +15,7 @@ from stoker.authoring.dump import plain, to_json
 from stoker.authoring.file import File, uploaded
 from stoker.core.audit_views import AuditView
 from stoker.core.fork_views import ForkAnswer, ForkEdit, ForkRequest
+from stoker.core.manifest_views import DiffAnswer, VerifyAnswer
 from stoker.core.views import (
     BulkAnswer,
     BulkRequest,
@@ -28,6 +29,7 @@ from stoker.core.views import (
     TriggerRequest,
 )
 from stoker.errors import Conflict, Invalid
+from stoker.runner import manifests
 from stoker.runner import replay as replaying
 from stoker.runner.api import Api
 from stoker.runner.bulk import Pages, pages, together
@@ -163,6 +165,25 @@ class Client:
         run again. Conflict if the run has not ended.
         """
         return self.call(self._fork(run, start, branch, inputs or {}, edits or {}, dict(tags or {}), dry_run=dry_run))
+
+    def manifest(self, run: int) -> bytes:
+        """The manifest of a run that has ended: lines of JSON, each with the hash of the one before it."""
+        return self.call(self.api.manifest(run))
+
+    def verify(self, run: int, manifest: bytes | None = None) -> VerifyAnswer:
+        """Have all of a run computed anew from its rows and files; the answer names the first thing that does not fit.
+
+        `manifest`: one that was kept of it, with which everything is compared. Invalid if that was changed itself.
+        """
+        kept = None if manifest is None else manifests.sound(manifest, run)
+        answer = self.call(self.api.verify(run))
+        if kept is None or not answer.fits:
+            return answer
+        return manifests.compared(answer, kept, self.manifest(run))
+
+    def diff(self, run: int, other: int) -> DiffAnswer:
+        """Where two runs part, and why: code, inputs, what came before, a failure, or nothing that is recorded."""
+        return self.call(self.api.diff(run, other))
 
     def replay(self, task: int, /, *nodes: Any, attempt: int | None = None, debug: bool = False) -> Replay:
         """Run a task once more, in this very thread, with what it was given then; nothing changes on the server.

@@ -30,3 +30,17 @@ GROUP BY o.node;
 SELECT i.run, i.node, i.branch, i.item, i.size, i.body, i.blob
 FROM output AS o JOIN item AS i ON i.run = o.run AND i.node = o.node AND i.branch = :root AND i.item = o.number
 WHERE o.run = :run AND o.node = :node AND o.task = :task AND o.attempt = :attempt ORDER BY o.number;
+
+-- name: node_tasks
+-- The tasks of a node of a run, in branch order, behind the one last seen.
+SELECT id, run, node, branch, generation, state, attempt, failures, losses, priority, lane, order_at, due_at, parent,
+       element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at,
+       gate, expires_at, cancel_at
+FROM task WHERE run = :run AND node = :node AND (branch, id) > (:branch, :after) ORDER BY branch, id LIMIT :limit;
+
+-- name: version_hash
+SELECT hash FROM version WHERE id = :id;
+
+-- name: run_items
+-- How many items a run has.
+SELECT COUNT(*) FROM item WHERE run = :run;
