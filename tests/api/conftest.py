@@ -35,7 +35,7 @@ class Served:
             options["json"] = body
         async with self.client.request(method, self.url + path, **options) as response:
             content = await response.read()
-            is_json = "json" in response.headers.get("content-type", "")
+            is_json = "json" in response.headers.get("content-type", "").replace("ndjson", "")
             return response.status, await response.json(content_type=None) if is_json else content, response.headers
 
 

@@ -217,7 +217,8 @@ async def test_a_fork_is_passed_on_and_a_dry_run_makes_none(served: Served) -> N
 
 async def test_manifests_are_streamed_verified_and_compared(served: Served) -> None:
     status, body, headers = await served.ask("GET", "runs/4/manifest")
-    assert (status, headers["content-type"]) == (200, "application/x-ndjson")
+    assert (status, body) == (200, b'{"run":4}\n{"tasks":0}\n')
+    assert headers["content-type"] == "application/x-ndjson"
     assert (await served.ask("GET", "runs/4/verify"))[1]["fits"]
     assert (await served.ask("GET", "runs/4/diff?other=5"))[1]["right"] == 5
     assert (await served.ask("GET", "runs/4/diff"))[0] == 400

@@ -23,6 +23,7 @@ def test_a_manifest_is_kept_and_a_run_verified_against_it(
     printed = stoker("runs", "manifest", one)
     kept = folder / "kept.jsonl"
     kept.write_text(printed.out)
+    assert printed.code == 0, printed.err
     lines = [json.loads(line) for line in printed.out.splitlines()]
     assert [line.get("node") for line in lines] == [None, "halves", "divide", "divide", "total", None]
     fits = stoker("runs", "verify", one, str(kept))

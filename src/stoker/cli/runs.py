@@ -1,4 +1,4 @@
-"""`stoker runs`: list, show, result, logs, tasks, cancel, retry; for live runs also publish, fire, outputs (`live`)."""
+"""`stoker runs`: list, show, result, logs, tasks, cancel, retry, manifests; of live runs publish, fire, outputs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from stoker.cli import exits, live, numbers, terminal
+from stoker.cli import exits, live, manifests, numbers, terminal
 from stoker.cli.bulk import bulk, one_of
 from stoker.cli.ending import end, failed
 from stoker.cli.failure import Usage, lines
@@ -26,7 +26,7 @@ TaskStateName = Literal["READY", "LEASED", "SUCCEEDED", "FAILED", "PRUNED", "CAN
 
 app = App(
     name="runs",
-    help="Runs: list, show, logs, tasks, waits, result, cancel, retry, manifest, verify, diff; live: publish, fire, outputs.",
+    help="Runs: list, show, logs, tasks, waits, result, cancel, retry; manifest, verify, diff; publish, fire, outputs.",
     version_flags=[],
     help_epilogue="",
 )
@@ -305,7 +305,7 @@ def chosen(terms: Sequence[str], **also: str | None) -> str:
     return " ".join([*terms, *(term(field, value) for field, value in also.items() if value is not None)])
 
 
-for _command in (logs, live.publish, live.fire, live.outputs):
+for _command in (logs, manifests.manifest, manifests.verify, manifests.diff, live.publish, live.fire, live.outputs):
     app.command(_command)
 
 

@@ -51,6 +51,8 @@ from stoker.runner.wire import Wire
 
 T = TypeVar("T")
 
+READING_S = 3600.0  # what the server may take to read all of a run
+
 
 class Api:
     """One server, one namespace. Raises `stoker.errors`; lists come in pages (`after` of one goes into the next)."""
@@ -138,15 +140,18 @@ class Api:
 
     async def manifest(self, run: int) -> bytes:
         """The manifest of a run that has ended: lines of JSON, each with the hash of the one before it."""
-        return await self._get(f"/runs/{run}/manifest", bytes)
+        async with self.wire.open("GET", f"{self._in}/runs/{run}/manifest", wait_s=None) as response:
+            return await response.read()
 
     async def verify(self, run: int) -> VerifyAnswer:
         """Have all of a run computed anew from its rows and files."""
-        return await self._get(f"/runs/{run}/verify", VerifyAnswer)
+        path = f"{self._in}/runs/{run}/verify"
+        return await self.wire.call("GET", path, answer=VerifyAnswer, wait_s=READING_S)
 
     async def diff(self, run: int, other: int) -> DiffAnswer:
         """Where two runs part, and why."""
-        return await self._get(f"/runs/{run}/diff", DiffAnswer, other=other)
+        path, query = f"{self._in}/runs/{run}/diff", {"other": other}
+        return await self.wire.call("GET", path, answer=DiffAnswer, query=query, wait_s=READING_S)
 
     async def cancel_runs(self, request: BulkRequest) -> BulkAnswer:
         """Cancel a page of the runs that a filter asks for."""
