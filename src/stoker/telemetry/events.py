@@ -47,9 +47,12 @@ def _attempt(fold: Picture, ended: Ended) -> None:
 
 
 def _runs(fold: Picture) -> None:
-    for id_ in sorted(fold.new_runs) if log.isEnabledFor(logging.DEBUG) else ():
+    all_ = log.isEnabledFor(logging.DEBUG)
+    for id_ in sorted(fold.new_runs) if all_ else ():
         log.debug("run %d started", id_, extra={"event": "run.started", "run": id_})
-    for id_ in sorted(fold.ended_runs):
-        state = RunState(fold.runs[id_].state)
-        level = logging.DEBUG if state is RunState.SUCCEEDED else logging.INFO
-        log.log(level, "run %d is %s", id_, state.name, extra={"event": f"run.{state.name.lower()}", "run": id_})
+    for id_ in fold.ended_runs:
+        state = fold.runs[id_].state
+        good = state is RunState.SUCCEEDED
+        if all_ or not good:
+            extra = {"event": f"run.{state.name.lower()}", "run": id_}
+            log.log(logging.DEBUG if good else logging.INFO, "run %d is %s", id_, state.name, extra=extra)

@@ -91,13 +91,13 @@ class Metrics:
             self._verbs.labels(verb.lower()).inc(count)
         self._count_leases(verbs, outcome)
         fold = outcome.fold
-        for run in fold.new_runs:
-            self._started.labels(self._name_of(fold.runs[run].namespace)).inc()
-        for run in fold.ended_runs:
-            ended = fold.runs[run]
-            self._ended.labels(self._name_of(ended.namespace), RunState(ended.state).name).inc()
-        for kept in fold.history:
-            self._attempts.labels(kept.outcome).inc()
+        for namespace, count in Tally(fold.runs[run].namespace for run in fold.new_runs).items():
+            self._started.labels(self._name_of(namespace)).inc(count)
+        ended = Tally((fold.runs[run].namespace, fold.runs[run].state) for run in fold.ended_runs)
+        for (namespace, state), count in ended.items():
+            self._ended.labels(self._name_of(namespace), RunState(state).name).inc(count)
+        for how, count in Tally(attempt.outcome for attempt in fold.history).items():
+            self._attempts.labels(how).inc(count)
         self._count_settled(fold)
 
     async def text(self) -> bytes:
