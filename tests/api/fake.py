@@ -83,6 +83,7 @@ class FakeEngine:
         self.retention: Any = FakeRetention(self)
         self.collecting: Any = FakeCollecting(self)
         self.usage: Any = FakeUsage()
+        self.backups: Any = FakeBackups()
         self.artifacts: Any = self
         self.tokens: Any = self
         self.roles: Any = FakeRoles(self)
@@ -608,6 +609,11 @@ class FakeCollecting:
     async def look(self, wait_s: float) -> CollectionView:
         self._engine.note("look", wait_s)
         return CollectionView(running=not wait_s, artifacts=2)
+
+
+class FakeBackups:
+    async def stream(self) -> AsyncIterator[bytes]:
+        yield b"an archive"
 
 
 class FakeUsage:

@@ -25,3 +25,10 @@ async def test_only_an_admin_of_all_namespaces_may(served: Served) -> None:
         headers = {"Authorization": f"Bearer {token}"}
         assert (await served.ask("GET", "/v1/usage", headers=headers))[0] == 403
         assert (await served.ask("POST", "/v1/collection", headers=headers))[0] == 403
+
+
+async def test_a_backup_is_streamed_to_an_admin_of_all_namespaces(served: Served) -> None:
+    status, body, headers = await served.ask("GET", "/v1/backup")
+    assert (status, body, headers["content-type"]) == (200, b"an archive", "application/x-tar")
+    served.engine.allow("limited", "admin", namespaces=("default",))
+    assert (await served.ask("GET", "/v1/backup", headers={"Authorization": "Bearer limited"}))[0] == 403

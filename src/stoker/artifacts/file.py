@@ -13,7 +13,7 @@ import re
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -88,6 +88,15 @@ class FileStore:
     async def sweep(self, keys: Sequence[str], age_s: float) -> list[str]:
         """Delete what was written so long ago, and not again meanwhile; gives which."""
         return await in_thread(self._at_disk, "deleted", sweeping.sweep, self._root, keys, age_s)
+
+    @asynccontextmanager
+    async def scratch(self) -> AsyncIterator[Path]:
+        """A place for a file that is gone afterwards, also if this process dies: as uploads that never end."""
+        path = self._incoming / f"{secrets.token_hex(16)}.part"
+        try:
+            yield path
+        finally:
+            await in_thread(path.unlink, missing_ok=True)
 
     async def room(self) -> tuple[int, int]:
         """Bytes of the disk, and how many are free."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 
@@ -37,6 +39,10 @@ class BlobStore(Protocol):
 
     async def sweep(self, keys: Sequence[str], age_s: float) -> list[str]:
         """Delete what was written so long ago, and not again meanwhile; gives which."""
+        ...
+
+    def scratch(self) -> AbstractAsyncContextManager[Path]:
+        """A place for a file that is gone afterwards."""
         ...
 
     async def room(self) -> tuple[int, int]:

@@ -21,6 +21,7 @@ from stoker.core.keep_views import KeepSpec
 from stoker.engine.alarm import Alarm
 from stoker.engine.artifacts import Artifacts
 from stoker.engine.audit import FOR_EVER, Audit, Auditing
+from stoker.engine.backup import Backups
 from stoker.engine.batch import Batches
 from stoker.engine.bulk import Bulk
 from stoker.engine.catalog import Catalog
@@ -172,7 +173,9 @@ class StokerEngine:
             self.store, self._namespaces, self.catalog, self.batches, self._ids, self.clock, self.alarm
         )
         self.audit = Audit(self.store, self.clock, self.alarm, audit)
-        self.collecting = Collecting(self.store, self.blobs, self.clock, Holds(self.store, self.clock, dice))
+        holds = Holds(self.store, self.clock, dice)
+        self.collecting = Collecting(self.store, self.blobs, self.clock, holds)
+        self.backups = Backups(self.store, self.blobs, self.clock, holds)
         self.usage = Usage(self.store, self._namespaces, self.blobs)
         self.retention = Retention(self.store, self._namespaces, self.collecting, self.clock, self.alarm, keep)
         self.upkeep = Upkeep(

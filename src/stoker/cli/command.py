@@ -33,7 +33,7 @@ _COMMANDS = {
     "tokens": ("stoker.cli.tokens:app", "Tokens of the server: create, list, revoke."),
     "roles": ("stoker.cli.roles:app", "Roles of tokens: list, set, delete."),
     "audit": ("stoker.cli.audit:audit", "Who did what, with which token, from where."),
-    "db": ("stoker.cli.db:app", "The database: status, migrate, move."),
+    "db": ("stoker.cli.db:app", "The database: status, migrate, move, backup, restore."),
     "selftest": (
         "stoker.cli.selftest:selftest",
         "Prove this installation, by killing processes of its own if you like.",

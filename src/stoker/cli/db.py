@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-app = App(name="db", help="The database: status, migrate, move.", version_flags=[], help_epilogue="")
+app = App(name="db", help="The database: status, migrate, move, backup, restore.", version_flags=[], help_epilogue="")
+app.command("stoker.cli.backing:backup", name="backup", help="Back a whole installation up while it works.")
+app.command("stoker.cli.backing:restore", name="restore", help="Bring a backup into a new data folder.")
 
 
 @app.command

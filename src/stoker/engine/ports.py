@@ -7,6 +7,8 @@ wait on a network; the embedded one never suspends, and runs a whole transaction
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from stoker.core.decide import Fold
@@ -299,6 +301,10 @@ class Store(Protocol):
         """The database's own clock."""
         ...
 
+    async def snapshot(self, path: Path) -> None:
+        """Write the whole database, as it is at one moment, into a new file. Conflict if this store has other means."""
+        ...
+
     def hints(self) -> Hints | None:
         """The way to other servers, if there may be any."""
         ...
@@ -354,6 +360,10 @@ class Blobs(Protocol):
 
     async def sweep(self, keys: Sequence[str], age_s: float) -> list[str]:
         """Delete what was written so long ago, and not again meanwhile; gives which."""
+        ...
+
+    def scratch(self) -> AbstractAsyncContextManager[Path]:
+        """A place for a file that is gone afterwards."""
         ...
 
     async def room(self) -> tuple[int, int]:

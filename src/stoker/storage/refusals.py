@@ -38,3 +38,9 @@ def differs(place: str, table: str) -> Unavailable:
         place=place,
         remedy="Undo what was changed in it by hand, or restore a backup.",
     )
+
+
+def damaged(place: str, what: str) -> Unavailable:
+    return Unavailable(
+        f"the database is damaged: {what}.", code="backup_damaged", place=place, remedy="Take another backup."
+    )

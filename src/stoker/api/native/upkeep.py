@@ -10,9 +10,11 @@ from stoker.api.call import GONE, Answer, Call, as_json
 from stoker.api.hold import hold
 from stoker.api.query import Query, Wait
 from stoker.api.route import Route
+from stoker.api.streams import started
 from stoker.core.upkeep_views import CollectionView, UsageView
 
 _COLLECTION = "/v1/collection"
+_PRIVATE = ((b"cache-control", b"no-store"), (b"content-disposition", b"attachment; filename=stoker-backup.tar"))
 
 
 class CollectQuery(Query, frozen=True):
@@ -39,7 +41,20 @@ async def get_collection(call: Call) -> Answer:
     return as_json(held.value or await call.engine.collecting.look(0.0))
 
 
+async def get_backup(call: Call) -> Answer:
+    chunks = call.engine.backups.stream()
+    return Answer(media_type="application/x-tar", headers=_PRIVATE, stream=await started(chunks))
+
+
 ROUTES = (
+    Route(
+        method="GET",
+        path="/v1/backup",
+        scopes=("admin",),
+        summary="The whole installation as a tar archive, while it works: the database, then stored bytes",
+        endpoint=get_backup,
+        response="application/x-tar",
+    ),
     Route(
         method="GET",
         path="/v1/usage",

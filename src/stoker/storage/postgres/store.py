@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import asyncpg
@@ -18,7 +19,7 @@ from asyncpg import exceptions as pg
 from stoker.core.duration import Micros
 from stoker.engine import single
 from stoker.engine.ports import CommitUnknown, GuardFailed, Interrupted, Reader, Tx
-from stoker.errors import Unavailable
+from stoker.errors import Conflict, Unavailable
 from stoker.storage.postgres import address, faults, migrate
 from stoker.storage.postgres.hints import Hints
 from stoker.storage.postgres.pool import CONNECTIONS, Pool, ended
@@ -170,6 +171,13 @@ class Postgres:
                 if not left or not isinstance(error.__cause__, CommitUnknown):
                     raise
         raise AssertionError("the last try neither returned nor raised")
+
+    async def snapshot(self, path: Path) -> None:
+        raise Conflict(
+            "the database is PostgreSQL, which has backups of its own.",
+            code="no_backup",
+            remedy="Use `pg_dump` or a base backup with its log, and then copy the artifact folder.",
+        )
 
     async def time(self) -> Micros:
         """The database's wall clock."""

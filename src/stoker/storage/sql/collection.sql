@@ -56,3 +56,9 @@ FROM log AS l JOIN run AS r ON r.id = l.run GROUP BY r.namespace;
 
 -- name: usage_artifacts
 SELECT namespace, COUNT(*), CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM artifact GROUP BY namespace;
+
+-- name: every_blob
+-- The keys of all stored bytes that are named.
+SELECT blob FROM artifact
+UNION SELECT blob FROM item WHERE blob IS NOT NULL
+UNION SELECT blob FROM past_item WHERE blob IS NOT NULL;

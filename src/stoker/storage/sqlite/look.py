@@ -8,7 +8,7 @@ import apsw
 
 from stoker.storage import queries, refusals
 from stoker.storage.sqlite import migrate
-from stoker.storage.sqlite.tx import SqliteReader
+from stoker.storage.sqlite.tx import SQL, SqliteReader
 from stoker.storage.sqlite.whole import connected, translated, version
 from stoker.storage.survey import Survey, counted
 
@@ -50,3 +50,20 @@ def _size(path: Path) -> int | None:
     """Bytes of the file and its write-ahead log; None: there is no file."""
     log = path.with_name(f"{path.name}-wal")
     return path.stat().st_size + (log.stat().st_size if log.exists() else 0) if path.exists() else None
+
+
+def verified(path: Path, fact: str) -> tuple[int, set[str], str | None]:
+    """A copy that is not in use: its schema, the keys of all stored bytes that it names, and a fact of it.
+
+    Unavailable if it is damaged, or newer than this code.
+    """
+    with translated(path), connected(path, apsw.SQLITE_OPEN_READONLY) as connection:
+        found, newest = version(connection), queries.newest("sqlite")
+        if found > newest:
+            raise refusals.newer(str(path), found, newest)
+        for (said,) in connection.execute("PRAGMA integrity_check(1)"):
+            if said != "ok":
+                raise refusals.damaged(str(path), str(said))
+        keys = {str(key) for (key,) in connection.execute(SQL["every_blob"])}
+        facts = [str(value) for (value,) in connection.execute(SQL["fact"], (fact,))]
+        return found, keys, facts[0] if facts else None

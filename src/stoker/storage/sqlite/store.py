@@ -100,6 +100,24 @@ class Sqlite:
 
         await self.transact(give)
 
+    async def snapshot(self, path: Path) -> None:
+        """SQLite's own backup, in one step: of one moment, whatever is written meanwhile."""
+        self._check_open()
+        await asyncio.to_thread(self._snapshot, path)
+
+    def _snapshot(self, path: Path) -> None:
+        with _Translated(self.path):
+            source = self._connect(apsw.SQLITE_OPEN_READWRITE)
+            target = apsw.Connection(str(path))
+            try:
+                path.chmod(0o600)
+                with target.backup("main", source, "main") as copying:
+                    copying.step()
+                target.execute("PRAGMA journal_mode=DELETE")  # one file, with nothing beside it
+            finally:
+                target.close()
+                source.close()
+
     async def time(self) -> Micros:
         """The machine's wall clock: there is no other."""
         return time.time_ns() // 1_000
