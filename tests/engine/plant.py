@@ -297,7 +297,7 @@ class Hand:
 
     def waiting(self, want: int = 1, **options: Any) -> asyncio.Task[ClaimAnswer]:
         """A claim that is held open. `armed` tells when it is."""
-        return asyncio.create_task(self.ask(want, wait_s=60.0, **options))
+        return asyncio.create_task(self.ask(want, wait_s=3_600.0, **options))
 
     @property
     def waiters(self) -> int:

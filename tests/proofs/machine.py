@@ -48,6 +48,7 @@ from stoker.errors import Conflict, StokerError
 MANY = 50  # tasks; from here on nothing fans out any more
 STEP: Micros = 1_001  # of each step
 ENDLESS = 400
+PATIENCE = 500  # looks
 OFFERS = {"all": ("one", "many"), "ones": ("one",), "manies": ("many",)}
 NOBODY = 2**40  # the id of no task
 
@@ -132,7 +133,27 @@ class Machine(RuleBasedStateMachine):
             self.world.now = self.twins.clock.now()
 
     def _after(self) -> None:
-        """What held claims were answered, then a look at everything."""
+        """A look at everything, until nobody waits in vain: who waits is woken a moment later."""
+        self._look()
+        for _ in range(PATIENCE):
+            if not (self.alone and self._in_vain()):
+                break
+            self.runner.run(asyncio.sleep(0.01))
+            self.world.claims = True
+            self._look()
+        else:
+            raise AssertionError(f"{self._in_vain()} wait, while they could have tasks")
+        self.world.unbound = False
+        self.sound = True
+
+    def _in_vain(self) -> list[str]:
+        if self.world.unbound:
+            return []
+        waiting = self.twins.places[0].waiting
+        return [name for name in waiting if self.world.claimable(OFFERS[self._offers(name)])]
+
+    def _look(self) -> None:
+        """What held claims were answered, then all tables."""
         for name, answer in self.runner.run(self.twins.same(lambda place: place.answered())).items():
             self._handed(name, answer)
         self.tables = self.runner.run(self.twins.tables())
@@ -142,12 +163,6 @@ class Machine(RuleBasedStateMachine):
             check(memory)
         self._check_items()
         assert {tuple(row) for row in self.tables.logs} == self.world.logs
-        if self.alone and not self.world.unbound:
-            for name in self.twins.places[0].waiting:
-                left = self.world.claimable(OFFERS[self._offers(name)])
-                assert not left, f"{name} waits, while it could have {left} tasks"
-        self.world.unbound = False
-        self.sound = True
 
     def _check_items(self) -> None:
         """A task has the items of its one accepted result, and those only."""
@@ -270,13 +285,42 @@ class Machine(RuleBasedStateMachine):
         self._begin_step()
         unmade = any(row.run == run and row.state is TaskState.CANCELLED for row in self.tables.spreads.values())
         refused = self.world.retry(run, unmade=unmade)
-        answer = self.same(lambda place: self._server(place, at).engine.runs.retry(NS, run))
+        if not refused:
+            self.retried.add(run)
+        self._refusable(refused, at, lambda runs: runs.retry(NS, run), "runs")
+
+    @rule(which=pick, sure=st.integers(0, 1), at=server)
+    @only_if(lambda self: self.world.tasks)
+    def cancel_task(self, which: int, sure: int, at: int) -> None:
+        """Ask one task to end, now and then."""
+        if sure:
+            return
+        self._begin_step()
+        self._refusable(self.world.cancel_task(task := self._task(which)), at, lambda tasks: tasks.cancel(NS, task))
+
+    @rule(which=pick, at=server)
+    @only_if(lambda self: self.world.tasks)
+    def retry_task(self, which: int, at: int) -> None:
+        """Offer one task again that is at its end, if it may be."""
+        self._begin_step()
+        run = self.world.tasks[task := self._task(which)].run
+        refused = self.world.retry_task(task, stopped=self.tables.runs[run].cancel_at is not None)
+        if not refused:
+            self.retried.add(run)
+        self._refusable(refused, at, lambda runs: runs.retry_task(NS, task), "runs")
+
+    def _task(self, pick: int) -> int:
+        return list(self.world.tasks)[pick % len(self.world.tasks)]
+
+    def _refusable(
+        self, refused: str | None, at: int, call: Callable[[Any], Awaitable[Any]], of: str = "tasks"
+    ) -> None:
+        answer = self.same(lambda place: call(getattr(self._server(place, at).engine, of)))
         if refused:
-            assert isinstance(answer, Conflict)
+            assert isinstance(answer, Conflict), f"{answer}, not {refused}"
             assert answer.code == refused
         else:
             assert not isinstance(answer, StokerError), answer
-            self.retried.add(run)
         self._after()
 
     # --- runners ---

@@ -117,6 +117,50 @@ class World:
             found.stopping, found.cancel_at = Stopping.CANCEL, self.now
             self.cancelled.add(run)
 
+    def cancel_task(self, id_: int) -> str | None:
+        """Ask one task to end: at once if nobody runs it, else its runner has so long; else why not."""
+        task = self.tasks[id_]
+        if task.state not in LIVE:
+            return None if task.state is TaskState.CANCELLED else "already_settled"
+        if self._cancelling(task):
+            return None
+        if task.state is TaskState.LEASED:
+            self.tasks[id_] = replace(task, asked=self.now, deadline=_first(self.now + GRACE, task.deadline))
+        else:
+            asked = replace(task, asked=self.now, attempt=task.attempt + 1, session=None)
+            self.tasks[id_] = asked.after(TaskState.CANCELLED, Verb.CANCEL)
+        self.unlocked.add(task.run)
+        return None
+
+    def retry_task(self, id_: int, *, stopped: bool) -> str | None:
+        """Offer one task again that failed, or was cancelled or pruned; else why not. `stopped`: its run was."""
+        task, run = self.tasks[id_], self.runs[self.tasks[id_].run]
+        again = self._renewed(task)
+        if refused := self._not_again(id_, stopped=stopped):
+            return refused
+        anew = self._unlisted(id_)  # its list is looked up once more
+        if not anew:
+            self.tasks[id_] = again
+        run.state = RunState.RUNNING
+        run.failed = sum(self._bad(self.tasks[other]) for other in self._of(task.run) if not (anew and other == id_))
+        self.unlocked.add(task.run)
+        self.reopened.add(task.run)
+        return None
+
+    def _not_again(self, id_: int, *, stopped: bool) -> str | None:
+        task = self.tasks[id_]
+        reasons = (
+            (task.state in LIVE, "not_settled"),
+            (task.state is TaskState.SUCCEEDED, "succeeded"),
+            (self.runs[task.run].stopping is not Stopping.NO, "stopping"),
+            (stopped, "run_was_stopped"),
+            (task.state is TaskState.SKIPPED, "skipped"),
+            (self.runs[task.run].plan.inline(task.node), "inline"),
+            (id_ not in self._offered and not self._unlisted(id_), "failed_as_made"),
+            (self._spent(task), "attempts_exhausted"),
+        )
+        return next((code for holds, code in reasons if holds), None)
+
     def retry(self, run: int, *, unmade: bool) -> str | None:
         """Offer again what failed or was cancelled; else why not. `unmade`: whether tasks were cancelled unmade."""
         found = self.runs[run]
@@ -385,7 +429,7 @@ class World:
         run = self.runs[task.run]
         if run.stopping and task.state is TaskState.READY:
             return task.after(TaskState.CANCELLED, Verb.CANCEL, attempt=task.attempt + 1, session=None)
-        if run.stopping and task.state is TaskState.LEASED and self.now >= run.cancel_at + GRACE:
+        if run.stopping and task.state is TaskState.LEASED and self.now >= (task.asked or run.cancel_at) + GRACE:
             return task.after(TaskState.CANCELLED, Verb.CANCEL)
         return task
 
