@@ -289,7 +289,7 @@ class Machine(RuleBasedStateMachine):
             self.retried.add(run)
         self._refusable(refused, at, lambda runs: runs.retry(NS, run), "runs")
 
-    @rule(which=pick, sure=st.integers(0, 1), at=server)
+    @rule(which=pick, sure=st.integers(0, 2), at=server)
     @only_if(lambda self: self.world.tasks)
     def cancel_task(self, which: int, sure: int, at: int) -> None:
         """Ask one task to end, now and then."""
@@ -374,6 +374,8 @@ class Machine(RuleBasedStateMachine):
         if not heard:
             hand.held, hand.read = before
         return answer
+
+    claim_again = claim
 
     @rule(which=pick, want=st.integers(1, 3), at=server)
     def wait(self, which: int, want: int, at: int) -> None:
@@ -537,7 +539,7 @@ class Machine(RuleBasedStateMachine):
 
     # --- time and death ---
 
-    @rule(seconds=st.sampled_from((0.001, 1, 4, 6, 11, 21, 31)), at=server)
+    @rule(seconds=st.sampled_from((0.001, 1, 4, 6, 11, 21, 21, 31, 31)), at=server)
     def pass_time(self, seconds: float, at: int) -> None:
         """Time passes; then one server does what is due."""
         self.twins.clock.advance(seconds)
@@ -595,10 +597,12 @@ class Machine(RuleBasedStateMachine):
     # --- the end ---
 
     def _finish(self) -> None:
-        """From here on everything works; every run must end."""
+        """One runner dies with what it has; from there on everything works, and every run must end."""
         for name in self.names:
             if name in self.twins.places[0].waiting:
                 self.hang_up(list(self.twins.places[0].waiting).index(name))
+        self.claim(0, 2, alone=True, heard=1, at=0)
+        self.pass_time(31, at=0)
         for _ in range(ENDLESS):
             for name in self.names[:3]:
                 self.claim(self.names.index(name), 50, alone=True, heard=1, at=0)

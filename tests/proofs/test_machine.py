@@ -36,6 +36,7 @@ PROFILE = settings(
     max_examples=max(1, STEPS // LENGTH),
     stateful_step_count=LENGTH,
     deadline=None,
+    derandomize="STOKER_STEPS" not in os.environ,  # the same examples for everybody, others on demand
     database=None,
     phases=(Phase.generate, Phase.shrink) if os.environ.get("STOKER_SHRINK") else (Phase.generate,),
     suppress_health_check=list(HealthCheck),
