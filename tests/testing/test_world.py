@@ -93,7 +93,7 @@ def test_progress_and_prints_are_kept_as_elsewhere(shared: World) -> None:
     run.wait()
 
 
-def test_files_pass_between_nodes(shared: World, tmp_path: Path) -> None:
+def test_files_pass_between_nodes(tmp_path: Path) -> None:
     @stoker.node
     def upper(text: stoker.File, task: stoker.Task) -> stoker.File:
         path = task.scratch / "upper.txt"
@@ -111,8 +111,11 @@ def test_files_pass_between_nodes(shared: World, tmp_path: Path) -> None:
 
     path = tmp_path / "text.txt"
     path.write_text("hello")
-    found = shared.run(measured, text=stoker.File(path))
-    assert (found["loud"].read_text(), found["size"]) == ("HELLO", 5)
+    with simulate() as world:
+        found = world.run(measured, text=stoker.File(path))
+        assert (found["loud"].read_text(), found["size"]) == ("HELLO", 5)
+        copy = found["loud"].path
+    assert not copy.exists()  # what was downloaded goes with the world
 
 
 def test_a_node_can_be_replaced_and_restored(shared: World) -> None:

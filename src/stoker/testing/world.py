@@ -229,6 +229,7 @@ class World:
         if self._loop.is_closed():
             return
         try:
+            self.client.close()
             self._driver.call(self._close())
         finally:
             self._loop.close()
