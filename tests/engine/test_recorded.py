@@ -141,3 +141,25 @@ async def test_inputs_that_cannot_be_bound_say_so(plant: Plant) -> None:
     (task,) = await plant.tasks(run, "b")
     with pytest.raises(Conflict, match="cannot be bound"):
         await given(plant, task.id)
+
+
+async def test_each_of_several_generations_keeps_its_own(plant: Plant) -> None:
+    await plant.push(*FANNED, node("k", join("j"), bind={"j": Ref(node="j")}), inputs=["n"])
+    await plant.trigger(inputs={"n": 1})
+    hand = plant.hand()
+    await hand.complete(*await hand.claim(), [1, 2, 3])
+    first, *bad = await hand.claim(3)
+    await hand.report(completion(first, "m0"), *[failure(task) for task in bad])
+    made: dict[str, int] = {}
+    for number, values in enumerate((["j0", "k0"], ["m1", "j1", "k1"], ["m2", "j2", "k2"])):
+        if number:
+            await plant.engine.runs.retry_task(NS, bad[number - 1].task, rerun_below=True)
+        for value in values:
+            plant.clock.advance(5)
+            (task,) = await hand.claim()
+            made[value] = task.task
+            await hand.complete(task, value)
+    for number in range(3):
+        assert await given(plant, made[f"k{number}"]) == {"j": f"j{number}"}
+        assert await given(plant, made[f"j{number}"]) == {"all": [f"m{each}" for each in range(number + 1)]}
+        assert await gave(plant, made[f"j{number}"]) == [f"j{number}"]
