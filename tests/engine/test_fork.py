@@ -39,6 +39,9 @@ MAPPED = (
     node("z"),
 )
 
+# what follows from decisions alone is the same on every database, and is shown on one
+on_one = pytest.mark.parametrize("plant", ["sqlite"], indirect=True)
+
 
 async def fork(plant: Plant, run: int, start: str, branch: str | None = None, **more: Any) -> ForkAnswer:
     answer = await plant.engine.forks.fork(NS, run, ForkRequest(from_=start, branch=branch, **more))
@@ -101,6 +104,7 @@ async def test_a_node_and_what_is_below_run_anew_and_all_else_is_taken_over(plan
     ] == b'{"a":1}'
 
 
+@on_one
 async def test_one_task_of_a_mapped_node_runs_anew_and_the_joins_below_it(plant: Plant) -> None:
     run = await mapped(plant)
     answer = await fork(plant, run, "m", "s[1]")
@@ -113,6 +117,7 @@ async def test_one_task_of_a_mapped_node_runs_anew_and_the_joins_below_it(plant:
     assert await plant.result(answer.run or 0) == {"j": 31, "by": 10}
 
 
+@on_one
 async def test_inputs_may_be_otherwise_for_what_runs_anew(plant: Plant) -> None:
     run = await mapped(plant)
     answer = await fork(plant, run, "k", inputs={"by": encoded(5)})
@@ -140,6 +145,7 @@ async def test_an_item_before_the_start_may_be_otherwise(plant: Plant) -> None:
     assert await plant.result(part.run or 0) == [120, 10]
 
 
+@on_one
 async def test_what_else_has_read_an_edited_item_is_named(plant: Plant) -> None:
     await plant.push(node("a"), *(node(name, after("a"), bind={"a": Ref(node="a")}) for name in "bc"))
     run = await plant.trigger()
@@ -149,6 +155,7 @@ async def test_what_else_has_read_an_edited_item_is_named(plant: Plant) -> None:
     assert await work(plant, lambda name, given: given) == ["b"]
 
 
+@on_one
 async def test_edits_that_make_no_sense_are_refused_with_what_would(plant: Plant) -> None:
     run = await mapped(plant)
     for edit, start, message in (
@@ -183,6 +190,7 @@ async def test_large_items_are_shared_and_not_copied(plant: Plant) -> None:
     assert answer.run != edited.run
 
 
+@on_one
 async def test_elements_of_a_nodes_own_list_are_made_anew_or_one_of_them(plant: Plant) -> None:
     over = Expand(over=ListOf(items=(run_input("n"), run_input("by"))))
     e = node("e", after("a"), expand=over, bind={"x": Element(of="e")})
@@ -198,6 +206,7 @@ async def test_elements_of_a_nodes_own_list_are_made_anew_or_one_of_them(plant: 
     assert msgspec.json.decode(b"".join([part async for part in items])) == [{"all": [{"x": 1}, {"x": 4}]}]
 
 
+@on_one
 async def test_a_condition_on_the_way_in_is_told_anew(plant: Plant) -> None:
     b = node("b", Each(way=Edge(node="a", when="item > inputs.n")), bind={"a": Ref(node="a")})
     e = node("e", Each(way=Edge(node="a", when="item > inputs.n")), expand=Expand(over=run_input("by")))
@@ -233,6 +242,7 @@ async def test_what_failed_elsewhere_is_taken_over_with_its_story_and_may_be_ret
     assert (await plant.run(run)).state == "FAILED"
 
 
+@on_one
 async def test_waits_and_child_runs_start_anew_where_they_are_below(plant: Plant) -> None:
     inner = GraphSpec(
         name="inner", nodes=(node("i", bind={"x": run_input("x")}),), inputs={"x": InputSpec()}, result=Ref(node="i")
@@ -268,6 +278,7 @@ LOOPED = (
 )
 
 
+@on_one
 async def test_a_loop_starts_anew_as_a_whole(plant: Plant) -> None:
     await plant.push(*LOOPED, inputs=["n"], result=Ref(node="z"))
     run = await plant.trigger(inputs={"n": 1})
@@ -281,6 +292,7 @@ async def test_a_loop_starts_anew_as_a_whole(plant: Plant) -> None:
     assert (await fork(plant, run, "z", dry_run=True)).taken > 4
 
 
+@on_one
 async def test_what_cannot_be_forked_is_refused_with_a_remedy(plant: Plant) -> None:
     await plant.push(node("a"), node("b", after("a")), node("c", after("b")), node("d"))
     run, hand = await plant.trigger(), plant.hand()

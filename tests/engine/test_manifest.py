@@ -32,6 +32,9 @@ NODES = (
     node("k", join("j"), bind={"j": Ref(node="j")}),
 )
 
+# what follows from decisions alone is the same on every database, and is shown on one
+on_one = pytest.mark.parametrize("plant", ["sqlite"], indirect=True)
+
 
 async def pieces(*parts: bytes) -> AsyncIterator[bytes]:
     for part in parts:
@@ -181,6 +184,7 @@ async def put_back(plant: Plant, table: str, rows: list[Any]) -> None:
         await plant.sql(f"INSERT INTO {table} VALUES ({places})", *row)
 
 
+@on_one
 async def test_a_file_that_was_tampered_with_is_found_and_named(plant: Plant) -> None:
     run = await rich(plant)
     for body, place in ((b"1,2,3", "artifacts/1"), (b"4,5", "artifacts/2"), (canonical(LARGE), "")):
@@ -200,6 +204,7 @@ def file_of(data: Path, digest: str) -> Path:
     return path
 
 
+@on_one
 async def test_a_manifest_that_was_changed_itself_is_not_believed(plant: Plant) -> None:
     run = await rich(plant)
     kept = await lines(plant, run)
@@ -216,6 +221,7 @@ async def test_a_manifest_that_was_changed_itself_is_not_believed(plant: Plant) 
         sound(b"".join(kept), run + 1)
 
 
+@on_one
 async def test_only_a_run_that_has_ended_has_a_manifest(plant: Plant) -> None:
     await plant.push(node("a"))
     run = await plant.trigger()
@@ -231,6 +237,7 @@ async def test_only_a_run_that_has_ended_has_a_manifest(plant: Plant) -> None:
     assert (await verified(plant, run, await lines(plant, run))).fits
 
 
+@on_one
 async def test_a_fork_has_a_manifest_that_names_its_origin(plant: Plant) -> None:
     run = await rich(plant)
     fork = (await plant.engine.forks.fork(NS, run, ForkRequest(from_="k"))).run
@@ -250,6 +257,7 @@ async def differing(plant: Plant, left: int, right: int) -> DiffAnswer:
     return await plant.engine.differing.diff(NS, left, right)
 
 
+@on_one
 async def test_runs_of_the_same_values_are_the_same_whatever_the_ids_of_their_files(plant: Plant) -> None:
     runs = []
     for _ in range(2):
@@ -268,6 +276,7 @@ CASES: dict[str, tuple[Any, dict[str, Any], str, str, str]] = {
 }
 
 
+@on_one
 @pytest.mark.parametrize("case", CASES)
 async def test_the_first_node_where_runs_part_is_named_with_the_reason(plant: Plant, case: str) -> None:
     inputs, outcomes, name, branch, why = CASES[case]
@@ -285,6 +294,7 @@ async def test_the_first_node_where_runs_part_is_named_with_the_reason(plant: Pl
     assert sum(answer.parted.values()) < answer.tasks or case == "inputs"
 
 
+@on_one
 async def test_other_code_is_the_reason_before_all_others(plant: Plant) -> None:
     left = await ran(plant, PLAIN, {})
     kinds = (replace(KINDS[0], source_hash="f" * 64), KINDS[1])
@@ -294,6 +304,7 @@ async def test_other_code_is_the_reason_before_all_others(plant: Plant) -> None:
     assert (answer.graphs, answer.first.node, answer.first.why) == (False, "m", "code")
 
 
+@on_one
 async def test_in_a_loop_the_round_that_began_it_is_named(plant: Plant) -> None:
     await plant.push(*LOOPED, inputs=["n"], result=Ref(node="z"))
     runs = []
@@ -308,6 +319,7 @@ async def test_in_a_loop_the_round_that_began_it_is_named(plant: Plant) -> None:
     assert (first.node, first.branch, first.why) == ("b", "l#2", "nondeterminism")
 
 
+@on_one
 async def test_only_runs_that_have_ended_are_compared(plant: Plant) -> None:
     left = await ran(plant, PLAIN, {})
     right = await plant.trigger(inputs=PLAIN)
