@@ -7,7 +7,7 @@ from pathlib import Path
 from stoker.bootstrap.serving import told
 from stoker.config import Settings
 
-SECRET = "hush-hush"  # noqa: S105  to be looked for
+SECRET = "hush-hush"
 
 
 def test_the_settings_of_a_server_are_told_without_secrets() -> None:
