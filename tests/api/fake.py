@@ -407,14 +407,16 @@ class FakeAudit:
     def __init__(self, engine: FakeEngine) -> None:
         self._engine = engine
         self.rows: list[Act] = []
+        self.outcomes: list[str] = []
         self.refusals: list[tuple[Refusal, str, str]] = []
 
     async def list(self, **asked: Any) -> Page[Any]:
         self._engine.note("audit", asked)
         return Page(items=[], after=None)
 
-    async def unchanged(self, act: Act) -> None:
+    async def tell(self, act: Act, outcome: str) -> None:
         self.rows.append(act)
+        self.outcomes.append(outcome)
 
     def refused(self, refusal: Refusal, subject: str, request: str) -> None:
         self.refusals.append((refusal, subject, request))

@@ -101,6 +101,16 @@ async def test_no_value_that_is_sent_goes_to_the_log(served: Served) -> None:
     assert secret not in repr(served.engine.audit.refusals)
 
 
+async def test_what_goes_on_behind_its_answer_is_told_of_as_done(served: Served) -> None:
+    assert {route.name for route in SCOPED if route.audit == "begun"} == {"get_backup", "start_collection"}
+    await served.ask("POST", "/v1/collection?dry_run=true")
+    await served.ask("POST", "/v1/collection")
+    await served.ask("POST", "runs", {"graph": "g"})
+    await served.ask("POST", "runs/1/cancel")
+    assert [act.verb for act in served.engine.audit.rows] == ["start_collection", "cancel_run"]
+    assert served.engine.audit.outcomes == ["done", "unchanged"]
+
+
 async def test_a_look_is_not_told_of_unless_it_was_not_allowed(served: Served) -> None:
     assert (await served.ask("GET", "runs/77"))[0] == 404
     assert (await served.ask("GET", "runs"))[0] == 200

@@ -129,7 +129,7 @@ async def written(plant: Plant) -> Plant:
             ("start_server", {"subject": "server:x", "token": None, "name": ""}),
         ]
     ):
-        await plant.engine.audit.unchanged(act(verb, at=START + day * DAY, **options))
+        await plant.engine.audit.tell(act(verb, at=START + day * DAY, **options))
     plant.clock.advance(4 * 86_400)
     return plant
 
@@ -248,7 +248,7 @@ async def test_rows_stay_as_long_as_they_are_to(plant: Plant, keep: int | None, 
     audit = plant.engine.audit
     audit._keep = Auditing(keep=keep).keep
     for at in (START - 3 * DAY, START - DAY - 1, START):
-        await audit.unchanged(act(at=at))
+        await audit.tell(act(at=at))
     await plant.tick()
     assert len(await log(plant)) == 3
     await plant.pass_time((BETWEEN - 1) / SECOND)

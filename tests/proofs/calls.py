@@ -494,9 +494,9 @@ async def rotate(plant: Stage) -> Act:
     return plant.engine.secrets.rotate
 
 
-@call("Audit.unchanged", anew=True)
+@call("Audit.tell", anew=True)
 async def unchanged(plant: Stage) -> Act:
-    return lambda: plant.engine.audit.unchanged(Doing(token=0, verb="cancel_run"))
+    return lambda: plant.engine.audit.tell(Doing(token=0, verb="cancel_run"))
 
 
 @call("Audit.settings")
@@ -512,7 +512,7 @@ async def flush(plant: Stage) -> Act:
 
 @call("Audit._forget")
 async def forget(plant: Stage) -> Act:
-    await plant.engine.audit.unchanged(Doing(token=0, verb="cancel_run", at=1))
+    await plant.engine.audit.tell(Doing(token=0, verb="cancel_run", at=1))
     return lambda: plant.engine.audit._forget(2)
 
 

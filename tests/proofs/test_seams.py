@@ -55,7 +55,7 @@ NOT_AUDITED = {  # what runners report and time does is history; an artifact doe
     *("Lose", "PutAway", "Present", "Due", "Expire", "Sweep", "Spread", "FireSchedule", "Refuse", "PutOff"),
     *("Artifacts.put", "Peers._beat", "Peers.close", "Erasing.hide", "Erasing.erase", "Keys.intern", "Keys.tidy"),
     *("Holds.take", "Holds.give", "Hold.go_on", "Collecting._go_on", "Collecting._delete"),  # in the background
-    *("Audit.unchanged", "Audit.settings", "Audit.flush", "Audit._forget"),  # they are the log itself
+    *("Audit.tell", "Audit.settings", "Audit.flush", "Audit._forget"),  # they are the log itself
 }
 SECRETS = {"secret", "hash", "token", "blob", "key", "sealed", "holder"}
 

@@ -34,7 +34,7 @@ async def acted(route: Route, call: Call) -> Answer:
     with doing(act):
         answer = await route.endpoint(call)
     if not act.told:
-        await audit.unchanged(act)
+        await audit.tell(act, "done" if route.audit == "begun" else "unchanged")
     return msgspec.structs.replace(answer, headers=(*answer.headers, (REQUEST_ID, act.request.encode())))
 
 

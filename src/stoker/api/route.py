@@ -30,8 +30,9 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     `scopes`: any of them opens it, `admin` always does. `request`: the type of the JSON body; `upload`: the body is
     bytes that the endpoint streams itself. `response`: the type of the JSON answer, or a media type for anything else;
     None: no content. `hot`: dispatched by its last path segment, before the router. `audit`: where the audit log has
-    it, if it may change something: in a row of its own; at the run that it starts, which remembers the token; nowhere,
-    as what runners report. `told`: what of a call goes there; None: this one changes nothing.
+    it, if it may change something: in a row of its own; at the run that it starts, which remembers the token; in a
+    row once it was answered, for what goes on then; nowhere, as what runners report. `told`: what of a call goes there;
+    None: this one changes nothing.
     """
 
     method: Literal["GET", "PUT", "POST", "DELETE"]
@@ -47,7 +48,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     status: int = 200
     also: tuple[int, ...] = ()
     hot: bool = False
-    audit: Literal["row", "run", "no"] = "row"
+    audit: Literal["row", "run", "begun", "no"] = "row"
     told: Callable[[Call], dict[str, Any] | None] | None = None
 
     @property
@@ -57,7 +58,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def acts(self) -> bool:
         """Whether it is for the audit log."""
-        return self.method != "GET" and self.audit != "no"
+        return self.audit == "begun" or (self.method != "GET" and self.audit != "no")
 
     @property
     def public(self) -> bool:

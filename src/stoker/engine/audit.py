@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from stoker.core.audit_filter import AuditWanted, audit_terms
-from stoker.core.audit_views import AuditView
+from stoker.core.audit_views import AuditOutcome, AuditView
 from stoker.core.duration import SECOND, Micros
 from stoker.core.filter import Allowed
 from stoker.core.views import Page
@@ -62,11 +62,11 @@ class Audit:
             items=[_view(row) for row in shown], after=Place(shown[-1][1], shown[-1][0]).cursor if more else None
         )
 
-    async def unchanged(self, act: Act) -> None:
-        """Leave word of a call that was answered and had nothing to change."""
+    async def tell(self, act: Act, outcome: AuditOutcome = "unchanged") -> None:
+        """Leave word of a call whose own transaction did not: it had nothing to change, or what it began goes on."""
 
         async def insert(tx: Tx) -> None:
-            await tx.insert_audit([act.row([], "unchanged")])
+            await tx.insert_audit([act.row([], outcome)])
 
         await single.transact(self._store, insert)
 

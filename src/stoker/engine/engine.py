@@ -10,7 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-from stoker.core.audit_views import AuditView
+from stoker.core.audit_views import AuditOutcome, AuditView
 from stoker.core.bulk import BulkVerb
 from stoker.core.duration import Micros
 from stoker.core.fork_views import ForkAnswer, ForkRequest
@@ -305,7 +305,10 @@ class Audit(Protocol):
     @property
     def now(self) -> Micros: ...
     async def list(self, *, filter: str, limit: int, after: str | None) -> Page[AuditView]: ...  # noqa: A002  the word of the API
-    async def unchanged(self, act: Act) -> None: ...
+    async def tell(self, act: Act, outcome: AuditOutcome) -> None:
+        """Leave word of a call whose own transaction did not: it had nothing to change, or what it began goes on."""
+        ...
+
     def refused(self, refusal: Refusal, subject: str, request: str) -> None:
         """Count a call that was refused; nobody waits for its row."""
         ...

@@ -54,6 +54,7 @@ ROUTES = (
         summary="The whole installation as a tar archive, while it works: the database, then stored bytes",
         endpoint=get_backup,
         response="application/x-tar",
+        audit="begun",
     ),
     Route(
         method="GET",
@@ -71,6 +72,8 @@ ROUTES = (
         endpoint=start_collection,
         query=CollectQuery,
         response=CollectionView,
+        audit="begun",
+        told=lambda call: None if call.query.dry_run else {},
     ),
     Route(
         method="GET",
