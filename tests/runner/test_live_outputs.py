@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import logging.handlers
 import queue
@@ -80,14 +81,12 @@ def client() -> Iterator[stoker.Client]:
 
 
 def eventually(run: RunHandle, fact: Callable[[Any], bool]) -> Any:
-    """The run's view once a fact holds of it; the server's hints say when to look again."""
+    """The run's view once a fact holds of it."""
 
     async def look() -> Any:
-        hints = run._client.api.events(run.id)
-        view = await run._client.api.run(run.id)
-        while not fact(view):
-            await anext(hints)
-            view = await run._client.api.run(run.id)
+        async with asyncio.timeout(60):
+            while not fact(view := await run._client.api.run(run.id)):
+                await asyncio.sleep(0.02)
         return view
 
     return run._client.call(look())
