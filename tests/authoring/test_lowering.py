@@ -469,9 +469,9 @@ def test_a_condition_of_a_join_stands_on_all_its_edges():
 
 
 def test_what_the_trigger_fires_gets_an_edge_to_have_a_condition_on():
-    spec = lowered(lambda: a.options(when="inputs.x > 1")(5))
+    spec = lowered(lambda: a.options(when="store.x > 1")(5))
     assert place(spec, "a.item") == NodeSpec(name="a.item", kind=ITEM_KIND)
-    assert place(spec, "a").fire == Each(way=Edge(node="a.item", when="inputs.x > 1"))
+    assert place(spec, "a").fire == Each(way=Edge(node="a.item", when="store.x > 1"))
 
 
 def test_a_condition_on_mapped_elements_is_on_each_of_them():

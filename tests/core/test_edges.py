@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from core.samples import Desk, compiled, graph, join, node, problems
 from stoker.core.edges import lowered
-from stoker.core.graph import ITEM_KIND, Each, Edge, Element, Expand, Join, KindSpec, ObjectOf, Ref, Value
+from stoker.core.graph import ITEM_KIND, Each, Edge, Element, Expand, InputSpec, Join, KindSpec, ObjectOf, Ref, Value
 
 BIG, SMALL = "item.rows > 100", "item.rows <= 100"
 
@@ -30,6 +32,14 @@ def test_problems_name_the_edge_and_all_are_told_at_once() -> None:
         ("bad_condition", "node 'd', the edge from 'c'"),
         ("bad_condition", "node 'd', the edge from 'z'"),
     ]
+
+
+def test_a_condition_reads_inputs_that_the_graph_has() -> None:
+    reads = node("b", if_("a", "inputs.there > 1 && has(inputs.gone) && store.anything == 'x'"))
+    spec = replace(graph(node("a"), reads), inputs={"there": InputSpec()})
+    (wrong,) = problems(spec)
+    assert (wrong.code, wrong.place) == ("unknown_input", "node 'b', the edge from 'a'")
+    assert "the input 'gone'" in wrong.message
 
 
 def test_a_graph_without_conditions_is_not_touched() -> None:

@@ -114,7 +114,7 @@ class _Compiler:
                 Problem(code="bad_name", place=where, message=wrong) for wrong in map(fault, names) if wrong
             ]
         for node in self.given.nodes:
-            self.problems.extend(edges.problems(node))
+            self.problems.extend(edges.problems(node, self.spec.inputs))
         for node in spec.nodes:
             self._check_node(node)
         self.problems += loops.problems(self.spec)

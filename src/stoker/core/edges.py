@@ -7,7 +7,7 @@ like all others, so joins count it, and `firing.recount` need not know what a co
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from msgspec.structs import replace
 
@@ -46,19 +46,24 @@ def conditions(node: NodeSpec) -> Iterator[tuple[str, str]]:
             pass
 
 
-def problems(node: NodeSpec) -> Iterator[Problem]:
-    """What is wrong with the conditions on the edges into a node."""
+def problems(node: NodeSpec, inputs: Container[str]) -> Iterator[Problem]:
+    """What is wrong with the conditions on the edges into a node. `inputs`: those that the graph declares."""
     for name, source in conditions(node):
         place = f"node {node.name!r}, the edge from {name!r}"
         if isinstance(node.fire, Join) and name not in node.fire.of:
             message = "it has a condition, but there is no such edge."
             yield Problem(code="bad_condition", place=place, message=message, remedy="List the node in `of`.")
         try:
-            parse(source)
+            read = parse(source).around.get("inputs") or ()
         except BadCondition as error:
             message = f"the condition {source[:200]!r} cannot be used: {error}."
             remedy = 'It is a CEL expression that is true or false, like "item.rows > 100".'
             yield Problem(code="bad_condition", place=place, message=message, remedy=remedy)
+        else:
+            for missing in sorted(each for each in read if each not in inputs):
+                message = f"the condition {source[:200]!r} reads the input {missing!r}, which the graph does not have."
+                remedy = "Declare the input, or read one that is there; what a run keeps besides is its `store`."
+                yield Problem(code="unknown_input", place=place, message=message, remedy=remedy)
 
 
 def lowered(spec: GraphSpec) -> GraphSpec:
