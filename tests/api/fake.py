@@ -84,6 +84,8 @@ class FakeEngine:
         self.collecting: Any = FakeCollecting(self)
         self.usage: Any = FakeUsage()
         self.backups: Any = FakeBackups()
+        self.exporting: Any = FakeArchives(self)
+        self.importing: Any = self.exporting
         self.artifacts: Any = self
         self.tokens: Any = self
         self.roles: Any = FakeRoles(self)
@@ -611,6 +613,19 @@ class FakeCollecting:
     async def look(self, wait_s: float) -> CollectionView:
         self._engine.note("look", wait_s)
         return CollectionView(running=not wait_s, artifacts=2)
+
+
+class FakeArchives:
+    def __init__(self, engine: FakeEngine) -> None:
+        self._engine = engine
+
+    async def stream(self, namespace: str, run: int) -> AsyncIterator[bytes]:
+        self._engine.note("export", namespace, run)
+        yield b"an archive"
+
+    async def bring(self, namespace: str, chunks: AsyncIterator[bytes]) -> RunRef:
+        self._engine.note("import", namespace, b"".join([chunk async for chunk in chunks]))
+        return RunRef(id=9)
 
 
 class FakeBackups:

@@ -32,3 +32,14 @@ async def test_a_backup_is_streamed_to_an_admin_of_all_namespaces(served: Served
     assert (status, body, headers["content-type"]) == (200, b"an archive", "application/x-tar")
     served.engine.allow("limited", "admin", namespaces=("default",))
     assert (await served.ask("GET", "/v1/backup", headers={"Authorization": "Bearer limited"}))[0] == 403
+
+
+async def test_a_run_goes_out_as_an_archive_and_comes_in_for_an_author(served: Served) -> None:
+    status, body, headers = await served.ask("GET", "/v1/namespaces/default/runs/3/export")
+    assert (status, body, headers["content-type"]) == (200, b"an archive", "application/x-tar")
+    assert headers["content-disposition"] == "attachment; filename=run-3.stoker"
+    status, ref, _ = await served.ask("POST", "/v1/namespaces/default/runs/import", data=b"an archive")
+    assert (status, ref["id"], served.engine.asked[-1]) == (201, 9, ("import", "default", b"an archive"))
+    served.engine.allow("trigger", "read", "trigger")
+    headers = {"Authorization": "Bearer trigger"}
+    assert (await served.ask("POST", "/v1/namespaces/default/runs/import", data=b"", headers=headers))[0] == 403

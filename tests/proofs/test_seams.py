@@ -90,7 +90,9 @@ def _transacting(tree: ast.Module) -> Iterator[str]:
 
 def test_every_transaction_of_the_engine_is_broken_here() -> None:
     """`Batches._transact` is that of the verbs. What is missing wants a function in `calls.py`."""
-    assert verbs() | (transactions() - {"Batches._transact"}) == CALLS.keys()
+    imports = {f"Importing.{step}" for step in ("_version", "_begin", "_put", "_show_children", "_show")}
+    elsewhere = {"Batches._transact", *imports}  # those of imports: tests/engine/test_archives.py
+    assert verbs() | (transactions() - elsewhere) == CALLS.keys()
 
 
 # --- one fault at a time ---

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stoker.api.native import (
+    archives,
     artifacts,
     audit,
     events,
@@ -32,6 +33,7 @@ ROUTES: tuple[Route, ...] = (
     *audit.ROUTES,
     *kinds.ROUTES,
     *graphs.ROUTES,
+    *archives.ROUTES,
     *runs.ROUTES,
     *forks.ROUTES,
     *manifests.ROUTES,

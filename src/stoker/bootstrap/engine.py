@@ -30,10 +30,12 @@ from stoker.engine.delivery import Delivery
 from stoker.engine.diff import Differing
 from stoker.engine.dispatch import Dispatcher
 from stoker.engine.events import Hub
+from stoker.engine.exporting import Exporting
 from stoker.engine.fork import Forks
 from stoker.engine.gates import Gates
 from stoker.engine.holds import Holds
 from stoker.engine.ids import Ids
+from stoker.engine.importing import Importing
 from stoker.engine.known import Keys
 from stoker.engine.leases import Leases
 from stoker.engine.lists import Lists
@@ -176,6 +178,8 @@ class StokerEngine:
         holds = Holds(self.store, self.clock, dice)
         self.collecting = Collecting(self.store, self.blobs, self.clock, holds)
         self.backups = Backups(self.store, self.blobs, self.clock, holds)
+        self.exporting = Exporting(self.store, self._namespaces, self.blobs, self.clock)
+        self.importing = Importing(self.store, self._namespaces, self.blobs, self.clock, dice)
         self.usage = Usage(self.store, self._namespaces, self.blobs)
         self.retention = Retention(self.store, self._namespaces, self.collecting, self.clock, self.alarm, keep)
         self.upkeep = Upkeep(

@@ -26,10 +26,13 @@ TaskStateName = Literal["READY", "LEASED", "SUCCEEDED", "FAILED", "PRUNED", "CAN
 
 app = App(
     name="runs",
-    help="Runs: list, show, logs, tasks, waits, result, cancel, retry; manifest, verify, diff; publish, fire, outputs.",
+    help="Runs: list, show, logs, tasks, waits, result, cancel, retry; manifest, verify, diff; export, import; "
+    "publish, fire, outputs.",
     version_flags=[],
     help_epilogue="",
 )
+app.command("stoker.cli.archives:export", name="export", help="Write a run that has ended into a file.")
+app.command("stoker.cli.archives:bring", name="import", help="Bring a run in that was exported.")
 
 All = Annotated[bool, Parameter(negative=(), show_default=False, help="Without a filter: every run.")]
 DryRun = Annotated[bool, Parameter(negative=(), show_default=False, help="Only say what would be done.")]
@@ -317,6 +320,7 @@ def _show(view: RunView) -> None:
         ("graph", f"{view.graph} v{view.version}"),
         *([("schedule", _due(view))] if view.scheduled_at else []),
         *([("fork of", _origin(view.fork))] if view.fork else []),
+        *([("imported", view.imported)] if view.imported else []),
         ("state", state_of(view)),
         ("started", f"{view.created_at:%Y-%m-%d %H:%M:%S} UTC, {terminal.ago(view.created_at)}"),
         ("took", took(view)),

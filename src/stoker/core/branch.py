@@ -38,3 +38,11 @@ def indexes(branch: bytes) -> list[int]:
         found.append(int.from_bytes(branch[at + 2 : at + 2 + width], "big"))
         at += 2 + width
     return found
+
+
+def sound(branch: bytes) -> bool:
+    """Whether these bytes are whole steps, as they are written here."""
+    at = 0
+    while at + 2 < len(branch) and branch[at] < END[0] and 1 <= branch[at + 1] <= 8:
+        at += 2 + branch[at + 1]
+    return at == len(branch)

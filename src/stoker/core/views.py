@@ -118,6 +118,7 @@ class RunView(_View, frozen=True):
     `stopping`: a cancel was requested and is being carried out. Of a child run: `root` is the run at the top of its
     tree, `parent` the task that waits for its end. Of a run that a schedule started: `schedule` is its name (None once
     that was deleted), `scheduled_at` the time it was due. `trace`: the id of the OpenTelemetry trace it is part of.
+    `imported`: where it was brought from, to be looked at; left out of lists.
     `fork`: where it was forked from; left out of lists. `token`: with which it was started; 0: the server's own.
     """
 
@@ -138,6 +139,7 @@ class RunView(_View, frozen=True):
     schedule: str | None = None
     scheduled_at: datetime | None = None
     trace: str | None = None
+    imported: str | None = None
     fork: ForkedFrom | None = None
     token: int | None = None
     tasks: int = 0

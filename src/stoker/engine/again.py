@@ -16,6 +16,7 @@ from stoker.core.retriable import check, unsettled
 from stoker.core.states import RunState, TaskState
 from stoker.core.views import RetryAnswer
 from stoker.engine.acting import Note
+from stoker.engine.importing import check_own
 from stoker.engine.ports import Tx
 from stoker.engine.transaction import Batch, Verb, gone
 from stoker.errors import Conflict, NotFound
@@ -36,6 +37,7 @@ class RetryRun(Verb):
         """Repeated, it may find the run as it left it, or at another end than it found it at."""
         fold = batch.fold
         run = batch.run(self.runs[0])
+        await check_own(tx, run)
         if self.replays and self._answer is not None and run.ended_at != self._ended_at:
             return self._answer
         if run.root is not None:
@@ -103,6 +105,7 @@ class RetryTask(Verb):
         self._before = task
         run = batch.run(task.run)
         await _check_root(tx, run)
+        await check_own(tx, run)
         graph = fold.graphs[run.version]
         tasks = await tx.task_rows("run_tasks", run.id)
         check(graph, run, task, tasks)

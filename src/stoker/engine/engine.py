@@ -262,6 +262,18 @@ class Backups(Protocol):
         ...
 
 
+class Exporting(Protocol):
+    def stream(self, namespace: str, run: int) -> AsyncIterator[bytes]:
+        """A run that has ended as an archive."""
+        ...
+
+
+class Importing(Protocol):
+    async def bring(self, namespace: str, chunks: AsyncIterator[bytes]) -> RunRef:
+        """Make a run of an archive, to be looked at; Invalid, and nothing was done, if anything is wrong with it."""
+        ...
+
+
 class Usage(Protocol):
     async def look(self) -> UsageView: ...
 
@@ -355,6 +367,10 @@ class Engine(Protocol):
     def retention(self) -> Retention: ...
     @property
     def collecting(self) -> Collecting: ...
+    @property
+    def exporting(self) -> Exporting: ...
+    @property
+    def importing(self) -> Importing: ...
     @property
     def backups(self) -> Backups: ...
     @property

@@ -13,7 +13,7 @@ from stoker.core.duration import Micros
 from stoker.core.states import RunState
 from stoker.engine import single
 from stoker.engine.holds import COLLECT, held
-from stoker.engine.ports import Clock, Store, Tx
+from stoker.engine.ports import Clock, Reader, Store, Tx
 
 SLICE = 500  # rows of one table in one transaction
 RUNS = 50  # of one slice
@@ -24,7 +24,7 @@ SLICED = ("log", "spread", "output", "item", "past_item", "join_row", "node_coun
 OF_TASKS = ("attempt", "progress", "task", "past_task")
 """Tables whose rows go with tasks."""
 
-SINGLE = ("run_key", "run_input", "run_store", "run_fork", "schedule_firing")
+SINGLE = ("imported", "run_key", "run_input", "run_store", "run_fork", "schedule_firing")
 """Tables of which a run has a row at most."""
 
 
@@ -44,13 +44,27 @@ class Erasing:
 
     async def erase(self) -> int:
         """Erase a slice; gives how many runs there was something of."""
-        if not await self._store.peek(lambda reader: reader.rows("hidden")):
+        if not await self._store.peek(self._anything):
             return 0
+        now = self._clock.now()
 
         async def one(tx: Tx) -> int:
-            return await _hide_children(tx) or await _erase(tx)
+            return await _give_up(tx, now) or await _hide_children(tx) or await _erase(tx)
 
         return await single.transact(self._store, one)
+
+    async def _anything(self, reader: Reader) -> bool:
+        return bool(await reader.rows("hidden") or await reader.rows("stale_imports", self._clock.now(), 1))
+
+
+async def _give_up(tx: Tx, now: Micros) -> int:
+    """Runs whose import died are runs that are being deleted from here on."""
+    stale = await tx.rows("stale_imports", now, RUNS)
+    await tx.lock(sorted(run for run, _ in stale), [])
+    for run, namespace in stale:
+        if await tx.execute("drop_import", run, now):
+            await tx.execute("doom_import", -namespace, run)
+    return len(stale)
 
 
 async def _hide(tx: Tx, runs: Sequence[int], now: Micros) -> int:

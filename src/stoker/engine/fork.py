@@ -26,7 +26,7 @@ from stoker.engine.shown import tags_of
 from stoker.engine.start import check_size, check_tags
 from stoker.engine.transaction import Batch, Verb
 from stoker.engine.versions import Version, Versions
-from stoker.errors import Invalid, NotFound
+from stoker.errors import Conflict, Invalid, NotFound
 
 _FAILED = (TaskState.FAILED, TaskState.PRUNED, TaskState.CANCELLED)
 
@@ -216,6 +216,13 @@ class Forks:
         found = await self._store.read(find)
         if found is None:
             raise _no_run(run)
+        if found[1].namespace != number:
+            raise Conflict(
+                f"run {run} was imported, and its graph {found[1].graph.spec.name!r} is not here.",
+                code="imported",
+                place=f"runs/{run}",
+                remedy="Push that graph as it was then; or start a new run.",
+            )
         return found
 
 

@@ -177,10 +177,16 @@ async def _page(
     rows = await store.read(lambda reader: reader.rows("ended_runs", rule.namespace, *after, before, SLICE))
     found = [
         id_
-        for id_, state, created, ended, keyed in rows
+        for id_, state, created, ended, keyed, imported in rows
         if expired(
             rule.keep,
-            Ended(state in _FAILED, created, ended, bool(keyed), rule.last is not None and (created, id_) <= rule.last),
+            Ended(
+                state in _FAILED,
+                created,
+                ended,
+                bool(keyed),
+                not imported and rule.last is not None and (created, id_) <= rule.last,
+            ),
             now,
         )
     ]

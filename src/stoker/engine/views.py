@@ -63,6 +63,7 @@ class Views:
         async def find(reader: Reader) -> RunView:
             found, version = await run_of(reader, self._versions, (namespace, number), run)
             keys, forks = await reader.rows("run_key_of", run), await reader.rows("fork_of", run)
+            imported = await reader.rows("imported", found.root or run)
             tags = (await tags_of(reader, [run])).get(run, {})
             schedule = (await schedules_of(reader, [found])).get(found.schedule or 0)
             view = run_view(namespace, found, version.graph.spec.name, version.number, tags, schedule)
@@ -71,6 +72,7 @@ class Views:
             return msgspec.structs.replace(
                 view,
                 idempotency_key=keys[0][0] if keys else None,
+                imported=imported[0][0] if imported else None,
                 fork=next((ForkedFrom(run=of, node=node, branch=at) for of, node, at in forks), None),
                 nodes=await node_counts(reader, found, version.graph),
                 causes=[_cause(version.graph, row) for row in causes],

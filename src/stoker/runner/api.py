@@ -42,6 +42,7 @@ from stoker.core.views import (
     TriggerRequest,
 )
 from stoker.runner import http, tracing
+from stoker.runner.archives import ArchiveApi
 from stoker.runner.keeping_api import KeepingApi
 from stoker.runner.schedule_api import ScheduleApi
 from stoker.runner.secret_api import SecretApi
@@ -72,6 +73,7 @@ class Api:
         self.secrets = SecretApi(self.wire, self._in)
         self.keeping = KeepingApi(self.wire, self._in)
         self.upkeep = UpkeepApi(self.wire)
+        self.archives = ArchiveApi(self.wire, self._in)
 
     async def close(self) -> None:
         await self.wire.close()

@@ -222,6 +222,14 @@ class Client:
         """Return who did what, newest first, such as `verb=cancel_run subject=run:12 at>2d`. Needs scope `admin`."""
         return self.call(self.api.audit(filter, limit=limit)).items
 
+    def export_run(self, run: int, target: str | Path) -> Path:
+        """Write a run that has ended into a new file, with its child runs and all bytes that it names."""
+        return self.call(self.api.archives.export(run, Path(target)))
+
+    def import_run(self, source: str | Path) -> RunHandle:
+        """Bring a run in that was exported, here or elsewhere. It has a new id, and is only looked at."""
+        return self._handle(self.call(self.api.archives.bring(Path(source))))
+
     def cancel_task(self, task: int) -> TaskView:
         """Ask one task to end: CANCELLED at once if nobody runs it, else once its runner has stopped it.
 

@@ -82,7 +82,7 @@ SELECT run FROM run_key WHERE namespace = :namespace AND name = ANY(:keys);
 -- name: version_numbers
 -- Every version of some graphs, or of all.
 SELECT id, graph, number FROM version
-WHERE namespace = :namespace AND (CAST(:all_graphs AS BIGINT) = 1 OR graph = ANY(:graphs));
+WHERE namespace IN (:namespace, -CAST(:namespace AS BIGINT)) AND (CAST(:all_graphs AS BIGINT) = 1 OR graph = ANY(:graphs));
 
 -- name: task_page
 -- The tasks of a run that a filter asks for, by node and branch.

@@ -17,8 +17,10 @@ DELETE FROM keep WHERE namespace = :namespace;
 
 -- name: ended_runs
 -- Runs at the top of their trees that have ended, oldest first, behind one: state, made and ended when, with a key?
-SELECT r.id, r.state, r.created_at, r.ended_at, EXISTS (SELECT 1 FROM run_key AS k WHERE k.run = r.id)
-FROM run AS r
+-- One that was brought here is as old as that.
+SELECT r.id, r.state, r.created_at, COALESCE(i.at, r.ended_at),
+       EXISTS (SELECT 1 FROM run_key AS k WHERE k.run = r.id), i.run IS NOT NULL
+FROM run AS r LEFT JOIN imported AS i ON i.run = r.id
 WHERE r.namespace = :namespace AND (r.created_at, r.id) > (:after_at, :after_id) AND r.created_at <= :before
   AND r.root IS NULL AND r.state <> 1
 ORDER BY r.created_at, r.id LIMIT :limit;
@@ -33,7 +35,8 @@ ORDER BY created_at DESC, id DESC LIMIT 1 OFFSET :count;
 SELECT DISTINCT root FROM run WHERE root = ANY(:runs) AND state = 1;
 
 -- name: hide_runs
-UPDATE run SET namespace = -namespace WHERE id = ANY(:runs) AND namespace > 0;
+-- Those of an import that died have no namespace yet.
+UPDATE run SET namespace = CASE WHEN namespace = 0 THEN -1 ELSE -namespace END WHERE id = ANY(:runs) AND namespace >= 0;
 
 -- name: free_keys
 DELETE FROM run_key WHERE run = ANY(:runs);
@@ -44,7 +47,7 @@ SELECT id FROM run WHERE namespace < 0 LIMIT 1;
 
 -- name: shown_children
 -- Child runs of runs that are being deleted, which are still to be hidden.
-SELECT c.id FROM run AS r JOIN run AS c ON c.root = r.id WHERE r.namespace < 0 AND c.namespace > 0 LIMIT :limit;
+SELECT c.id FROM run AS r JOIN run AS c ON c.root = r.id WHERE r.namespace < 0 AND c.namespace >= 0 LIMIT :limit;
 
 -- name: tasks_among
 SELECT id FROM task WHERE run = ANY(:runs) LIMIT :limit;
