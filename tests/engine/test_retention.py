@@ -265,7 +265,7 @@ async def test_a_run_that_is_retried_in_the_last_moment_stays(plant: Plant) -> N
     await plant.push(node("a"))
     run = await ended(plant, fail=True)
     await plant.engine.runs.retry(NS, run)
-    assert await erasing.Erasing(plant.engine.store).hide([run]) == 0
+    assert await plant.engine.retention._erasing.hide([run]) == 0
     assert (await plant.run(run)).state == "RUNNING"
 
 
@@ -273,7 +273,7 @@ async def test_a_run_that_is_hidden_is_retried_no_more(plant: Plant) -> None:
     await plant.push(node("a"))
     run = await ended(plant, fail=True)
     (task,) = await plant.tasks(run)
-    await erasing.Erasing(plant.engine.store).hide([run])
+    await plant.engine.retention._erasing.hide([run])
     for verb in (RetryRun(run), RetryTask(task.id)):
         with pytest.raises(NotFound, match="has just been deleted"):
             await plant.engine.batches.submit(verb)
