@@ -61,7 +61,7 @@ class Holds:
         holder, now = self._dice.token_bytes(8).hex(), self._clock.now()
 
         async def take(tx: Tx) -> bool:
-            return bool(await tx.execute("take_hold", holder, now + span, name, now))
+            return bool(await tx.execute("take_hold", name, holder, now + span, now))
 
         return holder if await single.transact(self._store, take) else None
 

@@ -26,12 +26,14 @@ UNION SELECT blob FROM past_item WHERE blob IS NOT NULL AND blob = ANY(:keys);
 
 -- name: look_hold
 -- Until when something is held; locked, so that nobody begins to hold it meanwhile.
-UPDATE hold SET until = until WHERE name = :name RETURNING until;
+INSERT INTO hold (name, holder, until) VALUES (:name, '', 0)
+ON CONFLICT (name) DO UPDATE SET until = hold.until RETURNING until;
 
 -- name: take_hold
 -- Begin to hold something that nobody holds, or go on with it.
-UPDATE hold SET holder = :holder, until = :until WHERE name = :name AND (until <= :now OR holder = :holder)
-RETURNING until;
+INSERT INTO hold (name, holder, until) VALUES (:name, :holder, :until)
+ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
+    WHERE hold.until <= :now OR hold.holder = excluded.holder RETURNING until;
 
 -- name: go_on_holding
 -- Nothing if it was lost: somebody else may have begun.

@@ -6,4 +6,3 @@ CREATE INDEX past_item_blob ON past_item (blob) WHERE blob IS NOT NULL;
 -- What keeps others from something for a while: `collect`, runs from being deleted while it is seen which artifacts they
 -- name; `backup`, artifacts from being deleted while they are copied; `collected`, a collection that nobody asked for.
 CREATE TABLE hold (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until BIGINT NOT NULL);
-INSERT INTO hold (name, holder, until) VALUES ('collect', '', 0), ('backup', '', 0), ('collected', '', 0);
