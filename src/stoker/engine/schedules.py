@@ -73,7 +73,8 @@ class Schedules:
             found = await tx.rows("schedule_by_name", number, name)
             if not found:
                 at = None if spec.paused else next_time(timing, now)
-                made = await tx.execute("insert_schedule", number, name, body, int(bool(spec.paused)), now, at)
+                ((end,),) = await tx.execute("take_ids", "schedule", 1)  # of one that is deleted its runs keep the id
+                made = await tx.execute("insert_schedule", end - 1, number, name, body, int(bool(spec.paused)), now, at)
                 if made:
                     return Schedule(made[0][0], number, name, kept, bool(spec.paused), now, at), True
                 found = await tx.rows("schedule_by_name", number, name)  # somebody else was faster

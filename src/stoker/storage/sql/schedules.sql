@@ -35,8 +35,8 @@ WHERE namespace = :namespace AND name > :after ORDER BY name LIMIT :limit;
 SELECT id, name FROM schedule WHERE id = ANY(:ids);
 
 -- name: insert_schedule
-INSERT INTO schedule (namespace, name, spec, paused, created_at, next_at)
-VALUES (:namespace, :name, :spec, :paused, :created_at, :next_at)
+INSERT INTO schedule (id, namespace, name, spec, paused, created_at, next_at)
+VALUES (:id, :namespace, :name, :spec, :paused, :created_at, :next_at)
 ON CONFLICT (namespace, name) DO NOTHING RETURNING id;
 
 -- name: update_schedule
