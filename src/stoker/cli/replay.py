@@ -57,9 +57,7 @@ def replay(
 
 def _tell(found: Replay) -> None:
     if found.raised is not None and found.ended.how == "failed":
-        from stoker.runner.outcome import described
-
-        terminal.note(described(found.raised).traceback or found.ended.error)
+        terminal.note(found.traceback or found.ended.error)
     if found.code == "differs":
         terminal.note(f"the code of {found.task.kind!r} here is not the code that the run was pushed with")
     what = f"task {found.task.id} ({found.task.node}), attempt {found.attempt}"

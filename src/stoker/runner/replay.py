@@ -18,7 +18,8 @@ from stoker.core.values import NULL
 from stoker.core.views import AttemptView, TaskView
 from stoker.errors import Conflict, NotFound
 from stoker.runner.local import Content, LocalFiles, LocalTask, Say, said, secrets_of
-from stoker.runner.outcome import described
+from stoker.runner.outcome import Hide, described
+from stoker.runner.redact import Redactor
 from stoker.runner.work import Work
 
 MOST_LINES = 40  # of a difference
@@ -46,7 +47,8 @@ class End:
 class Replay:
     """What came of it. `recorded` None: that attempt has not ended, or nothing is kept of its end.
 
-    `code`: whether the code here is what ran then. `raised`: what the code raised here.
+    `code`: whether the code here is what ran then. `raised`: what the code raised here, and its `traceback`, in which
+    secrets are hidden as they are in what is recorded.
     """
 
     task: TaskView
@@ -55,6 +57,7 @@ class Replay:
     recorded: End | None
     code: Literal["same", "differs", "unknown"]
     raised: BaseException | None = field(default=None, compare=False)
+    traceback: str = field(default="", compare=False)
 
     @property
     def same(self) -> bool | None:
@@ -125,17 +128,19 @@ def replay(
     """Run it in this thread. `debug`: a debugger opens where the code raises."""
     task = LocalTask(record.view, record.attempt, secrets_of(work.kind.secrets, work.kind.name), say)
     task.dump = work.dump
+    redactor = Redactor(task.secrets.values())
     raised: BaseException | None = None
     try:
         documents = _called(record, work, files, task)
         if task.given and documents == [NULL]:
             documents = []
-        items = [_open(_decode(one), lambda number: _content(number, files, content)) for one in task.given + documents]
+        clear = map(redactor.document, task.given + documents)
+        items = [_open(_decode(one), lambda number: _content(number, files, content)) for one in clear]
         ended = End(how="succeeded", items=items)
     except (Exception, SystemExit) as error:  # noqa: BLE001  users' code raises what it likes
         if _quit(error):
             raise KeyboardInterrupt from None
-        raised, ended = error, _raised(error)
+        raised, ended = error, _raised(error, redactor.text)
         if debug:
             import pdb  # noqa: T100  what was asked for
 
@@ -149,6 +154,7 @@ def replay(
         recorded=record.ended(content),
         code=_compared(record.view.source_hash, work.kind),
         raised=raised,
+        traceback="" if raised is None else described(raised, redactor.text).traceback,
     )
 
 
@@ -171,13 +177,13 @@ def _quit(error: BaseException) -> bool:
     return isinstance(error, bdb.BdbQuit)
 
 
-def _raised(error: BaseException) -> End:
+def _raised(error: BaseException, hide: Hide) -> End:
     match error:
         case Prune():
-            return End(how="pruned", error=str(error.reason))
+            return End(how="pruned", error=hide(str(error.reason)))
         case Requeue():
             return End(how="requeued", error=f"after {error.after_s:g} s")
-    info = described(error)
+    info = described(error, hide)
     return End(how="failed", error=f"{info.type}: {info.message}")
 
 
