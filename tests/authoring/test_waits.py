@@ -64,6 +64,15 @@ def test_a_default_without_an_end_is_refused_where_it_is_written() -> None:
         _ = endless.spec
 
 
+def test_a_wait_with_a_timeout_is_refused_for_it_has_an_expiry_instead() -> None:
+    @stoker.graph
+    def hasty():
+        return stoker.wait("w", timeout="5d")
+
+    with pytest.raises(TypeError, match="Write expires='24h'"):
+        _ = hasty.spec
+
+
 def test_a_wait_outside_of_a_graph_is_refused() -> None:
     with pytest.raises(TypeError, match="outside of a graph"):
         stoker.wait("w")

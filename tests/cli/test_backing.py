@@ -17,6 +17,7 @@ def test_an_installation_is_backed_up_while_it_works_and_restored(
     assert "there is something already" in stoker("db", "backup", "kept").err
     restored = stoker("db", "restore", "kept", "--data", "again")
     assert "restored as it was at" in restored.out
+    assert "stoker server start --data " in restored.err
     assert "there is a database already" in stoker("db", "restore", "kept", "--data", "again").err
     assert "this is no backup" in stoker("db", "restore", ".", "--data", "another").err
     assert stoker("db", "status", "--data", "again", "-o", "json").json["namespaces"] == 1

@@ -55,6 +55,11 @@ def test_a_fork_says_what_runs_again_and_runs_only_that(
     shown = stoker("runs", "get", str(forked["run"]))
     assert f"run {run} from total" in shown.out
     assert "try=2" in shown.out
+    here = ("--edit", '{"divide@halves[1]": 1.0}', "--input", "by=3", "--dry-run")
+    assert (
+        "taken over as they were: divide; fork from one of them"
+        in stoker("fork", str(run), "--from", "total", *here).err
+    )
     one = stoker("fork", str(run), "--from", "divide@halves[0]", "--input", "by=3", "-y", "-o", "json").json
     assert finished(server, client, pipeline, one["run"]) == 3.0
 

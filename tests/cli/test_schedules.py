@@ -69,7 +69,9 @@ def test_a_schedule_is_made_listed_shown_run_and_deleted(stoker: Stoker) -> None
 @pytest.mark.usefixtures("graph")
 def test_a_paused_schedule_has_no_next_time(stoker: Stoker) -> None:
     stoker(*NIGHTLY, "-i", "what=now")
-    assert stoker("schedules", "pause", "nightly").out == "schedule nightly is paused; next: paused\n"
+    assert stoker("schedules", "pause", "nightly").out == (
+        "schedule nightly is paused; `stoker schedules resume nightly` has it go on\n"
+    )
     assert "is paused" in stoker("schedules", "next", "nightly").err
     assert "remedy: `stoker schedules resume nightly`" in stoker("explain", "schedule:nightly").out
     assert stoker("schedules", "resume", "nightly").out.startswith("schedule nightly goes on; next: 20")

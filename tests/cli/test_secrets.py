@@ -79,7 +79,9 @@ def test_what_is_no_value_is_refused(
 
 
 def test_a_value_among_the_arguments_is_not_taken(stoker: Stoker) -> None:
-    assert stoker("secrets", "set", "TOKEN", VALUE).code == 2
+    answer = stoker("secrets", "set", "TOKEN", VALUE)
+    assert (answer.code, VALUE in answer.err) == (2, False)
+    assert "remedy: Give it on stdin, as in `stoker secrets set NAME < FILE`" in answer.err
 
 
 def test_all_but_the_last_end_of_line_belongs_to_the_value(

@@ -126,6 +126,8 @@ async def test_inputs_may_be_otherwise_for_what_runs_anew(plant: Plant) -> None:
     again = await fork(plant, answer.run or 0, "m", "s[0]")
     assert await work(plant, plainly) == ["ms[0]", "j", "k"]
     assert await plant.result(again.run or 0) == [25, 5]
+    assert answer.unaware == ["m"]
+    assert (await fork(plant, run, "m", inputs={"by": encoded(5)})).unaware == []
     for wrong in ({"nope": encoded(1)},):
         with pytest.raises(Invalid, match="not what it takes"):
             await fork(plant, run, "k", inputs=wrong)

@@ -203,6 +203,8 @@ async def test_a_firing_that_cannot_start_is_recorded_and_the_schedule_goes_on(p
         ({"zone": "Mars/Olympus"}, "no time zone 'Mars/Olympus'"),
         ({"zone": "../etc/passwd"}, "no time zone"),
         ({"zone": "Europe"}, "no time zone"),
+        ({"zone": "New York"}, "such as America/New_York"),
+        ({"zone": "Europa/Berlin"}, "such as Europe/Berlin"),
         ({"cron": "0 0 30 2 *"}, "'0 0 30 2 *' cannot be meant: bad day-of-month"),
         ({"cron": "* * * *"}, "4 fields, not 5"),
         ({"cron": "* * * * *", "every": "1m"}, "either `cron` or `every`"),

@@ -67,6 +67,8 @@ class Waiting:
                 f"the wait {name!r} stands outside of a graph.",
                 "Put it into a function decorated with @stoker.graph; a node cannot wait for a person.",
             )
+        if isinstance(shown.get("timeout"), str | int | float):
+            raise misuse(f"the wait {name!r} has no timeout.", "Write expires='24h'; what it shows has other names.")
         if default is not msgspec.UNSET and expires is None:
             raise misuse(f"the wait {name!r} has a default and never expires.", "Pass expires='24h', too.")
         wait = graph.Wait(

@@ -54,5 +54,6 @@ def restore(source: Path, /, *, options: Store = STORE) -> int:
     else:
         at = datetime.fromtimestamp(found.manifest.made_at / 1_000_000, UTC)
         terminal.say(f"{place.shown}: restored as it was at {at:%Y-%m-%d %H:%M:%S} UTC, with schema {found.schema}")
-        terminal.note("next: `stoker server start` on that folder; what runners still held is done again")
+        terminal.note(f"next: `stoker server start --data {place.data}`; what runners still held is done again")
+        terminal.note("the key of secrets is in no backup: give that server the one it had, if it kept secrets")
     return exits.OK

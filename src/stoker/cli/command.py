@@ -47,14 +47,14 @@ _EPILOGUE = "Begin with `stoker init demo`. Settings: a flag, else STOKER_* in t
 
 def execute(argv: list[str]) -> int:
     """Parse and run. Never raises what a user can cause."""
-    options = Options()
+    options, app = Options(), commands(argv)
     try:
-        command, bound, _ = commands(argv).parse_args(argv, exit_on_error=False, print_error=False)
+        command, bound, _ = app.parse_args(argv, exit_on_error=False, print_error=False)
         options = bound.arguments.get("where") or bound.arguments.get("options") or options
         code = command(*bound.args, **bound.kwargs)
         sys.stdout.flush()
     except CycloptsError as error:
-        return failure.usage(str(error), _known(error))
+        return _misunderstood(error, app)
     except StokerError as error:
         return failure.show(error, options)
     except KeyboardInterrupt:
@@ -80,8 +80,11 @@ def commands(argv: list[str]) -> App:
     return app
 
 
-def _known(error: CycloptsError) -> list[str]:
-    return list(error.command_chain or ())
+def _misunderstood(error: CycloptsError, app: App) -> int:
+    from stoker.cli import guesses
+
+    message, remedy = guesses.told(error, app) or (str(error), "")
+    return failure.usage(message, list(error.command_chain or ()), remedy)
 
 
 def _version() -> str:

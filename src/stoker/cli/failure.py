@@ -26,10 +26,11 @@ def show(error: StokerError, options: Options) -> int:
     return exits.USAGE if isinstance(error, Usage) else exits.FAILED
 
 
-def usage(message: str, known: list[str]) -> int:
-    """Print what was not understood. `known`: the words of the command that were."""
+def usage(message: str, known: list[str], remedy: str = "") -> int:
+    """Print what was not understood. `known`: the words of the command that were, whose help is the remedy else."""
     print(f"error: {message[:1].lower()}{message[1:]}", file=sys.stderr)
-    print(f"  remedy: See `{' '.join(['stoker', *known])} --help`.", file=sys.stderr)
+    remedy = remedy or f"See `{' '.join(['stoker', *known])} --help`."
+    print(f"  remedy: {remedy}", file=sys.stderr)
     return exits.USAGE
 
 

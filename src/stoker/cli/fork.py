@@ -18,6 +18,8 @@ from stoker.core.words import counted
 if TYPE_CHECKING:
     from stoker.core.fork_views import ForkAnswer
 
+_EDIT = """Give {"NODE": item}, or the name of a file with that."""
+
 
 def fork(
     run: str,
@@ -25,7 +27,7 @@ def fork(
     *,
     start: Annotated[str, Parameter(name="--from")],
     input: Annotated[list[str] | None, Parameter(name=("--input", "-i"), negative=())] = None,  # noqa: A002  its flag
-    edit: Path | None = None,
+    edit: str | None = None,
     tag: Annotated[list[str] | None, Parameter(negative=())] = None,
     dry_run: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     yes: Annotated[bool, Parameter(name=("--yes", "-y"), negative=(), show_default=False)] = False,
@@ -43,8 +45,9 @@ def fork(
         The node, such as `train`; one task of it as `train@split[3]`.
     input: list[str] | None
         An input that is otherwise, k=v.
-    edit: Path | None
-        A JSON file of items that are otherwise, of nodes right before the start: {"NODE": item, "NODE@split[3]": item}.
+    edit: str | None
+        Items that are otherwise, of nodes right before the start: {"NODE": item, "NODE@split[3]": item}, or a file of
+        that.
     tag: list[str] | None
         A tag, name=value, besides those of the run.
     dry_run: bool
@@ -84,19 +87,18 @@ def _inputs(here: Reached, run: int, given: list[str]) -> dict[str, Any]:
     return inputs.parse(given, spec.inputs, live=True)  # what is not given stays as it is
 
 
-def _edits(path: Path | None) -> dict[str, Any]:
-    if path is None:
+def _edits(edit: str | None) -> dict[str, Any]:
+    if edit is None:
         return {}
+    here = edit.lstrip().startswith("{")
+    what = "the value" if here else f"the file {edit}"
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(edit if here else Path(edit).read_bytes())
     except (OSError, ValueError) as error:
-        raise Usage(
-            f"the file {path} of --edit cannot be read as JSON: {error}",
-            place="--edit",
-            remedy='Write {"NODE": item} into it.',
-        ) from None
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise Usage(f"{what} of --edit cannot be read as JSON: {reason}", place="--edit", remedy=_EDIT) from None
     if not isinstance(found, dict) or not found:
-        raise Usage(f"the file {path} of --edit names no node", place="--edit", remedy='Write {"NODE": item} into it.')
+        raise Usage(f"{what} of --edit names no node", place="--edit", remedy=_EDIT)
     return found
 
 
@@ -110,7 +112,10 @@ def _tell(answer: ForkAnswer) -> None:
         terminal.say("nothing of what is below had run")
     if answer.unaware:
         names = ", ".join(answer.unaware)
-        terminal.note(f"these have read what is edited too, and are taken over as they were: {names}")
+        terminal.note(
+            f"these have read what is otherwise too, and are taken over as they were: {names}; "
+            "fork from one of them to have it run again"
+        )
 
 
 def _asked() -> bool:

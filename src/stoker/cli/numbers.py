@@ -8,6 +8,11 @@ from stoker.cli.failure import Usage
 from stoker.core.duration import SECOND, micros
 
 Noun = Literal["run", "task", "token"]
+_WHERE: dict[Noun, str] = {
+    "run": "`stoker runs list` shows them",
+    "task": "`stoker runs tasks RUN` shows those of a run",
+    "token": "`stoker tokens list` shows them",
+}
 LARGEST = 2**63 - 1
 
 
@@ -16,7 +21,10 @@ def id_of(text: str, noun: Noun = "run") -> int:
     head, colon, number = text.rpartition(":")
     if (colon and head != noun) or not _is_id(number):
         raise Usage(
-            f"{text!r} is no id of a {noun}", code="bad_id", place="ID", remedy="Give a number from 1, like 12."
+            f"{text!r} is no id of a {noun}",
+            code="bad_id",
+            place="ID",
+            remedy=f"Give a number from 1, like 12; {_WHERE[noun]}.",
         )
     return int(number)
 

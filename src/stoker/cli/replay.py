@@ -28,7 +28,7 @@ def replay(
 ) -> int:
     """Run a task once more, in this very process, with what it was given then; nothing changes on the server.
 
-    breakpoint() in the code works. Secrets come from STOKER_REPLAY_SECRET_NAME in this environment.
+    breakpoint() in the code works. A secret comes from this environment: `api-key` from STOKER_REPLAY_SECRET_API_KEY.
 
     Exit codes: 0 it ended as recorded (or nothing is recorded yet), 1 otherwise, 130 the debugger was left.
 

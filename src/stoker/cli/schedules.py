@@ -233,7 +233,11 @@ def pause(name: str, /, *, where: Where = HERE) -> int:
     """
     with reached(where) as here:
         view = here.client.schedules.pause(name)
-    return _said(view, "is paused", where)
+    if where.output == "json":
+        terminal.document(view)
+    else:
+        terminal.say(f"schedule {name} is paused; `stoker schedules resume {name}` has it go on")
+    return exits.OK
 
 
 @app.command

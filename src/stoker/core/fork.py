@@ -18,7 +18,7 @@ from stoker.core.graph import ITEM_KIND
 from stoker.core.model import JoinKey, JoinRow, JoinState, Run, Spread, Task
 from stoker.core.spread import standing
 from stoker.core.states import RunState, TaskState
-from stoker.core.topology import reads
+from stoker.core.topology import inputs_read, reads
 from stoker.errors import Conflict, Invalid, NotFound
 
 FEW = 5
@@ -162,10 +162,16 @@ def edited(graph: Compiled, start: Start, kept: Sequence[Task], name: str, branc
     )
 
 
-def unaware(graph: Compiled, start: Start, plan: Forking, nodes: Collection[int]) -> list[str]:
-    """The nodes that have read items of these nodes too, and are taken over as they were."""
+def unaware(
+    graph: Compiled, start: Start, plan: Forking, nodes: Collection[int], inputs: Collection[str] = ()
+) -> list[str]:
+    """The nodes that have read items of these nodes, or these inputs, too, and are taken over as they were."""
     there = {task.node for task in plan.kept} - {start.node, *start.doors}
-    return sorted(graph.nodes[index].name for index in there if sources(graph, Start(index)) & set(nodes))
+    return sorted(
+        graph.nodes[index].name
+        for index in there
+        if sources(graph, Start(index)) & set(nodes) or inputs_read(graph, index) & set(inputs)
+    )
 
 
 # --- the plan ---

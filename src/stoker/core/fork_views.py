@@ -44,7 +44,7 @@ class RunsAgain(_View, frozen=True):
 class ForkAnswer(_View, frozen=True):
     """`run`: the fork; None of a dry run. `taken`: tasks taken over as they were. `again`: what runs anew.
 
-    `unaware`: nodes that have read an edited item too, and are taken over as they were.
+    `unaware`: nodes that have read an edited item or a changed input too, and are taken over as they were.
     """
 
     origin: int

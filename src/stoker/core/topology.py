@@ -5,21 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stoker.core.compiled import TRIGGER, Compiled, binding_refs
-from stoker.core.graph import Element, Ref
+from stoker.core.graph import Binding, Element, Ref, RunInput
 
 
 def reads(graph: Compiled, node: int) -> set[int]:
     """The nodes whose items lead to a node, or are read there."""
     found = {graph.nodes[node].parent, *graph.nodes[node].of}
+    for leaf in _leaves(graph, node):
+        match leaf:
+            case Ref(node=name) | Element(of=name):
+                found.add(graph.names[name])
+            case _:
+                pass
+    return found - {TRIGGER, node}
+
+
+def inputs_read(graph: Compiled, node: int) -> set[str]:
+    """The inputs of the run that a node is given."""
+    return {leaf.name for leaf in _leaves(graph, node) if isinstance(leaf, RunInput)}
+
+
+def _leaves(graph: Compiled, node: int) -> Iterator[Binding]:
     spec = graph.nodes[node].spec
     for binding in [*spec.bind.values(), *([spec.expand.over] if spec.expand else [])]:
-        for leaf in binding_refs(binding):
-            match leaf:
-                case Ref(node=name) | Element(of=name):
-                    found.add(graph.names[name])
-                case _:
-                    pass
-    return found - {TRIGGER, node}
+        yield from binding_refs(binding)
 
 
 def sequence(graph: Compiled) -> list[int]:

@@ -144,7 +144,7 @@ async def prepared(reader: Reader, run: Run, version: Version, request: ForkRequ
         branch=request.branch,
         taken=len(plan.kept),
         again=_again(graph, plan),
-        unaware=fork.unaware(graph, start, plan, {key.node for key in changed}),
+        unaware=fork.unaware(graph, start, plan, {key.node for key in changed}, request.inputs),
     )
     store = (await reader.run_stores([run.id])).get(run.id, b"")
     return Prepared(start, plan, body, store, changed, answer)

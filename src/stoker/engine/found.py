@@ -25,4 +25,9 @@ async def task_of(reader: Reader, versions: Versions, namespace: Named, task: in
         (run,) = await reader.runs([found.run])
         if run.namespace == number:
             return found, run, await versions.get(reader, run.version)
-    raise NotFound(f"the namespace {name!r} has no task {task}.", code="no_task", place=f"tasks/{task}")
+    raise NotFound(
+        f"the namespace {name!r} has no task {task}.",
+        code="no_task",
+        place=f"tasks/{task}",
+        remedy="`stoker runs tasks RUN` lists those of a run.",
+    )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from difflib import get_close_matches
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
 
@@ -248,10 +249,16 @@ def _zone(name: str, problems: list[Problem]) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # no such zone; no name of one; a folder of them
-        _wrong(
-            problems, "zone", f"there is no time zone {name[:80]!r}.", "Use an IANA name, such as Europe/Berlin or UTC."
-        )
+        _wrong(problems, "zone", f"there is no time zone {name[:80]!r}.", f"Use an IANA name, such as {_alike(name)}.")
         return ZoneInfo("UTC")
+
+
+def _alike(name: str) -> str:
+    """Zones that may be meant: of that city, else almost of that name."""
+    known = sorted(available_timezones())
+    city = name.rpartition("/")[2].strip().replace(" ", "_").lower()
+    found = [each for each in known if each.lower().endswith(f"/{city}")] or get_close_matches(name[:80], known, n=2)
+    return " or ".join(found[:2]) or "Europe/Berlin or UTC"
 
 
 def _interval(every: str | float, problems: list[Problem]) -> None:

@@ -176,9 +176,9 @@ def _polls(timeout: float | None) -> Iterator[float]:
 def raise_for(view: RunView) -> None:
     """Raise what a run ended with, if that is no result."""
     if view.state == "FAILED":
-        raise RunFailed(_story(view), place=f"run {view.id}", remedy=f"See `stoker explain run:{view.id}`.")
+        raise RunFailed(_story(view), place=f"run {view.id}", remedy=f"See `stoker explain run:{view.id}`.") from None
     if view.state == "CANCELLED":
-        raise RunCancelled(f"the run of {view.graph!r} was cancelled", place=f"run {view.id}")
+        raise RunCancelled(f"the run of {view.graph!r} was cancelled", place=f"run {view.id}") from None
 
 
 def _story(view: RunView) -> str:
