@@ -26,7 +26,7 @@ demo: setup
 	$(BIN)/python examples/demo.py
 
 test: setup postgres
-	$(BIN)/python -m pytest -n auto tests
+	$(BIN)/python -m pytest -n auto --durations=20 tests
 
 check: setup
 	$(BIN)/ruff format --check .
