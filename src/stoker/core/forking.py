@@ -64,15 +64,17 @@ class Forks(Ending):
         return ids
 
     def _take_over(self, run: Run, graph: Compiled, task: Task, ids: Mapping[int, int]) -> None:
+        node = graph.nodes[task.node]
         copy = _replace(
             task,
             id=ids[task.id],
             run=run.id,
+            lane=node.lane,  # where it is offered when it is retried: one that was imported has none
+            gate=node.gate if node.template is None else task.gate,
             withheld=False,
             parent=None if task.parent is None else ids.get(task.parent),
         )
         self.tasks[copy.id] = copy
-        node = graph.nodes[task.node]
         run.tasks += 1
         run.failed += is_bad(task, tolerated=node.spec.tolerated)
         if node.counted:

@@ -27,9 +27,14 @@ def packed(places: Sequence[Place], *, whole: bool) -> bytes:
     return _encode(places if whole else [(place, carried(element)) for place, element in places])
 
 
+def unpacked(places: bytes) -> list[Place]:
+    """The places of a row. DecodeError if they are none."""
+    return _decode(places)
+
+
 def places_of(row: Spread) -> list[Place]:
     """Where the tasks of a row are made, below its branch."""
-    return _decode(row.places)
+    return unpacked(row.places)
 
 
 def standing(row: Spread) -> Iterator[Task]:

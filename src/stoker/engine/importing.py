@@ -17,6 +17,7 @@ from stoker.core.duration import SECOND, Micros
 from stoker.core.handles import renamed
 from stoker.core.model import Run, Task
 from stoker.core.protocol import RunnerInfo
+from stoker.core.spread import packed, unpacked
 from stoker.core.views import RunRef
 from stoker.engine import single
 from stoker.engine.acting import Note
@@ -261,11 +262,22 @@ def _row(table: str, row: Row, names: Names, namespace: int) -> tuple[Any, ...]:
                 "open": 0,
             }
         case "task":
-            changed |= {"id": names.tasks[row["id"]], "parent": _maybe(names.tasks, row["parent"]), "withheld": 0}
+            changed |= {
+                "id": names.tasks[row["id"]],
+                "parent": _maybe(names.tasks, row["parent"]),
+                "withheld": 0,
+                "element": _element(row["element"], names),
+            }
         case "past_task":
             changed |= {"id": names.tasks[row["id"]], "body": _past(row, names)}
         case "spread":
-            changed |= {"id": names.spreads[row["id"]], "parent": _maybe(names.tasks, row["parent"])}
+            changed |= {
+                "id": names.spreads[row["id"]],
+                "parent": _maybe(names.tasks, row["parent"]),
+                "places": packed(
+                    [(place, _element(element, names)) for place, element in unpacked(row["places"])], whole=True
+                ),
+            }
         case "output":
             changed |= {"id": names.outputs[row["id"]], "task": _maybe(names.tasks, row["task"])}
         case "attempt" | "progress" | "log":
@@ -293,9 +305,14 @@ def _past(row: Row, names: Names) -> bytes:
             generation=row["generation"],
             parent=_maybe(names.tasks, task.parent),
             session=_maybe(names.sessions, task.session),
+            element=_element(task.element, names),
             **NOTHING_HERE,
         )
     )
+
+
+def _element(element: bytes | None, names: Names) -> bytes | None:
+    return None if element is None else renamed(element, names.artifact)
 
 
 def _maybe(names: dict[int, int], id_: int | None) -> int | None:

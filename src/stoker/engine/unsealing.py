@@ -19,6 +19,7 @@ from stoker.core.compiled import Compiled
 from stoker.core.graph import GraphSpec, KindSpec
 from stoker.core.model import JoinState, Task
 from stoker.core.names import fault
+from stoker.core.spread import unpacked
 from stoker.core.states import LIVE, RunState, TaskState, Verb
 from stoker.core.values import MAX_DEPTH, too_deep
 from stoker.engine.shown import branch_of
@@ -252,9 +253,17 @@ class _Reading:
             raise damaged(f"a row of {table} is not settled")
         if row.get("ended", 0) not in _VERBS or row.get("withheld", 0) not in (0, 1):
             raise damaged(f"a row of {table} ended as none does")
+        _element(row.get("element"))
         if table == "past_task":
-            if msgspec.msgpack.decode(row["body"], type=Task).state in LIVE:
+            task = msgspec.msgpack.decode(row["body"], type=Task)
+            _element(task.element)
+            if task.state in LIVE:
                 raise damaged("a task of the past is not settled")
+        elif table == "spread":
+            for place, element in unpacked(row["places"]):
+                _element(element)
+                if not sound(row["branch"] + place):
+                    raise damaged("a row of spread has a place that is none")
         elif table == "run_tag":
             if fault(row["name"]) or fault(row["value"]):
                 raise damaged("a tag is called what none may be called")
@@ -290,6 +299,11 @@ def _json(body: Any) -> None:
         raise damaged(f"a value nests deeper than {MAX_DEPTH} levels")
     msgspec.json.decode(body, type=msgspec.Raw)
     body.decode()
+
+
+def _element(element: bytes | None) -> None:
+    if element is not None:
+        _json(element)
 
 
 def _unique(sort: str, ids: list[int]) -> None:
