@@ -12,7 +12,7 @@ from engine.test_archives import exported, files, imported, packed, upload
 from stoker.core.fork_views import ForkRequest
 from stoker.core.graph import Element
 from stoker.core.schedule_views import RunNowRequest, ScheduleSpec
-from stoker.errors import Conflict, Invalid
+from stoker.errors import Conflict, Invalid, NotFound
 from stoker.storage import queries
 
 HOURLY = ScheduleSpec(graph="sample", every="1h")
@@ -97,3 +97,17 @@ async def test_so_do_those_of_which_no_tasks_were_made_and_they_are_looked_at_be
         row[8] = wrong
         with pytest.raises(Invalid, match="archive"):
             await imported(plant, packed(content | {part: msgspec.json.encode([row])}))
+
+
+@pytest.mark.parametrize("plant", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("what", ["manifest", "export"])
+async def test_what_is_deleted_while_it_is_read_is_never_told_of_as_whole(plant: Plant, what: str) -> None:
+    await plant.push(node("a"))
+    hand, run = plant.hand(), await plant.trigger()
+    await hand.complete(*await hand.claim())
+    engine = plant.engine
+    pieces = await engine.manifests.lines(NS, run) if what == "manifest" else engine.exporting.stream(NS, run)
+    await anext(pieces)
+    assert await engine.retention._erasing.hide([run]) == 1
+    with pytest.raises(NotFound, match=f"no run {run}"):
+        [piece async for piece in pieces]

@@ -11,7 +11,7 @@ import msgspec
 from stoker.core import archive, tar
 from stoker.core.archive import Head, Listed, Manifest
 from stoker.core.handles import OVERLAP, artifacts_in
-from stoker.core.model import Task
+from stoker.core.model import Run, Task
 from stoker.core.protocol import RunnerInfo
 from stoker.core.states import RunState
 from stoker.engine.namespaces import Namespaces
@@ -65,13 +65,19 @@ class Exporting:
     async def stream(self, namespace: str, run: int) -> AsyncIterator[bytes]:
         """The archive of a run, piece by piece. Conflict if it still runs."""
         number = await self._namespaces.existing(namespace)
-        await self._check(namespace, number, run)
+        before = await self._ended(namespace, number, run)
         head = Head(run=run, namespace=namespace, made_at=self._clock.now())
         writing = _Writing(self._store, self._blobs, number)
         async for piece in writing.stream(head):
             yield piece
+        if await self._ended(namespace, number, run) != before:
+            raise Conflict(
+                f"run {run} was retried while it was exported.", code="run_changed", remedy="Export it again."
+            )
+        yield writing.manifest()
 
-    async def _check(self, namespace: str, number: int, run: int) -> None:
+    async def _ended(self, namespace: str, number: int, run: int) -> Run:
+        """A run that may be exported. Asked at the end too: one that was deleted meanwhile is not whole."""
         for found in await self._store.read(lambda reader: reader.runs([run])):
             if found.namespace != number:
                 break
@@ -85,7 +91,7 @@ class Exporting:
                 raise Conflict(
                     f"run {run} is still running.", code="still_running", remedy="Wait for its end, or cancel it first."
                 )
-            return
+            return found
         raise NotFound(f"the namespace {namespace!r} has no run {run}.", code="no_run", place=f"runs/{run}")
 
 
@@ -119,8 +125,11 @@ class _Writing:
         for key in self._keys:
             async for piece in self._bytes(key):
                 yield piece
+
+    def manifest(self) -> bytes:
+        """The last file, without which nobody takes the others."""
         body = msgspec.json.encode(Manifest(self._listed))
-        yield tar.header(archive.MANIFEST, len(body)) + body + tar.padding(len(body)) + tar.END
+        return tar.header(archive.MANIFEST, len(body)) + body + tar.padding(len(body)) + tar.END
 
     # --- rows ---
 

@@ -57,9 +57,9 @@ class Manifests:
 
     async def lines(self, namespace: str, run: int) -> AsyncIterator[bytes]:
         """The manifest of a run that has ended, a line at a time."""
-        return self._lines(await self.ended(namespace, run))
+        return self._lines(namespace, await self.ended(namespace, run))
 
-    async def _lines(self, of: Ended) -> AsyncIterator[bytes]:
+    async def _lines(self, namespace: str, of: Ended) -> AsyncIterator[bytes]:
         line, before = link(await self.head(of), "")
         yield line
         tasks = 0
@@ -67,6 +67,7 @@ class Manifests:
             line, before = link(entry, before)
             yield line
             tasks += 1
+        await self.check_same(namespace, of)
         yield link(Foot(tasks=tasks), before)[0]
 
     async def ended(self, namespace: str, run: int) -> Ended:
@@ -94,6 +95,16 @@ class Manifests:
                 f"run {run} is still running.", code="still_running", place=f"runs/{run}", remedy="Wait for its end."
             )
         return of
+
+    async def check_same(self, namespace: str, of: Ended) -> None:
+        """Refuse to say the last word on a run that was deleted or retried while it was read."""
+        if (await self.ended(namespace, of.run.id)).run != of.run:
+            raise Conflict(
+                f"run {of.run.id} was retried while it was read.",
+                code="run_changed",
+                place=f"runs/{of.run.id}",
+                remedy="Ask again.",
+            )
 
     async def head(self, of: Ended) -> Head:
         """The run itself."""

@@ -54,6 +54,7 @@ class Verifying:
             place, fault = error.place, error.fault
         except (StokerError, msgspec.DecodeError, UnicodeDecodeError) as error:
             place, fault = f"runs/{run}", f"it cannot be read: {error}"
+        await self._manifests.check_same(namespace, of)
         return VerifyAnswer(
             fits=not fault,
             tasks=seen["tasks"],
