@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -36,6 +37,7 @@ def test_a_failed_run_shows_its_cause_with_the_remote_traceback(stoker: Stoker, 
     assert "ZeroDivisionError: division by zero" in answer.err
     assert "return part / by" in answer.err
     assert "stoker runs retry 1" in answer.err
+    assert re.search(r"`stoker replay \d+ FILE --pdb`", answer.err)
 
 
 def test_a_failed_run_is_json_too(stoker: Stoker, pipeline: Path) -> None:

@@ -54,10 +54,10 @@ def failed(view: RunView) -> RunFailed:
     shown = [_cause(cause) for cause in view.causes[:SHOWN]]
     more = len(view.causes) - len(shown)
     rest = [f"and {more} more; see `stoker explain {view.id}`"] if more > 0 else []
-    return RunFailed(
-        "\n\n".join([f"run {view.id} of {view.graph!r} failed", *shown, *rest]),
-        remedy=f"Mend the cause, then `stoker runs retry {view.id}`. What tasks printed: `stoker runs logs {view.id}`.",
-    )
+    remedy = f"Mend the cause, then `stoker runs retry {view.id}`. What tasks printed: `stoker runs logs {view.id}`."
+    if view.causes and view.causes[0].traceback:
+        remedy += f" In a debugger, here: `stoker replay {view.causes[0].task} FILE --pdb`."
+    return RunFailed("\n\n".join([f"run {view.id} of {view.graph!r} failed", *shown, *rest]), remedy=remedy)
 
 
 def _cause(cause: Cause) -> str:

@@ -42,7 +42,7 @@ def subject_of(text: str) -> tuple[Noun, int]:
                 f"{text!r} names neither a run nor a task",
                 code="bad_id",
                 place="ID",
-                remedy="Write 12 or run:12 for a run, task:34 for a task, schedule:NAME for a schedule.",
+                remedy=f"Write 12 or run:12 for a run, task:34 for a task, schedule:{text or 'NAME'} for a schedule.",
             )
 
 

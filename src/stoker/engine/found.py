@@ -15,7 +15,12 @@ async def run_of(reader: Reader, versions: Versions, namespace: Named, run: int)
     for found in await reader.runs([run]):
         if found.namespace == number:
             return found, await versions.get(reader, found.version)
-    raise NotFound(f"the namespace {name!r} has no run {run}.", code="no_run", place=f"runs/{run}")
+    raise NotFound(
+        f"the namespace {name!r} has no run {run}.",
+        code="no_run",
+        place=f"runs/{run}",
+        remedy="`stoker runs list` lists them.",
+    )
 
 
 async def task_of(reader: Reader, versions: Versions, namespace: Named, task: int) -> tuple[Task, Run, Version]:

@@ -243,4 +243,9 @@ class Runs:
         for found in await self._store.peek(lambda reader: reader.runs([run])):
             if found.namespace == number:
                 return found
-        raise NotFound(f"the namespace {namespace!r} has no run {run}.", code="no_run", place=f"runs/{run}")
+        raise NotFound(
+            f"the namespace {namespace!r} has no run {run}.",
+            code="no_run",
+            place=f"runs/{run}",
+            remedy="`stoker runs list` lists them.",
+        )
