@@ -25,6 +25,8 @@ from stoker.engine.retention import BETWEEN
 from stoker.errors import Conflict, Invalid, NotFound, StokerError, Unavailable
 from stoker.storage import shape
 
+SQLITE = pytest.mark.parametrize("plant", ["sqlite"], indirect=True)  # the SQL of which runs on both elsewhere
+
 MEGABYTE = 1024 * 1024
 ELSEWHERE = "elsewhere"
 OF_RUNS = sorted({table.name for table in shape.newest() if "run" in table.columns} | {"run"})
@@ -160,6 +162,7 @@ async def test_what_comes_back_is_what_went_out(plant: Plant) -> None:
     assert [row[0] for row in await plant.sql("SELECT COUNT(*) FROM version")] == [1]
 
 
+@SQLITE
 async def test_a_namespace_without_the_graph_gets_a_copy_that_nobody_can_run(plant: Plant) -> None:
     await plant.push(node("a", limit=Limit("often", most=1)))
     run = await plant.trigger()
@@ -206,6 +209,7 @@ async def test_a_live_run_comes_back_with_its_outputs(plant: Plant) -> None:
     assert await picture(plant, again) == await picture(plant, run)
 
 
+@SQLITE
 async def test_a_run_that_was_brought_is_only_looked_at(plant: Plant) -> None:
     await plant.push(node("a"))
     run = await plant.trigger()
@@ -219,6 +223,7 @@ async def test_a_run_that_was_brought_is_only_looked_at(plant: Plant) -> None:
     assert (await plant.run(again)).state == "FAILED"
 
 
+@SQLITE
 async def test_what_still_runs_or_is_not_there_is_not_exported(plant: Plant) -> None:
     await plant.push(node("a"))
     run = await plant.trigger()
@@ -313,6 +318,7 @@ TAMPERED: list[tuple[Callable[[Files], None], str]] = [
 ]
 
 
+@SQLITE
 async def test_what_was_tampered_with_does_not_come_in_at_all(plant: Plant) -> None:
     """Each change has a manifest that agrees with it."""
     body = await exported(plant, await rich(plant))
@@ -333,6 +339,7 @@ def _link(name: str) -> bytes:
     return info.tobuf(tarfile.GNU_FORMAT)
 
 
+@SQLITE
 async def test_what_is_no_archive_or_not_whole_is_refused(plant: Plant) -> None:
     body = await exported(plant, await rich(plant))
     before = await rows(plant)
@@ -374,6 +381,7 @@ async def test_an_import_that_dies_is_cleared_away(plant: Plant, monkeypatch: py
     assert {**await rows(plant), "artifact": 0} == {**before, "artifact": 0}
 
 
+@SQLITE
 async def test_who_was_given_up_puts_nothing_down_any_more(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
     body = await exported(plant, await rich(plant))
     before = await rows(plant)
@@ -391,6 +399,7 @@ async def test_who_was_given_up_puts_nothing_down_any_more(plant: Plant, monkeyp
     assert {**await rows(plant), "artifact": 0} == {**before, "artifact": 0}
 
 
+@SQLITE
 async def test_at_every_transaction_it_is_done_or_cleared_away(plant: Plant) -> None:
     """`tests/proofs` attacks calls of one transaction; here a broken one leaves rows, which time clears away."""
     await plant.push(node("inside"), name="inner")

@@ -22,6 +22,8 @@ from stoker.engine.retention import BETWEEN
 from stoker.errors import Invalid, NotFound
 from stoker.storage import shape
 
+SQLITE = pytest.mark.parametrize("plant", ["sqlite"], indirect=True)  # the SQL of which runs on both elsewhere
+
 DAY = 86_400.0
 OF_RUNS = {table.name for table in shape.newest() if "run" in table.columns} | {"run"}
 
@@ -60,6 +62,7 @@ async def left(plant: Plant) -> dict[str, int]:
 # --- which ---
 
 
+@SQLITE
 async def test_everything_is_kept_unless_somebody_says_otherwise(plant: Plant) -> None:
     await plant.push(node("a"))
     run = await ended(plant)
@@ -81,6 +84,7 @@ async def test_runs_that_ended_long_ago_go(plant: Plant) -> None:
         await plant.run(old)
 
 
+@SQLITE
 async def test_a_run_is_as_old_as_its_end(plant: Plant) -> None:
     await plant.push(node("a"))
     await keep(plant, age="2d")
@@ -117,6 +121,7 @@ async def test_what_failed_is_kept_for_a_time_of_its_own(plant: Plant) -> None:
     assert good
 
 
+@SQLITE
 async def test_an_idempotency_key_holds_for_a_day(plant: Plant) -> None:
     await plant.push(node("a"))
     run = await ended(plant, idempotency_key="k")
@@ -128,6 +133,7 @@ async def test_an_idempotency_key_holds_for_a_day(plant: Plant) -> None:
     assert await plant.trigger(idempotency_key="k") != run
 
 
+@SQLITE
 async def test_another_namespace_keeps_its_own(plant: Plant) -> None:
     await plant.push(node("a"))
     run = await ended(plant)
@@ -147,6 +153,15 @@ async def test_a_tree_goes_together_and_only_when_all_of_it_has_ended(plant: Pla
     await hand.complete(*await hand.claim())
     await plant.pass_time(BETWEEN / 1e6)
     assert await left(plant) == {}
+
+
+@SQLITE
+async def test_a_run_is_not_hidden_above_one_that_goes_on(plant: Plant) -> None:
+    await _tree(plant)
+    run = await plant.trigger("outer")
+    await plant.sql("UPDATE run SET state = 4, ended_at = created_at WHERE id = ?", run)  # as a cancel may leave it
+    assert await plant.engine.retention._erasing.hide([run]) == 0
+    assert await kept(plant) == {run}
 
 
 async def _tree(plant: Plant) -> None:
@@ -185,7 +200,7 @@ async def test_nothing_of_a_run_is_left(plant: Plant) -> None:
     assert await left(plant) == {}
 
 
-@pytest.mark.parametrize("rows", [1, 2, 500])
+@pytest.mark.parametrize("rows", [1, 500])
 async def test_slices_of_any_size_come_to_the_same_end(plant: Plant, rows: int) -> None:
     with slices(rows, runs=2):
         await busy(plant)
@@ -194,6 +209,7 @@ async def test_slices_of_any_size_come_to_the_same_end(plant: Plant, rows: int) 
     assert await left(plant) == {}
 
 
+@SQLITE
 async def test_no_transaction_takes_more_rows_of_a_table_than_a_slice(plant: Plant) -> None:
     await busy(plant)
     await keep(plant, age="1d")
@@ -246,6 +262,7 @@ async def test_what_a_re_run_replaced_goes_too(plant: Plant) -> None:
 # --- whatever happens meanwhile ---
 
 
+@SQLITE
 async def test_whoever_comes_after_a_crash_goes_on(plant: Plant) -> None:
     await busy(plant)
     await keep(plant, age="1d")
@@ -261,6 +278,7 @@ async def test_whoever_comes_after_a_crash_goes_on(plant: Plant) -> None:
     assert await left(plant) == {}
 
 
+@SQLITE
 async def test_a_run_that_is_retried_in_the_last_moment_stays(plant: Plant) -> None:
     await plant.push(node("a"))
     run = await ended(plant, fail=True)
@@ -269,6 +287,7 @@ async def test_a_run_that_is_retried_in_the_last_moment_stays(plant: Plant) -> N
     assert (await plant.run(run)).state == "RUNNING"
 
 
+@SQLITE
 async def test_a_run_that_is_hidden_is_retried_no_more(plant: Plant) -> None:
     await plant.push(node("a"))
     run = await ended(plant, fail=True)
@@ -282,6 +301,7 @@ async def test_a_run_that_is_hidden_is_retried_no_more(plant: Plant) -> None:
         await plant.engine.batches.submit(RetryRun(run))
 
 
+@SQLITE
 async def test_a_late_report_of_a_deleted_run_is_refused(plant: Plant) -> None:
     await plant.push(node("a"))
     await plant.trigger()
@@ -294,6 +314,7 @@ async def test_a_late_report_of_a_deleted_run_is_refused(plant: Plant) -> None:
     assert receipt.status == "refused"
 
 
+@SQLITE
 async def test_an_interrupted_slice_is_tried_again(plant: Plant) -> None:
     await plant.push(node("a"))
     await ended(plant)
@@ -328,6 +349,7 @@ async def test_two_servers_delete_beside_each_other(servers: tuple[Plant, Plant]
 # --- the cost ---
 
 
+@SQLITE
 async def test_with_nothing_to_do_a_tick_asks_nothing_of_the_store(plant: Plant) -> None:
     await plant.push(node("a"))
     await ended(plant)
@@ -341,6 +363,7 @@ async def test_with_nothing_to_do_a_tick_asks_nothing_of_the_store(plant: Plant)
 # --- the rule ---
 
 
+@SQLITE
 async def test_a_rule_is_shown_with_what_is_beyond_it(plant: Plant) -> None:
     await plant.push(node("a"))
     await ended(plant)
@@ -352,6 +375,7 @@ async def test_a_rule_is_shown_with_what_is_beyond_it(plant: Plant) -> None:
     assert (await plant.engine.retention.clear(NS)).source == "default"
 
 
+@SQLITE
 @pytest.mark.parametrize(
     ("rule", "wrong"),
     [({"age": "soon"}, "age: a duration"), ({"count": -1}, "count: -1 is no number"), ({"age": -1}, "age: ")],
