@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from stoker.core.check_nodes import MAX_NODES
 
 from engine.plant import KINDS, NS, Plant, after, completion, encoded, join, node, run_input
+from stoker.core.check_nodes import MAX_NODES
 from stoker.core.graph import ITEM_KIND, Expand, GraphSpec, NodeSpec
 from stoker.core.model import MAX_ITEMS, MAX_TASKS
 from stoker.core.protocol import Complete, Item
