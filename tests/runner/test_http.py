@@ -14,7 +14,16 @@ from aiohttp import web
 
 from runner.web import Handler, answer, problem, serving
 from stoker.core.graph import KindSpec
-from stoker.core.protocol import ClaimAnswer, ClaimRequest, Receipt, ReportAnswer, ReportRequest, RunnerInfo
+from stoker.core.protocol import (
+    ClaimAnswer,
+    ClaimRequest,
+    Complete,
+    Item,
+    Receipt,
+    ReportAnswer,
+    ReportRequest,
+    RunnerInfo,
+)
 from stoker.errors import Conflict, Forbidden, Invalid, NotFound, StokerError, TooLarge, Unauthorized, Unavailable
 from stoker.runner.http import HttpTransport
 
@@ -59,6 +68,21 @@ async def test_a_claim_and_a_report_are_posted_with_the_token() -> None:
         assert (await one.report("default", ReportRequest(session="0" * 32))).receipts[0].status == "accepted"
     assert seen[0] == ("/v1/namespaces/my ns/claims", "Bearer secret", CLAIM)
     assert seen[1] == ("/v1/namespaces/default/reports", "application/json", {"session": "0" * 32})
+
+
+async def test_a_large_report_goes_out_piece_by_piece_and_whole() -> None:
+    """aiohttp warns of large bodies in one piece, and warnings are errors here."""
+    seen: list[tuple[str | None, int]] = []
+
+    async def reports(request: web.Request) -> web.Response:
+        seen.append((request.headers.get("Content-Type"), len(await request.content.read())))
+        return answer(ReportAnswer())
+
+    value = Item(value=msgspec.Raw(b'"' + b"x" * 3_000_000 + b'"'))
+    report = ReportRequest(session="0" * 32, reports=[Complete(task=1, attempt=1, items=[value])])
+    async with transport({"POST /v1/namespaces/{ns}/reports": reports}) as one:
+        assert await one.report("default", report) == ReportAnswer()
+    assert seen == [("application/json", len(msgspec.json.encode(report)))]
 
 
 async def test_the_session_goes_in_a_header_for_inputs_and_for_leaving() -> None:

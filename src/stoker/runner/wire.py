@@ -6,6 +6,7 @@ Used by the transport of runners and by the client. Redirects are refused: a tok
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -23,6 +24,7 @@ CONNECT_S = 10.0
 ANSWER_S = 15.0  # for calls that do not wait on purpose; less than a lease, so that a report that hangs is sent again
 STALL_S = 60.0  # a stream without a byte for this long is broken
 JSON = {"Content-Type": "application/json"}
+PIECEWISE = 2**20  # bytes; a larger body is written piece by piece, between which the loop goes on
 
 
 class Wire:
@@ -47,7 +49,7 @@ class Wire:
         wait_s: float = 0.0,
     ) -> T:
         """Send `body` as JSON, return the answer decoded. `wait_s`: how long the server may hold the call open."""
-        data = None if body is None else msgspec.json.encode(body)
+        data = None if body is None else _sent(msgspec.json.encode(body))
         sent = {**JSON, **(headers or {})} if data is not None else headers
         async with self.open(method, path, data=data, query=query, headers=sent, wait_s=wait_s) as response:
             content = await response.read()
@@ -128,3 +130,7 @@ class Wire:
             place=self.url,
             remedy="Check that the server runs (`stoker server start`) and that STOKER_URL names it.",
         )
+
+
+def _sent(body: bytes) -> bytes | io.BytesIO:
+    return body if len(body) < PIECEWISE else io.BytesIO(body)
