@@ -7,6 +7,8 @@ POSTGRES ?= /usr/lib/postgresql
 SECONDS ?= 600
 STEPS ?= 50000
 SEEDS ?= 1000
+# Tests wait for disks and other processes half of the time: two of them for each core.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * os.cpu_count())')
 
 .PHONY: setup postgres demo test check bench grind simulate prove guards lock clean
 
@@ -26,7 +28,7 @@ demo: setup
 	$(BIN)/python examples/demo.py
 
 test: setup postgres
-	$(BIN)/python -m pytest -n auto --durations=20 tests
+	$(BIN)/python -m pytest -n $(WORKERS) --durations=20 tests
 
 check: setup
 	$(BIN)/ruff format --check .
