@@ -164,7 +164,7 @@ def test_a_processor_sees_bytes_its_config_and_its_task(client: Client, start: S
             "runtime": "HeatRuntime",
             "nan": None,
         }
-    assert "printed by the task" in "".join(line.text for line in client.call(client.api.run_logs(runs[0].id)))
+    assert "printed by the task" in "".join(line.text for line in client.call(client.api.run_logs(runs[0].id)).items)
 
 
 def test_bytes_become_an_artifact_and_none_an_empty_item(client: Client, start: Start, program: Path) -> None:

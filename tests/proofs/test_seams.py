@@ -29,7 +29,13 @@ from stoker.errors import StokerError, Unavailable
 
 ENGINE = Path(stoker.engine.__file__).parent
 FAULTS = ("before", "interrupted", "always", "unheard", "unknown")
-NOT_THE_WORLD = {"sequence", "server", "fact", "stoker_schema"}  # ids that were skipped, who serves
+NOT_THE_WORLD = {
+    "sequence",
+    "server",
+    "fact",
+    "hold",
+    "stoker_schema",
+}  # ids that were skipped, who serves and collects
 NAMES = {
     "id",
     "run",
@@ -148,8 +154,8 @@ async def world(plant: Plant) -> dict[str, list[str]]:
 
 
 def _facts(row: dict[str, Any]) -> dict[str, Any]:
-    facts = {name: value for name, value in row.items() if name not in NAMES | SECRETS}
-    return {name: bool(value) if name in TIMES or name.endswith("_at") else value for name, value in facts.items()}
+    facts = {name: value for name, value in row.items() if name not in NAMES | SECRETS | TIMES}
+    return {name: bool(value) if name.endswith("_at") else value for name, value in facts.items()}
 
 
 async def _of_sqlite(plant: Plant) -> dict[str, list[dict[str, Any]]]:

@@ -8,7 +8,7 @@ from typing import Any
 from stoker.storage.postgres.store import Postgres
 from stoker.storage.postgres.tx import SQL
 
-COUNTS_ALL = {"survey", "survey_runs"}  # what people ask for once in a while
+COUNTS_ALL = {"survey", "survey_runs", "usage_artifacts"}  # what people ask for once in a while
 _SLOW = re.compile(
     r"Seq Scan on (task|run|item|join_row|session|node_count|attempt|log|spread|artifact|audit)\b"
     r"|Hash Join|Merge Join|Bitmap"
