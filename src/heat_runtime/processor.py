@@ -29,4 +29,4 @@ class BaseProcessor:
 
     async def process(self, inputs: dict[str, Any], config: dict[str, Any]) -> Any:
         """Return the node's output: any value with a JSON form, `bytes`, or None for an empty one."""
-        raise NotImplementedError(f"{type(self).__name__} has no process(inputs, config)")
+        raise NotImplementedError(f"{type(self).__name__} has no process(inputs, config)")  # subclasses have it

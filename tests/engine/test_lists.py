@@ -11,12 +11,14 @@ import pytest
 
 from engine import plant as plants
 from engine.plant import NS, Plant, after, completion, failure, node
+from engine.test_audit import act
 from stoker.core.filter import Moment, Term, render
 from stoker.core.graph import Element
 from stoker.core.protocol import Assignment, ErrorInfo, Fail, Prune
 from stoker.core.run_filter import FIELDS, run_terms
 from stoker.core.views import RunView, TaskView
 from stoker.engine import lists
+from stoker.engine.acting import doing
 from stoker.engine.catalog import when
 from stoker.errors import Invalid, NotFound
 
@@ -52,7 +54,8 @@ async def populated(plant: Plant, runs: int = 40, seed: int = 7) -> list[RunView
         key = f"key {number}" if random.random() < 0.3 else None
         graph, version = random.choice([("nightly", 1), ("nightly", 2), ("other", 1)])
         options: dict[str, Any] = {"priority": random.randrange(10), "tags": tags, "idempotency_key": key}
-        run = await plant.trigger(graph, version=version, **options)
+        with doing(act("trigger_run", token=number % 4, kept=False)):
+            run = await plant.trigger(graph, version=version, **options)
         plant.clock.advance(random.choice([0, 3600]))
         match STEPS[number % len(STEPS)]:
             case "complete":
@@ -97,7 +100,7 @@ NOW = when(plants.START)  # set to the plant's time by the test
 
 def drawn(random: Random, views: list[RunView]) -> list[Term]:
     terms = []
-    for name in random.sample(sorted(FIELDS.keys() - {"root", "token"}), random.choice([1, 1, 2, 3])):
+    for name in random.sample(sorted(FIELDS.keys() - {"root"}), random.choice([1, 1, 2, 3])):
         equal = random.choice(["=", "=", "!="])
         span = random.choice(["<", "<=", ">", ">="])
         match name:
@@ -110,6 +113,8 @@ def drawn(random: Random, views: list[RunView]) -> list[Term]:
             case "tag.":
                 name = f"tag.{random.choice(['team', 'stage'])}"
                 term = Term(name, equal, tuple(random.sample("xyz", random.choice([1, 2]))))
+            case "token":
+                term = Term(name, equal, tuple(random.sample(range(5), random.choice([1, 2]))))
             case "key":
                 term = Term(name, equal, tuple(f"key {random.randrange(40)}" for _ in range(8)))
             case "created" | "ended":

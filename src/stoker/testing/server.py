@@ -149,7 +149,7 @@ class Server:
                 await pause(self._pace())
                 return found
 
-        store.transact = transact  # type: ignore[method-assign]
+        store.transact = transact  # type: ignore[method-assign]  # one store, of this world alone, is slowed down
 
     def _pace(self) -> Micros:
         return self._dice.choices(PACES, PACE_WEIGHTS)[0]
