@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 from random import Random
 
 from stoker.runner.client import Client
 from stoker.selftest.acts import Acts
 
 PATIENCE_S = 90.0
+TEND_S = 0.05
 
 
 class Caller(threading.Thread):
@@ -40,10 +43,13 @@ class Caller(threading.Thread):
         except Exception as error:  # noqa: BLE001 - told by `finish`
             self.trouble = error
 
-    def finish(self) -> None:
-        """Stop, and wait for the call that it is at. Raises what went wrong with one."""
+    def finish(self, tend: Callable[[], object]) -> None:
+        """Stop, and wait for the call that it is at; `tend` keeps up meanwhile what it calls. Raises what went wrong."""
         self._stopping.set()
-        self.join(PATIENCE_S)
+        ends = time.monotonic() + PATIENCE_S
+        while self.is_alive() and time.monotonic() < ends:
+            tend()
+            self.join(TEND_S)
         self._given_up.set()
         self.join()
         self._client.close()

@@ -97,10 +97,9 @@ def started(site: Site, servers: int, runners: int) -> None:
 def _calmed(site: Site, callers: list[Caller]) -> list[Wrong]:
     """Everything works again: wait for the callers and the runs, then end all processes. What did not work out."""
     wrongs: list[Wrong] = []
-    site.tend()
     for caller in callers:
         try:
-            _tended(site, caller)
+            caller.finish(site.tend)
         except Exception as error:  # noqa: BLE001 - whatever a call was answered with is the finding
             wrongs.append(Wrong("every call is answered", f"{caller.name}: {type(error).__name__}: {error}"))
     try:
@@ -109,13 +108,6 @@ def _calmed(site: Site, callers: list[Caller]) -> list[Wrong]:
         wrongs.append(Wrong("every run ends", str(error)))
     wrongs += [Wrong("processes end", what) for what in site.shut()]
     return wrongs + [Wrong("nobody is at a loss", what) for what in site.faults()]
-
-
-def _tended(site: Site, caller: Caller) -> None:
-    try:
-        caller.finish()
-    finally:
-        site.tend()
 
 
 def _all_ended(site: Site) -> None:
