@@ -44,7 +44,7 @@ class Caller(threading.Thread):
             self.trouble = error
 
     def finish(self, tend: Callable[[], object]) -> None:
-        """Stop, and wait for the call that it is at; `tend` keeps up meanwhile what it calls. Raises what went wrong."""
+        """Stop, and wait for the call that it is at; `tend` keeps up what it calls. Raises what went wrong."""
         self._stopping.set()
         ends = time.monotonic() + PATIENCE_S
         while self.is_alive() and time.monotonic() < ends:
