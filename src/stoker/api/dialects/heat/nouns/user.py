@@ -1,0 +1,27 @@
+"""Users: people that sessions name. Nobody signs in as one; who calls is a matter of tokens."""
+
+from __future__ import annotations
+
+from msgspec import Struct, field
+
+from stoker.api.dialects.heat.enums import UserType
+
+SORT = "heat.user"
+
+
+class Record(Struct, frozen=True, kw_only=True, rename="camel"):
+    email: str = ""
+    type: int = UserType.ExternalUser.value
+    is_active: bool = True
+    external_b2c_id: str | None = None
+    external_heat_id: str = field(name="externalHEATId", default="")
+
+
+class View(Struct, frozen=True, kw_only=True, rename="camel"):
+    id: int
+    email: str
+    type: int
+    is_active: bool
+    created_at: str
+    external_b2c_id: str | None
+    external_heat_id: str = field(name="externalHEATId")

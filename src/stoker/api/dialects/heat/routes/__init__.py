@@ -1,0 +1,1 @@
+"""HEAT's routes, one file per noun: decode, ask the engine, encode."""
