@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
+from psql import Psql
+
 SERVERS = Path("/usr/lib/postgresql")  # where Debian's packages put each version's programs
 PASSWORD = "of-the-tests"
 SETTINGS = {"max_connections": 200, "full_page_writes": "off", "logging_collector": "off"}
@@ -44,6 +46,7 @@ class Cluster:
         self.folder = short_folder()
         self.port = 5432 if port is None else port or _free_port()  # names the socket too
         self._process: _Process | None = None
+        self._psql = Psql(self._asking("postgres"), **_started_in(self.folder))
         self._names = (f"t{number}" for number in itertools.count(1))
         try:
             self._make()
@@ -75,6 +78,7 @@ class Cluster:
 
     def stop(self, mode: Mode = "fast") -> None:
         """Stop the server, and return when its last process has ended."""
+        self._psql.close()  # "smart" waits for whoever is connected
         self._running.end(_SIGNALS[mode])
         self._process = None
 
@@ -86,6 +90,7 @@ class Cluster:
         """Kill the server without warning (SIGKILL); `start` makes it recover."""
         self._running.end(signal.SIGKILL)
         self._process = None
+        self._psql.close()
 
     def close(self) -> None:
         """End everything and delete the folder."""
@@ -95,15 +100,15 @@ class Cluster:
 
     # --- its databases ---
 
-    def create(self) -> str:
-        """A fresh, empty database; gives its URL."""
-        name = next(self._names)
-        self.psql(f"CREATE DATABASE {name}")
+    def create(self, like: str | None = None) -> str:
+        """A fresh database, empty or a copy of one that nobody is connected to; gives its URL."""
+        name, template = next(self._names), f" TEMPLATE {name_of(like)}" if like else ""
+        self._psql.tell(f"CREATE DATABASE {name}{template}")
         return self.url(name)
 
     def drop(self, url: str) -> None:
         """Drop a database, whoever is still connected."""
-        self.psql(f"DROP DATABASE IF EXISTS {name_of(url)} WITH (FORCE)")
+        self._psql.tell(f"DROP DATABASE IF EXISTS {name_of(url)} WITH (FORCE)")
 
     def url(self, name: str) -> str:
         """The database's URL through the socket."""
@@ -131,11 +136,14 @@ class Cluster:
 
     def psql(self, *statements: str, database: str = "postgres") -> str:
         """Run statements, each a transaction of its own; gives the rows as unaligned text."""
-        where = ["-h", str(self.folder), "-p", str(self.port), "-U", "postgres", "-d", database]
-        command = [self._program("psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", *where]
-        return _run([*command, *(part for statement in statements for part in ("-c", statement))], self.folder)
+        told = (part for statement in statements for part in ("-c", statement))
+        return _run([*self._asking(database), *told], self.folder)
 
     # --- inside ---
+
+    def _asking(self, database: str) -> list[str]:
+        where = ["-h", str(self.folder), "-p", str(self.port), "-U", "postgres", "-d", database]
+        return [self._program("psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", *where]
 
     @property
     def _data(self) -> Path:

@@ -28,7 +28,7 @@ KINDS = [
 @pytest.fixture(params=["sqlite", "postgres"])
 async def server(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Served]:
     """The application in front of a real engine on each database."""
-    database = request.getfixturevalue("database") if request.param == "postgres" else None
+    database = request.getfixturevalue("migrated") if request.param == "postgres" else None
     plant = await Plant(tmp_path / "data", database=database).start()
     scopes: Any = ["read", "trigger", "run", "author"]
     token = (await plant.engine.tokens.create(TokenRequest(name="all", scopes=scopes))).token

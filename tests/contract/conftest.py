@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import fresh
 from databases import Bouncer, Cluster, has_bouncer
 from stoker.storage.postgres.store import Postgres
 from stoker.storage.sqlite.store import Sqlite
@@ -30,12 +31,13 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     """An empty, migrated store."""
     match request.param:
         case "sqlite":
+            fresh.settle(tmp_path / "stoker.db")
             store: Any = Sqlite(tmp_path / "stoker.db", durable=False)
         case "postgres":
-            store = Postgres(request.getfixturevalue("database"))
+            store = Postgres(request.getfixturevalue("migrated"))
         case "pgbouncer":
             pool = request.getfixturevalue("bouncer")
-            store = Postgres(f"{pool.url(request.getfixturevalue('database'))}&pgbouncer=true")
+            store = Postgres(f"{pool.url(request.getfixturevalue('migrated'))}&pgbouncer=true")
         case other:
             raise AssertionError(other)
     await store.open()

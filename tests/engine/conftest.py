@@ -10,6 +10,12 @@ from engine.plant import ManualClock, Plant, meet
 STORES = ["sqlite", "postgres"]
 
 
+@pytest.fixture
+def database(migrated: str) -> str:
+    """A database like new; how it comes to its schema is told elsewhere."""
+    return migrated
+
+
 @pytest.fixture(params=STORES)
 async def plant(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Plant]:
     """An installation on each database."""

@@ -18,6 +18,7 @@ import apsw
 import asyncpg
 import msgspec
 
+import fresh
 from stoker.bootstrap.engine import StokerEngine
 from stoker.bootstrap.keyring import Keyring
 from stoker.core.duration import SECOND, Micros
@@ -129,6 +130,8 @@ class Plant:
 
     async def start(self) -> Plant:
         self.data.mkdir(parents=True, exist_ok=True)
+        if self.database is None:
+            fresh.settle(self.data / "stoker.db")
         self.engine = StokerEngine(
             self.data,
             durable=self.durable,

@@ -47,6 +47,19 @@ def test_two_databases_are_apart(cluster: Cluster, database: str) -> None:
     cluster.drop(other)
 
 
+def test_what_cannot_be_made_says_why_and_the_next_is_made(cluster: Cluster) -> None:
+    with pytest.raises(RuntimeError, match=r'ended at .*template database "nobodys" does not exist'):
+        cluster.create(like=cluster.url("nobodys"))
+    cluster.drop(cluster.create())
+
+
+def test_a_copy_has_what_the_original_has(cluster: Cluster, database: str) -> None:
+    cluster.psql(MARK, database=name_of(database))
+    copy = cluster.create(like=database)
+    assert cluster.psql(COUNT, database=name_of(copy)) == "1"
+    cluster.drop(copy)
+
+
 async def test_a_database_is_dropped_under_whoever_is_connected(cluster: Cluster) -> None:
     url = cluster.create()
     connection = await asyncpg.connect(url)
