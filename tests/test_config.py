@@ -9,7 +9,17 @@ from typing import Any
 
 import pytest
 
-from stoker.config import Settings, as_environment, data_token, load, read_server_file, write_server_file
+from stoker.config import (
+    Exosphere,
+    Heat,
+    Settings,
+    as_environment,
+    data_token,
+    handed_on,
+    load,
+    read_server_file,
+    write_server_file,
+)
 from stoker.errors import Invalid, Unavailable
 
 
@@ -50,13 +60,24 @@ def test_every_setting_has_a_variable(tmp_path: Path) -> None:
         "STOKER_PATH_PREFIX": "/p/",
         "STOKER_AUDIT_DAYS": "0",
         "STOKER_AUDIT_TRIGGERS": "True",
-        "STOKER_DIALECTS": "",
+        "STOKER_DIALECTS": "heat, exosphere,heat",
+        "STOKER_EXOSPHERE_ENQUEUE_WAIT": "0",
+        "STOKER_EXOSPHERE_OVERDELIVER": "2",
+        "STOKER_EXOSPHERE_ALONE_FOR": "2m",
+        "STOKER_EXOSPHERE_LEASE_DEFAULT": "1h",
+        "STOKER_EXOSPHERE_MAX_LOSSES": "3",
+        "STOKER_EXOSPHERE_ORIGINS": "none",
+        "STOKER_HEAT_NAMESPACE": "plant",
+        "STOKER_HEAT_AUTH_MODE": "clusteronly",
+        "STOKER_HEAT_TRUSTED_NETWORKS": "10.0.0.0/8,::1",
+        "STOKER_HEAT_ORIGINS": "https://a.example",
         "STOKER_KEEP": "age=30d, count=7",
         "STOKER_METRICS": "token",
         "STOKER_LOG_FORMAT": "json",
         "STOKER_ACCESS_LOG": "true",
     }
-    assert load({}, environment, folder=tmp_path) == Settings(
+    found = load({}, environment, folder=tmp_path)
+    assert found == Settings(
         host="::1",
         port=0,
         data=tmp_path,
@@ -74,7 +95,18 @@ def test_every_setting_has_a_variable(tmp_path: Path) -> None:
         access_log=True,
         audit_days=0,
         audit_triggers=True,
+        dialects=("heat", "exosphere"),
+        exosphere=Exosphere(
+            enqueue_wait=0.0, overdeliver=2, alone_for=120.0, lease_default=3600.0, max_losses=3, origins=()
+        ),
+        heat=Heat(
+            namespace="plant",
+            auth_mode="ClusterOnly",
+            trusted_networks=("10.0.0.0/8", "::1"),
+            origins=("https://a.example",),
+        ),
     )
+    assert handed_on(as_environment(found)) == found
 
 
 def test_the_folders_of_a_file_are_relative_to_the_file(tmp_path: Path) -> None:
@@ -133,7 +165,15 @@ def test_a_refused_database_url_is_not_shown_since_it_may_hold_a_password(tmp_pa
         ({}, {"STOKER_URL": "ftp://x"}, "", "STOKER_URL", "is no URL"),
         ({"port": -1}, {}, "", "--port", "no port"),
         ({"path_prefix": "x"}, {}, "", "--path-prefix", "Give one like /stoker"),
-        ({"dialects": "heat"}, {}, "", "--dialects", "there is no dialect 'heat'"),
+        ({"dialects": "spheres"}, {}, "", "--dialects", "there is no dialect 'spheres'"),
+        ({"heat.auth_mode": "open"}, {}, "", "--heat-auth", "heat.auth_mode: 'open' is no mode"),
+        ({"host": "0.0.0.0", "heat.auth_mode": "local"}, {}, "", "--heat-auth", "'0.0.0.0' is no loopback address"),
+        ({}, {"STOKER_EXOSPHERE_ENQUEUE_WAIT": "3h"}, "", "STOKER_EXOSPHERE_ENQUEUE_WAIT", "from 0s to 120s"),
+        ({}, {"STOKER_EXOSPHERE_OVERDELIVER": "0"}, "", "STOKER_EXOSPHERE_OVERDELIVER", "Give one from 1 to 1000"),
+        ({}, {"STOKER_HEAT_TRUSTED_NETWORKS": "here"}, "", "STOKER_HEAT_TRUSTED_NETWORKS", "'here' is no network"),
+        ({}, {}, '[heat]\norigins = ["x"]', "stoker.toml", "'x' is no origin"),
+        ({}, {}, "[heat]\norigin = 1", "stoker.toml", "'heat.origin', which is no setting"),
+        ({}, {}, "heat = 1", "stoker.toml", "'heat', which is no setting"),
         ({"colour": 1}, {}, "", "--colour", "is no setting"),
         (
             {},
@@ -159,8 +199,14 @@ def test_a_mistake_names_key_source_and_remedy(
 
 def test_a_named_dialect_that_does_not_exist_is_answered_with_those_that_do(tmp_path: Path) -> None:
     with pytest.raises(Invalid) as caught:
-        load({"dialects": ("exosphere",)}, {}, folder=tmp_path)
-    assert caught.value.remedy == "Dialects that exist: none yet."
+        load({"dialects": ("exosphere", "spheres")}, {}, folder=tmp_path)
+    assert caught.value.remedy == "Dialects that exist: exosphere, heat."
+
+
+def test_a_dialect_has_a_section_of_its_own(tmp_path: Path) -> None:
+    toml(tmp_path, '[heat]\nauth_mode = "Strict"\norigins = ["https://a", "https://b:1"]\n')
+    found = load({"heat.auth_mode": "Local"}, {"STOKER_HEAT_NAMESPACE": "n"}, folder=tmp_path)
+    assert found.heat == Heat(namespace="n", auth_mode="Local", origins=("https://a", "https://b:1"))
 
 
 def test_a_named_file_must_exist(tmp_path: Path) -> None:

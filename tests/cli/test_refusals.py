@@ -75,7 +75,7 @@ USAGE, REFUSED = 2, 1
         ("server start --database-url postgresql://db/x?pgbouncer=yes", REFUSED, "neither true nor false"),
         ("server start --database-url postgresql://db:port/x", REFUSED, "its host or port cannot be read"),
         ("runs list --database-url db", REFUSED, "database_url: that is no address of a PostgreSQL database"),
-        ("server start --dialects heat", REFUSED, "there is no dialect 'heat'"),
+        ("server start --dialects spheres", REFUSED, "there is no dialect 'spheres'"),
         ("server start --config nope.toml", REFUSED, "there is no file nope.toml"),
         ("server start --path-prefix x", REFUSED, "is no path prefix"),
         ("runs list --url ftp://x", REFUSED, "is no URL"),
