@@ -18,7 +18,7 @@ from stoker.errors import StokerError
 REQUEST_ID = b"x-request-id"
 _ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 _LONGEST = 200  # characters of what comes from outside
-_SUBJECT = re.compile(r"/(\w+?)s/\{(id|name)\}")
+_SUBJECT = re.compile(r"/(\w+?)s/\{(id|name)(?::\w+)?\}")
 
 
 async def acted(route: Route, call: Call) -> Answer:

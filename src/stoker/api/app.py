@@ -13,6 +13,8 @@ from starlette.routing import Router
 from stoker.api import paths, problems
 from stoker.api.call import Exposition, Receive, Scope, Send, Server
 from stoker.api.closing import Closing
+from stoker.api.dialects.dialect import Dialect
+from stoker.api.dialects.mounted import Mounted
 from stoker.api.openapi import describe
 from stoker.api.pipeline import Resource
 from stoker.api.route import NAMESPACED, Route, check
@@ -33,10 +35,11 @@ def build(
     metrics: Exposition | None = None,
     opened: Collection[str] = (),
     routes: Sequence[Route] = ROUTES,
+    dialects: Sequence[Dialect] = (),
 ) -> App:
     """The application. `insecure`: without tokens, for loopback only; `opened`: scopes that need none.
 
-    ValueError if a route declares no scope.
+    ValueError if a route declares no scope, or two of all that it speaks have paths in common.
     """
     check(routes)
     server = Server(
@@ -48,8 +51,9 @@ def build(
         openapi=_described(tuple(routes), version, path_prefix),
         metrics=metrics,
         opened=frozenset(opened),
+        dialects=tuple(dialect.name for dialect in dialects),
     )
-    return App(server, routes)
+    return App(server, routes, dialects)
 
 
 @cache
@@ -61,11 +65,12 @@ def _described(routes: tuple[Route, ...], version: str, path_prefix: str) -> byt
 class App:
     """One server's ASGI callable. `closing.begin()` ends its held calls with an answer."""
 
-    def __init__(self, server: Server, routes: Sequence[Route]) -> None:
+    def __init__(self, server: Server, routes: Sequence[Route], dialects: Sequence[Dialect] = ()) -> None:
         self.server = server
         self.closing = server.closing
         resources = _resources(server, routes)
         self._hot = {path.rpartition("/")[2]: resource for path, resource in resources.items() if resource.hot}
+        self._mounted = _mounted(server, dialects, {path.split("/", 2)[1] for path in resources})
         self._router = Router(
             [Place(_pattern(path), resource) for path, resource in resources.items()],
             redirect_slashes=False,
@@ -79,6 +84,11 @@ class App:
         path = paths.without_prefix(paths.collapse(scope["path"]), self.server.path_prefix)
         if path is None:
             await self._unknown(scope, receive, send)
+            return
+        if self._mounted and (mounted := self._mounted.get(path.split("/", 2)[1])):
+            scope["raw"] = paths.raw(scope, path, self.server.path_prefix)
+            scope["path"] = path
+            await mounted(scope, receive, send)
             return
         scope["path"] = path
         if path.startswith(_NAMESPACES):
@@ -104,6 +114,18 @@ def _resources(server: Server, routes: Sequence[Route]) -> dict[str, Resource]:
     for route in routes:
         by_path.setdefault(route.path, []).append(route)
     return {path: Resource(server, path_routes) for path, path_routes in by_path.items()}
+
+
+def _mounted(server: Server, dialects: Sequence[Dialect], native: Collection[str]) -> dict[str, Mounted]:
+    """Each dialect at the first segments of its paths."""
+    found: dict[str, Mounted] = {}
+    for dialect in dialects:
+        mounted = Mounted(server, dialect)
+        for head in dialect.heads:
+            if head in native or head in found:
+                raise ValueError(f"the dialect {dialect.name} is not alone below /{head}")
+            found[head] = mounted
+    return found
 
 
 def _pattern(path: str) -> str:

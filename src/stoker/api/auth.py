@@ -46,7 +46,7 @@ def bearer(scope: Scope) -> str:
 
 def permit(caller: Caller, route: Route, namespace: str | None) -> None:
     """Refuse a caller that lacks the scope or the namespace."""
-    if "admin" not in caller.scopes and caller.scopes.isdisjoint(route.scopes):
+    if not allows(caller, route):
         needed = " or ".join(route.scopes)
         raise Forbidden(
             f"the token {caller.name!r} lacks the scope {needed}, which {route.method} {route.path} needs",
@@ -58,12 +58,22 @@ def permit(caller: Caller, route: Route, namespace: str | None) -> None:
         return
     if fault := names.fault(namespace):
         raise Invalid(fault, place="path.namespace", remedy="Name a namespace like `default`.")
-    if "*" not in caller.namespaces and namespace not in caller.namespaces:
+    if not enters(caller, namespace):
         raise Forbidden(
             f"the token {caller.name!r} is not for the namespace {namespace!r}",
             place="path.namespace",
             remedy="Use a token of this namespace.",
         )
+
+
+def allows(caller: Caller, route: Route) -> bool:
+    """Whether the caller has a scope that opens this route."""
+    return "admin" in caller.scopes or not caller.scopes.isdisjoint(route.scopes)
+
+
+def enters(caller: Caller, namespace: str) -> bool:
+    """Whether the caller may do anything in this namespace."""
+    return "*" in caller.namespaces or namespace in caller.namespaces
 
 
 def need(caller: Caller, scope: str, what: str) -> None:

@@ -27,7 +27,10 @@ class Exposition(Protocol):
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
-    """What every call shares. `opened`: scopes that need no token here. `metrics`: None: nothing is counted."""
+    """What every call shares. `opened`: scopes that need no token here. `metrics`: None: nothing is counted.
+
+    `dialects`: the names of the other protocols that are spoken.
+    """
 
     engine: Engine
     closing: Closing
@@ -37,10 +40,14 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     openapi: bytes = b""
     metrics: Exposition | None = None
     opened: frozenset[str] = frozenset()
+    dialects: tuple[str, ...] = ()
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """One request, authorised and decoded: `query` and `body` are of the types that the route declares."""
+    """One request, authorised and decoded: `query` and `body` are of the types that the route declares.
+
+    `state`: what the dialect that it comes in remembers.
+    """
 
     server: Server
     caller: Caller
@@ -50,6 +57,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     path: dict[str, str] = {}
     query: Any = None
     body: Any = None
+    state: Any = None
 
     @property
     def engine(self) -> Engine:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from html import escape
 
 MEDIA_TYPE = "text/html; charset=utf-8"
@@ -52,6 +53,7 @@ runners anywhere pull work from it. Nothing is lost when either side dies.</p>
 <li><a href="{prefix}/healthz"><b>/healthz</b>The process is up</a></li>
 <li><a href="{prefix}/readyz"><b>/readyz</b>The store answers</a></li>
 </ul>
+{spoken}
 <h2>First commands</h2>
 <pre>stoker runner start pipeline.py    <i># run the nodes of a file, here or on another machine</i>
 stoker run pipeline.py --watch     <i># run its graph on this server and print the result</i>
@@ -73,8 +75,9 @@ HEADERS = (
 )
 
 
-def page(version: str, prefix: str) -> bytes:
-    return _PAGE.format(style=_STYLE, version=escape(version), prefix=escape(prefix)).encode()
+def page(version: str, prefix: str, dialects: Sequence[str] = ()) -> bytes:
+    spoken = f"<p>It also speaks {escape(' and '.join(dialects))}.</p>" if dialects else ""
+    return _PAGE.format(style=_STYLE, version=escape(version), prefix=escape(prefix), spoken=spoken).encode()
 
 
 def wants_json(accept: str) -> bool:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from stoker.api import problems
 from stoker.api.call import JSON
 from stoker.api.problems import ProblemDocument
@@ -20,53 +22,76 @@ _REASONS = {
     304: "Not modified",
     416: "The range lies outside the content",
 }
-_PARAMETER = re.compile(r"\{(\w+)\}")
+_PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
+_TAKES = re.compile(r":\w+\}")
 
 
-def describe(routes: Sequence[Route], *, version: str, path_prefix: str) -> dict[str, Any]:
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What one API says of itself: `admission` and `scheme`: how tokens come; `refusal`: the shape of errors."""
+
+    title: str
+    summary: str
+    admission: str
+    scheme: dict[str, Any]
+    refusal: Any
+    refused: str = "A refusal"
+    refusal_type: str = JSON
+
+
+NATIVE = Terms(
+    title="Stoker",
+    summary="A durable runtime for graphs of compute nodes",
+    admission="bearer",
+    scheme={"type": "http", "scheme": "bearer"},
+    refusal=ProblemDocument,
+    refused="A refusal (RFC 9457)",
+    refusal_type=problems.MEDIA_TYPE,
+)
+
+
+def describe(routes: Sequence[Route], *, version: str, path_prefix: str, terms: Terms = NATIVE) -> dict[str, Any]:
     """The document. Every route of the table is in it."""
     schemas = Schemas()
-    problem = schemas.of(ProblemDocument)
+    refusal = schemas.of(terms.refusal)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
+        paths.setdefault(_TAKES.sub("}", route.path), {})[route.method.lower()] = _operation(
+            route, schemas, terms.admission
+        )
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": "Stoker",
+            "title": terms.title,
             "version": version,
-            "summary": "A durable runtime for graphs of compute nodes",
+            "summary": terms.summary,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": path_prefix or "/"}],
         "paths": paths,
         "components": {
             "schemas": dict(sorted(schemas.components.items())),
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {terms.admission: terms.scheme},
             "responses": {
-                "Problem": {
-                    "description": "A refusal (RFC 9457)",
-                    "content": {problems.MEDIA_TYPE: {"schema": problem}},
-                }
+                "Problem": {"description": terms.refused, "content": {terms.refusal_type: {"schema": refusal}}}
             },
         },
     }
 
 
-def _operation(route: Route, schemas: Schemas) -> dict[str, Any]:
+def _operation(route: Route, schemas: Schemas, token: str) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": route.name,
         "summary": route.summary,
         "tags": [_tag(route)],
         "parameters": [*_path_parameters(route, schemas), *_query_parameters(route, schemas), *_headers(route)],
         "responses": _responses(route, schemas),
-        "security": [] if route.public else [{"bearer": [scope]} for scope in route.scopes],
+        "security": [] if route.public else [{token: [scope]} for scope in route.scopes],
     }
     if not route.public:
         operation["description"] = f"Scope: {' or '.join(route.scopes)}."
     if route.request is not None:
         operation["requestBody"] = {"required": True, "content": {JSON: {"schema": schemas.of(route.request)}}}
-    if route.upload:
+    elif route.upload:
         operation["requestBody"] = {"required": True, "content": {"*/*": {}}}
     return operation
 
@@ -90,7 +115,7 @@ def _content(response: Any, schemas: Schemas) -> dict[str, Any]:
 
 def _path_parameters(route: Route, schemas: Schemas) -> list[dict[str, Any]]:
     return [
-        {"name": name, "in": "path", "required": True, "schema": schemas.of(PATH_PARAMETERS[name])}
+        {"name": name, "in": "path", "required": True, "schema": schemas.of(PATH_PARAMETERS.get(name, str))}
         for name in _PARAMETER.findall(route.path)
     ]
 

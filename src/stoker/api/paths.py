@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from typing import Any
+from urllib.parse import quote
 
 _SLASHES = re.compile(r"/{2,}")
 
@@ -18,3 +20,10 @@ def without_prefix(path: str, prefix: str) -> str | None:
     if path == prefix:
         return "/"
     return path[len(prefix) :] if path.startswith(prefix + "/") else None
+
+
+def raw(scope: Any, path: str, prefix: str) -> str:
+    """The path below the prefix as it was sent, escapes and all; each character is a byte. `path`: what it means."""
+    sent = scope.get("raw_path")
+    found = None if sent is None else without_prefix(collapse(sent.decode("latin-1")), prefix)
+    return quote(path) if found is None else found

@@ -77,18 +77,24 @@ def document(error: StokerError) -> ProblemDocument:
     )
 
 
+def incident(error: Exception, place: str) -> str:
+    """Log an error nobody foresaw; gives where to find it."""
+    number = secrets.token_hex(8)
+    _log.error("incident %s at %s", number, place, exc_info=error)
+    return number
+
+
 def internal(error: Exception, place: str) -> Answer:
     """Log an error nobody foresaw, and show only where to find it."""
-    incident = secrets.token_hex(8)
-    _log.error("incident %s at %s", incident, place, exc_info=error)
+    number = incident(error, place)
     shown = document(
         StokerError(
             f"the server failed on {place}; this is a fault of the server, not of the request",
             code="internal",
-            remedy=f"Ask again; if it stays, look for incident {incident} in the server's log.",
+            remedy=f"Ask again; if it stays, look for incident {number} in the server's log.",
         )
     )
-    return _answer(msgspec.structs.replace(shown, instance=f"urn:stoker:incident:{incident}"), ())
+    return _answer(msgspec.structs.replace(shown, instance=f"urn:stoker:incident:{number}"), ())
 
 
 def undecodable(error: Exception, source: str) -> Invalid:

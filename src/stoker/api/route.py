@@ -28,14 +28,14 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """One method on one path.
 
     `scopes`: any of them opens it, `admin` always does. `request`: the type of the JSON body; `upload`: the body is
-    bytes that the endpoint streams itself. `response`: the type of the JSON answer, or a media type for anything else;
-    None: no content. `hot`: dispatched by its last path segment, before the router. `audit`: where the audit log has
-    it, if it may change something: in a row of its own; at the run that it starts, which remembers the token; in a
-    row once it was answered, for what goes on then; nowhere, as what runners report. `told`: what of a call goes there;
-    None: this one changes nothing.
+    bytes that the endpoint streams itself, or JSON (of the type `request`) that it reads itself. `response`: the type
+    of the JSON answer, or a media type for anything else; None: no content. `hot`: dispatched by its last path segment,
+    before the router. `audit`: where the audit log has it, if it may change something: in a row of its own; at the run
+    that it starts, which remembers the token; in a row once it was answered, for what goes on then; nowhere, as what
+    runners report. `told`: what of a call goes there; None: this one changes nothing.
     """
 
-    method: Literal["GET", "PUT", "POST", "DELETE"]
+    method: Literal["GET", "PUT", "POST", "PATCH", "DELETE"]
     path: str
     summary: str
     endpoint: Endpoint

@@ -18,6 +18,7 @@ from typing import Any
 
 from stoker.api import listener
 from stoker.api.app import build
+from stoker.api.dialects.dialect import Dialect
 from stoker.api.serve import serve
 from stoker.authoring import File
 from stoker.bootstrap import keyring
@@ -35,7 +36,7 @@ class Embedded:
     """A server in a thread. `data` None: a folder that is thrown away at the end, and never synced to disk.
 
     `database`: a PostgreSQL URL, instead of SQLite in the data folder; `artifacts`: instead of the folder in there;
-    `keys`: of secrets, instead of the one in there, which is made with the first secret.
+    `keys`: of secrets, instead of the one in there, which is made with the first secret. `dialects`: spoken besides.
     """
 
     def __init__(
@@ -45,12 +46,14 @@ class Embedded:
         database: str | None = None,
         artifacts: Path | None = None,
         keys: Keyring | None = None,
+        dialects: Sequence[Dialect] = (),
     ) -> None:
         self._thrown_away = tempfile.TemporaryDirectory(prefix="stoker-") if data is None else None
         self.data = Path(self._thrown_away.name) if self._thrown_away else Path(data or "")
         self._database = database
         self._artifacts = artifacts
         self._keys = keys
+        self._dialects = dialects
         self.token = ""
         self.url = ""
         self._ready = threading.Event()
@@ -104,7 +107,9 @@ class Embedded:
             keys=self._keys or keyring.beside(self.data, make=self._database is None),
         )
         async with opening as engine:
-            app = with_spans(engine, build(engine, version=version("stoker")), [])
+            for dialect in self._dialects:
+                await dialect.begin(engine)
+            app = with_spans(engine, build(engine, version=version("stoker"), dialects=self._dialects), [])
             with listener.bind("127.0.0.1", 0, insecure=False) as socket:
                 self.url = listener.url(socket, "")
                 if kept:

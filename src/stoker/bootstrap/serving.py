@@ -10,7 +10,7 @@ from socket import gethostname
 from typing import Any
 
 from stoker.api.serve import Application
-from stoker.bootstrap import keyring
+from stoker.bootstrap import dialects, keyring
 from stoker.bootstrap.databases import masked
 from stoker.bootstrap.engine import opened
 from stoker.bootstrap.telemetry import observed
@@ -54,8 +54,11 @@ async def serving(arguments: Sequence[str]) -> AsyncIterator[Application]:
     )
     async with opening as engine:
         await engine.audit.settings(f"server:{gethostname()}", told(settings, insecure=insecure))
+        spoken = dialects.made(settings)
+        for dialect in spoken:
+            await dialect.begin(engine)
         _spare_the_collector()
-        yield observed(engine, settings, version=version("stoker"), insecure=insecure)
+        yield observed(engine, settings, version=version("stoker"), insecure=insecure, dialects=spoken)
 
 
 def _spare_the_collector() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from stoker.api.app import App, build
+from stoker.api.dialects.dialect import Dialect
 from stoker.api.serve import Application
 from stoker.bootstrap.engine import StokerEngine
 from stoker.config import Settings
@@ -14,7 +16,14 @@ from stoker.telemetry.access import AccessLog
 from stoker.telemetry.events import Events
 
 
-def observed(engine: StokerEngine, settings: Settings, *, version: str, insecure: bool = False) -> Application:
+def observed(
+    engine: StokerEngine,
+    settings: Settings,
+    *,
+    version: str,
+    insecure: bool = False,
+    dialects: Sequence[Dialect] = (),
+) -> Application:
     """The application of a server, with all that listens attached."""
     listening: list[Observer] = [Events()]
     metrics = None
@@ -30,6 +39,7 @@ def observed(engine: StokerEngine, settings: Settings, *, version: str, insecure
         path_prefix=settings.path_prefix,
         metrics=metrics,
         opened=["metrics"] if settings.metrics == "public" else [],
+        dialects=dialects,
     )
     found = with_spans(engine, app, listening)
     return AccessLog(found) if settings.access_log else found

@@ -6,13 +6,14 @@ import os
 import subprocess
 import sys
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stoker.cli import exits, interrupts, load, terminal
 from stoker.cli.options import HERE, Where
 from stoker.cli.reach import settings_of
+from stoker.config import DIALECTS
 from stoker.errors import Conflict, Unavailable
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def dev(file: Path, /, *, where: Where = HERE) -> int:
     try:
         from watchfiles import PythonFilter, watch
 
-        from stoker.bootstrap import keyring
+        from stoker.bootstrap import dialects, keyring
         from stoker.bootstrap.embedded import Embedded
     except ModuleNotFoundError as error:
         if error.name and error.name.startswith("stoker"):
@@ -53,9 +54,11 @@ def dev(file: Path, /, *, where: Where = HERE) -> int:
                 database=settings.database_url,
                 artifacts=settings.artifacts,
                 keys=keyring.of(settings, make=True),
+                dialects=dialects.made(replace(settings, dialects=DIALECTS)),
             )
         )
         terminal.note(f"stoker dev serves {file} on {server.url}, data in {terminal.home(settings.data)}")
+        terminal.note(f"it speaks {', '.join(DIALECTS)} too: the same URL, the same token")
         terminal.note("Ctrl-C ends it; a saved change reloads it")
         child = stack.enter_context(_Child(file, server, settings.namespace))
         try:

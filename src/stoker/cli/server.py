@@ -34,6 +34,7 @@ def start(
     token: str | None = None,
     secret_key_file: Path | None = None,
     dialects: str | None = None,
+    heat_auth: str | None = None,
     config: Path | None = None,
     path_prefix: str | None = None,
     metrics: Literal["off", "token", "public"] | None = None,
@@ -70,7 +71,10 @@ def start(
         The keys of secrets, one a line, the first of which writes; unless given, secret.key in the data folder if it is
         there. A key may stand in the environment too, as STOKER_SECRET_KEY.
     dialects: str
-        Other protocols to speak, with commas; this version has none yet.
+        Other protocols to speak, with commas: exosphere, heat.
+    heat_auth: str
+        Who needs a token to speak HEAT: Strict, ClusterOnly (internal callers need none) or Local (nobody, on loopback
+        only); unless given, its own configuration says, else Strict.
     config: Path
         A TOML file of settings; unless given, stoker.toml in this folder if there is one.
     path_prefix: str
@@ -98,6 +102,7 @@ def start(
         "secret_key_file": secret_key_file,
         "keep": keep,
         "dialects": dialects,
+        "heat.auth_mode": heat_auth,
         "path_prefix": path_prefix,
         "metrics": metrics,
         "log_format": log_format,

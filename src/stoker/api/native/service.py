@@ -22,7 +22,7 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
-    """What answers here, and where to go on."""
+    """What answers here, and where to go on. `dialects`: the other protocols that are spoken."""
 
     name: str
     version: str
@@ -30,6 +30,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     openapi: str
     health: str
     ready: str
+    dialects: tuple[str, ...] = ()
 
 
 async def health(_: Call) -> Answer:
@@ -67,9 +68,12 @@ async def home(call: Call) -> Answer:
             openapi=f"{prefix}/openapi.json",
             health=f"{prefix}/healthz",
             ready=f"{prefix}/readyz",
+            dialects=call.server.dialects,
         )
         return msgspec.structs.replace(as_json(about), headers=((b"vary", b"accept"),))
-    return Answer(body=landing.page(version, prefix), media_type=landing.MEDIA_TYPE, headers=landing.HEADERS)
+    return Answer(
+        body=landing.page(version, prefix, call.server.dialects), media_type=landing.MEDIA_TYPE, headers=landing.HEADERS
+    )
 
 
 ROUTES = (

@@ -1,0 +1,1 @@
+"""The protocol of Exosphere's state manager, version v0."""

@@ -1,0 +1,7 @@
+"""The table of its routes: a file per noun."""
+
+from __future__ import annotations
+
+from stoker.api.route import Route
+
+ROUTES: tuple[Route, ...] = ()

@@ -1,0 +1,37 @@
+"""HEAT as this server speaks it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from stoker.api.dialects.dialect import Dialect
+from stoker.api.dialects.heat.manner import Speaking
+from stoker.api.dialects.heat.routes import ROUTES
+from stoker.api.openapi import Terms
+from stoker.config import Heat
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why a call was refused. `status` is false."""
+
+    status: bool
+    message: str
+
+
+def heat(settings: Heat) -> Dialect:
+    return Dialect(
+        name="heat",
+        heads=("api",),
+        routes=ROUTES,
+        manner=Speaking(settings),
+        description="/api/openapi.json",
+        terms=Terms(
+            title="Stoker, as a HEAT Core API",
+            summary="What the HEAT runtime calls",
+            admission="bearer",
+            scheme={"type": "http", "scheme": "bearer"},
+            refusal=Refusal,
+        ),
+        namespace=settings.namespace,
+        state=lambda _: settings,
+    )
