@@ -59,6 +59,7 @@ guards: setup postgres
 lock:
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --extra server --extra postgres --group dev --group build pyproject.toml -o requirements/dev.txt
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements/runner.txt
+	uv pip compile --universal --python-version 3.12 --generate-hashes --no-emit-index-url --no-header requirements/exosphere.in -o requirements/exosphere.txt
 
 clean:
 	rm -rf $(VENV) .demo

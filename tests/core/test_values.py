@@ -6,7 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stoker.core.values import MAX_DEPTH, BadPath, as_list, as_object, elements, pick, show, too_deep
+from stoker.core.values import (
+    MAX_DEPTH,
+    BadPath,
+    as_list,
+    as_object,
+    as_text,
+    elements,
+    encode,
+    fields,
+    pick,
+    show,
+    too_deep,
+)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**50), 2**50) | st.text(max_size=5),
@@ -89,3 +101,18 @@ def test_the_limit_itself_is_allowed() -> None:
 def test_brackets_beside_each_other_or_in_texts_do_not_nest() -> None:
     assert not too_deep(json.dumps([[]] * 1000).encode(), 2)
     assert not too_deep(json.dumps(['[[[{{{"\\' * 50, 'x\\\\"[[[']).encode(), 1)
+
+
+def test_texts_with_lone_surrogates_are_picked_and_spliced_like_others() -> None:
+    body = b'{"a": "x\\ud800", "b": ["\\udfff", 1], "c": {"d": "fine"}}'
+    assert pick(body, ("c", "d")) == b'"fine"'
+    assert json.loads(pick(body, ("a",))) == "x\ud800"
+    assert [json.loads(element) for element in elements(body, ("b",))] == ["\udfff", 1]
+    assert fields(body)["b"] == b'["\\udfff",1]'
+    assert json.loads(encode(as_text(pick(body, ("a",))) + " is text")) == "x\ud800 is text"
+
+
+@pytest.mark.parametrize("body", [b'"\\ud800"', b'["\\ud800"]', b'{"\\ud800": }'])
+def test_what_has_no_fields_has_none_with_lone_surrogates_either(body: bytes) -> None:
+    with pytest.raises(BadPath, match=r"nothing at \$\.a"):
+        pick(body, ("a",))

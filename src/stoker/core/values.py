@@ -1,8 +1,13 @@
-"""JSON as bytes: picking a part, listing elements, putting parts together, without building what is not needed."""
+"""JSON as bytes: picking a part, listing elements, putting parts together, without building what is not needed.
+
+Texts may hold lone surrogates (`"\\ud800"`), which JSON can spell and UTF-8 cannot; Python's own decoder reads them.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import msgspec
 
@@ -21,7 +26,10 @@ class BadPath(ValueError):
 
 
 def encode(value: object) -> bytes:
-    return _encode(value)
+    try:
+        return _encode(value)
+    except UnicodeEncodeError:
+        return _spelled(value)
 
 
 def pick(body: bytes, path: Path) -> bytes:
@@ -34,8 +42,8 @@ def pick(body: bytes, path: Path) -> bytes:
 def _below(body: bytes, key: str | int, path: Path) -> bytes:
     try:
         if isinstance(key, int):
-            return bytes(_list.decode(body)[key])
-        return bytes(_object.decode(body)[key])
+            return bytes(_elements(body)[key])
+        return bytes(_fields(body)[key])
     except (msgspec.DecodeError, KeyError, IndexError):
         raise BadPath(f"there is nothing at {show(path)}") from None
 
@@ -44,14 +52,43 @@ def elements(body: bytes, path: Path = ()) -> list[bytes]:
     """The elements of the list found at a path, each as JSON. BadPath if there is no list."""
     found = pick(body, path)
     try:
-        return [bytes(element) for element in _list.decode(found)]
+        return [bytes(element) for element in _elements(found)]
     except msgspec.DecodeError:
         raise BadPath(f"what is at {show(path)} is not a list") from None
 
 
 def fields(body: bytes) -> dict[str, bytes]:
     """The fields of a JSON object; none of nothing."""
-    return {name: bytes(value) for name, value in _object.decode(body).items()} if body else {}
+    return {name: bytes(value) for name, value in _fields(body).items()} if body else {}
+
+
+def _elements(body: bytes) -> list[msgspec.Raw] | list[bytes]:
+    try:
+        return _list.decode(body)
+    except msgspec.DecodeError as fault:
+        return [_spelled(element) for element in _loosely(body, list, fault)]
+
+
+def _fields(body: bytes) -> dict[str, msgspec.Raw] | dict[str, bytes]:
+    try:
+        return _object.decode(body)
+    except msgspec.DecodeError as fault:
+        return {name: _spelled(value) for name, value in _loosely(body, dict, fault).items()}
+
+
+def _loosely(body: bytes, wanted: type, fault: msgspec.DecodeError) -> Any:
+    """The value of JSON with lone surrogates; what else is wrong with it is the fault that was found."""
+    try:
+        value = json.loads(body) if b"\\ud" in body.lower() else None
+    except ValueError:
+        value = None
+    if not isinstance(value, wanted):
+        raise fault
+    return value
+
+
+def _spelled(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
 
 
 def as_list(parts: Iterable[bytes]) -> bytes:
@@ -64,7 +101,12 @@ def as_object(fields: Mapping[str, bytes]) -> bytes:
 
 def as_text(body: bytes) -> str:
     """A JSON text as the text it is; any other value as its JSON."""
-    return msgspec.json.decode(body, type=str) if body.startswith(b'"') else body.decode()
+    if not body.startswith(b'"'):
+        return body.decode()
+    try:
+        return msgspec.json.decode(body, type=str)
+    except msgspec.DecodeError as fault:
+        return str(_loosely(body, str, fault))
 
 
 def show(path: Path) -> str:

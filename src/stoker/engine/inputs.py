@@ -5,20 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Protocol
 
-import msgspec
-
 from stoker.core.compiled import Compiled
 from stoker.core.graph import Binding, Ref
 from stoker.core.live import Bound
 from stoker.core.model import ItemKey, NewItem, StoredItem, Task
 from stoker.core.protocol import INLINE_INPUT
 from stoker.core.template import Below, Found, Need, Place, StoreOf, needs, render
-from stoker.core.values import NULL, as_object, encode, pick
+from stoker.core.values import NULL, as_object, encode, fields, pick
 from stoker.engine.ports import Blobs, Store
 
 PAGE = 64  # items of a gathered list in memory at once, each up to 1 MiB
-
-_raw_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class Sources:
@@ -45,9 +41,9 @@ class Sources:
     def show(self, inputs: Mapping[int, bytes], stores: Mapping[int, bytes]) -> None:
         """Inputs and stores of runs that the running transaction is about to make."""
         for run, body in inputs.items():
-            self._run_inputs[run] = _fields(body)
+            self._run_inputs[run] = fields(body)
         for run, body in stores.items():
-            self._stores[StoreOf(run)] = _fields(body)
+            self._stores[StoreOf(run)] = fields(body)
 
     def show_items(self, items: Iterable[NewItem]) -> None:
         """Items that the running transaction is about to write, or has just written; large ones are known as such."""
@@ -98,10 +94,6 @@ class Sources:
         if blob not in self._blobs:
             self.missing_blobs.add(blob)
         return self._blobs.get(blob)
-
-
-def _fields(body: bytes) -> dict[str, bytes]:
-    return {name: bytes(value) for name, value in _raw_object(body).items()}
 
 
 def task_place(task: Task, bound: Bound | None = None) -> Place:

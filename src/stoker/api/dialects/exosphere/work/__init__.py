@@ -1,0 +1,1 @@
+"""What runtimes call: enqueue, the reports and signals of states, and secrets."""
