@@ -21,6 +21,7 @@ from stoker.bootstrap.keyring import Keyring
 from stoker.core.fork_views import ForkRequest
 from stoker.core.graph import WAIT_KIND, KindSpec, OnChange, Ref, Retry, RunInput, Wait
 from stoker.core.keep_views import KeepSpec
+from stoker.core.own_claim import OwnClaim, OwnTask
 from stoker.core.protocol import Log, Progress
 from stoker.core.schedule_views import RunNowRequest, ScheduleSpec
 from stoker.core.secret_views import SecretRequest
@@ -28,6 +29,7 @@ from stoker.core.views import PublishRequest, RoleRequest, SettleRequest, TokenR
 from stoker.engine.acting import Act as Doing
 from stoker.engine.dispatch import Handed
 from stoker.engine.known import GateName
+from stoker.engine.own_verbs import Recover
 from stoker.engine.refusals import Refusal
 from stoker.errors import StokerError, Unavailable
 
@@ -226,6 +228,43 @@ async def hand_back(plant: Stage) -> Act:
         await plant.settled()
 
     return undelivered
+
+
+async def own_lease(plant: Stage) -> OwnTask:
+    await plant.push(node("a"), node("b", after("a")))
+    await plant.trigger()
+    (task,) = await plant.engine.own.claim(NS, OwnClaim(name="caller", kinds=("one",), lease_s=900))
+    return task
+
+
+@call("OwnReport")
+async def own_report(plant: Stage) -> Act:
+    task = await own_lease(plant)
+
+    async def report() -> None:
+        told = await plant.engine.own.report(NS, completion(task.assignment))
+        assert told.accepted or told.repeated
+
+    return report
+
+
+@call("OwnExtend", unseen=True)
+async def own_extend(plant: Stage) -> Act:
+    task = await own_lease(plant)
+    return lambda: plant.engine.own.extend(NS, task.task.id, task.task.attempt, 3_600)
+
+
+@call("Recover", quiet=True)
+async def recover(plant: Stage) -> Act:
+    task = await own_lease(plant)
+    (session,) = plant.engine.sessions.of([task.task.session or 0]).values()
+    assert session is not None
+
+    async def look() -> None:
+        plant.engine.batches.start(Recover(session, task.task.answer))
+        await plant.settled()
+
+    return look
 
 
 @call("PutOff", quiet=True)

@@ -21,16 +21,16 @@ MACHINE = "proofs/test_machine.py::test_both_databases_do_what_the_rules_promise
 GUARDS = (
     Guard(
         "the fence: a report names the current attempt",
-        "core/decide.py",
-        "if task.attempt != attempt or task.session != session:",
-        "if task.session != session:",
+        "core/holder.py",
+        "return task.attempt == attempt and (own if session == BY_ATTEMPT else task.session == session)",
+        "return own if session == BY_ATTEMPT else task.session == session",
         "core/test_fence.py",
     ),
     Guard(
         "the fence: a report comes from the session that holds the attempt",
-        "core/decide.py",
-        "if task.attempt != attempt or task.session != session:",
-        "if task.attempt != attempt:",
+        "core/holder.py",
+        "return task.attempt == attempt and (own if session == BY_ATTEMPT else task.session == session)",
+        "return task.attempt == attempt",
         "core/test_fence.py",
     ),
     Guard(

@@ -58,6 +58,7 @@ NAMES = {
 TIMES = {"until", "deadline", "at"}
 NOT_AUDITED = {  # what runners report and time does is history; an artifact does nothing until a run is given it
     *("Ask", "Exchange", "Unbound", "Handback", "Leave", "Shorten", "Sessions._insert", "Sessions._update"),
+    *("OwnReport", "OwnExtend", "Recover"),
     *("Lose", "PutAway", "Present", "Due", "Expire", "Sweep", "Spread", "FireSchedule", "Refuse", "PutOff"),
     *("Artifacts.put", "Peers._beat", "Peers.close", "Erasing.hide", "Erasing.erase", "Keys.intern", "Keys.tidy"),
     *("Holds.take", "Holds.give", "Hold.go_on", "Collecting._go_on", "Collecting._delete"),  # in the background

@@ -24,6 +24,7 @@ from stoker.engine.audit import FOR_EVER, Audit, Auditing
 from stoker.engine.backup import Backups
 from stoker.engine.batch import Batches
 from stoker.engine.bulk import Bulk
+from stoker.engine.callers import Callers
 from stoker.engine.catalog import Catalog
 from stoker.engine.collecting import Collecting
 from stoker.engine.delivery import Delivery
@@ -37,14 +38,17 @@ from stoker.engine.holds import Holds
 from stoker.engine.ids import Ids
 from stoker.engine.importing import Importing
 from stoker.engine.known import Keys
+from stoker.engine.large import Large
 from stoker.engine.leases import Leases
 from stoker.engine.lists import Lists
 from stoker.engine.live import Live
 from stoker.engine.logs import Logs
 from stoker.engine.manifest import Manifests
 from stoker.engine.namespaces import Namespaces
+from stoker.engine.own import Own
 from stoker.engine.peers import Peers
 from stoker.engine.ports import Clock, Dice
+from stoker.engine.preparing import Preparing
 from stoker.engine.recorded import Recorded
 from stoker.engine.retention import Retention
 from stoker.engine.roles import Roles
@@ -155,6 +159,9 @@ class StokerEngine:
         self.manifests = Manifests(self.store, self._namespaces, versions, self.recorded)
         self.verifying = Verifying(self.store, self.manifests, self.recorded, self.blobs)
         self.differing = Differing(self.manifests)
+        delivery = Delivery(self.store, self._namespaces, keys, self.batches)
+        preparing = Preparing(self.store, self.blobs)
+        large = Large(self.store, self.blobs, self.batches)
         self.leases = Leases(
             self.store,
             self._namespaces,
@@ -162,9 +169,22 @@ class StokerEngine:
             versions,
             self.batches,
             self.dispatcher,
-            Delivery(self.store, self._namespaces, keys, self.batches),
-            self.blobs,
+            delivery,
+            preparing,
+            large,
             self._ids,
+            self.clock,
+        )
+        self.own = Own(
+            self.store,
+            self._namespaces,
+            Callers(self.store, self.sessions, self._ids, self.clock),
+            versions,
+            self.batches,
+            self.dispatcher,
+            delivery,
+            preparing,
+            large,
             self.clock,
         )
         self.artifacts = Artifacts(self.store, self._namespaces, self.blobs, self._ids, self.clock)

@@ -79,7 +79,7 @@ class _Compiler(EdgeChecks):
 
     def _node(self, index: int, after: list[int], touches: tuple[int, ...], opens: list[int]) -> CompiledNode:
         spec = self.spec.nodes[index]
-        given = options(spec, self.spec.defaults)
+        given = options(spec, self.spec.defaults, self.kinds[spec.name])
         join = spec.fire if isinstance(spec.fire, Join) else None
         live = self.spec.mode == "live"
         kids, straight = [], []

@@ -16,7 +16,9 @@ from stoker.core.condition import Around
 from stoker.core.duration import Micros
 from stoker.core.firing import is_bad
 from stoker.core.forking import Forks
+from stoker.core.holder import BY_ATTEMPT, had
 from stoker.core.model import (
+    GRACE,
     MAX_ITEMS,
     MAX_TASKS,
     ItemKey,
@@ -30,6 +32,7 @@ from stoker.core.protocol import STAGES, ErrorInfo, Receipt, Stage
 from stoker.core.reopen import RETRIED, Plan, spent
 from stoker.core.spread import places_of
 from stoker.core.states import RunState, Stopping, TaskState, Verb, check_run_move
+from stoker.core.times import earliest
 from stoker.core.values import BadPath, fields
 
 ACCEPTED = Receipt(status="accepted")
@@ -62,12 +65,20 @@ class Fold(Forks):
         for kid in graph.kids:
             self._fire(run, graph, kid, None, b"", [])
 
-    def claim(self, task: Task, session: int, answer: int) -> Task | None:
-        """Lease a READY task to a session; None if its run is stopping, or its time is over."""
+    def claim(self, task: Task, session: int, answer: int, lease: Micros | None = None) -> Task | None:
+        """Lease a READY task to a session; None if its run is stopping, or its time is over.
+
+        `lease`: it is to be an own lease, of this length if node, graph and kind say nothing.
+        """
         if self.runs[task.run].stopping or task.state is not TaskState.READY:
             return None
         if task.deadline is not None and task.deadline <= self.now:
             return None
+        times = self.node_of(task).times
+        deadline, until = times.of_attempt(self.now, task.expires_at), None
+        if lease is not None:
+            until = times.of_lease(self.now, self.now, lease if times.lease is None else times.lease)
+            deadline = earliest(until, deadline)
         return self._put(
             _replace(
                 task,
@@ -77,11 +88,26 @@ class Fold(Forks):
                 answer=answer,
                 due_at=None,
                 claimed_at=self.now,
-                deadline=self.node_of(task).times.of_attempt(self.now, task.expires_at),
+                deadline=deadline,
                 ended=Verb.NONE,
                 code="",
+                until=until,
             )
         )
+
+    def extend(self, task_id: int, attempt: int, lease: Micros, *, shorten: bool = False) -> Receipt:
+        """Have an own lease last so long from now on; it ends earlier than it would have only if `shorten` says so."""
+        task, receipt = self._held(task_id, attempt, BY_ATTEMPT, Verb.NONE)
+        if task is None or task.until is None:
+            return receipt
+        times, begun = self.node_of(task).times, task.claimed_at or self.now
+        until = times.of_lease(self.now, begun, lease)
+        until = until if shorten else max(until, task.until)
+        deadline = earliest(until, times.of_attempt(begun, task.expires_at))
+        if task.cancel_at is not None:
+            deadline = earliest(task.cancel_at + GRACE, deadline)
+        self._put(_replace(task, until=until, deadline=deadline, answer=-abs(task.answer)))
+        return receipt
 
     def complete(self, task_id: int, attempt: int, session: int, bodies: Sequence[Body]) -> Receipt:
         """Settle a task with its items and unlock what comes next."""
@@ -303,15 +329,19 @@ class Fold(Forks):
             self._ask_keys([task])
 
     def _held(self, task_id: int, attempt: int, session: int, verb: Verb) -> tuple[Task | None, Receipt]:
-        """The task, if this session's attempt is the current one (a lost one is revived); else what to answer."""
+        """The task, if this session's attempt is the current one (a lost one is revived); else what to answer.
+
+        Own leases are proved by the attempt alone, of which anybody may have heard: so a lost one is not revived.
+        """
         task = self.tasks.get(task_id)
         if task is None:
             return None, Receipt(status="refused", message=f"there is no task {task_id} here")
-        if task.attempt != attempt or task.session != session:
+        if not had(task, attempt, session):
             return None, STALE
         if task.state is TaskState.LEASED:
             return task, ACCEPTED
-        if task.state is TaskState.READY and task.ended is Verb.LOSE and not self.runs[task.run].stopping:
+        lost = task.state is TaskState.READY and task.ended is Verb.LOSE
+        if lost and task.until is None and not self.runs[task.run].stopping:
             return self._revived(task), ACCEPTED
         if verb is not Verb.NONE and self.graph_of(task).live:
             self._restate(task, self.node_of(task))

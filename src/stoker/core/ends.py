@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from stoker.core import retry
-from stoker.core.duration import Micros
+from stoker.core.duration import SECOND, Micros
 from stoker.core.holding import Holding
 from stoker.core.model import GRACE, Run, Task
 from stoker.core.protocol import ErrorInfo
@@ -46,9 +46,7 @@ class Ending(Holding):
         if task.state is not TaskState.LEASED or self._stopped(task, Verb.LOSE):
             return
         node, losses = self.node_of(task), task.losses + 1
-        message = (
-            f"the lease of attempt {task.attempt} ended without a report (loss {losses} of at most {node.max_losses})"
-        )
+        message = _lost(task, losses, node.max_losses)
         self._remember(task, "lost", ErrorInfo(code="lost", message=message))
         task = _replace(task, losses=losses, failures=task.failures + node.losses_are_failures)
         pause = retry.delay(node.retry, task.failures, self.dice()) if node.losses_are_failures else 0
@@ -87,9 +85,16 @@ class Ending(Holding):
             self._fail_late(task, "task_timeout")
         elif task.state is TaskState.READY:
             self._fail_late(task, "queue_timeout")
+        elif task.until is not None and not self._timed_out(task):
+            self.lose(task)
         else:
             error = ErrorInfo(code="timeout", message=f"attempt {task.attempt} took longer than its timeout allows")
             self._fail(task, error, retryable=True, verb=Verb.TIMEOUT)
+
+    def _timed_out(self, task: Task) -> bool:
+        """Whether an attempt whose lease may have ended as well has taken longer than its timeout allows."""
+        timeout = self.node_of(task).times.attempt
+        return timeout is not None and (task.claimed_at or 0) + timeout <= self.now
 
     def _fail_late(self, task: Task, code: str) -> None:
         task = self._unclaimed(task) if task.state is TaskState.READY else task
@@ -214,3 +219,10 @@ class Ending(Holding):
         """A READY task that is about to be settled: it counts an attempt, so that nothing of the last one fits it."""
         self._offer(task.lane, 1)  # it may have kept a waiter from the one behind it
         return _replace(task, attempt=task.attempt + 1, session=None)
+
+
+def _lost(task: Task, losses: int, most: int) -> str:
+    if task.until is None:
+        return f"the lease of attempt {task.attempt} ended without a report (loss {losses} of at most {most})"
+    lasted = (task.until - (task.claimed_at or task.until)) / SECOND
+    return f"no report of attempt {task.attempt} in {lasted:g} s (loss {losses} of at most {most})"

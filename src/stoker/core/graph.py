@@ -209,7 +209,10 @@ class Loop(_Spec, frozen=True):
 
 
 class NodeSpec(_Spec, frozen=True):
-    """`retry` to `losses_are_failures`: None leaves it to the graph's `defaults`."""
+    """`retry` to `losses_are_failures`: None leaves it to the graph's `defaults`.
+
+    `lease`: how long runners that do not beat have for an attempt; then it is lost. Beats keep the others' leases.
+    """
 
     name: str
     kind: str
@@ -220,6 +223,7 @@ class NodeSpec(_Spec, frozen=True):
     timeout: Duration | None = None
     task_timeout: Duration | None = None
     queue_timeout: Duration | None = None
+    lease: Duration | None = None
     max_losses: int | None = None
     losses_are_failures: bool | None = None
     priority: int = 5
@@ -246,6 +250,7 @@ class Defaults(_Spec, frozen=True):
     timeout: Duration | None = None
     task_timeout: Duration | None = None
     queue_timeout: Duration | None = None
+    lease: Duration | None = None
     max_losses: int | None = None
     losses_are_failures: bool | None = None
 
@@ -270,7 +275,7 @@ class GraphSpec(_Spec, frozen=True):
 class KindSpec(_Spec, frozen=True):
     """A registered sort of work. `items`: whether a task settles with exactly one item or with several.
 
-    `max_attempts`: what a task may need of them in all; None: as many as it takes.
+    `max_attempts`: what a task may need of them in all; None: as many as it takes. `lease`: as of nodes that say none.
     """
 
     name: str
@@ -281,3 +286,4 @@ class KindSpec(_Spec, frozen=True):
     source_hash: str = ""
     description: str = ""
     max_attempts: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    lease: Duration | None = None

@@ -24,7 +24,9 @@ class Task(msgspec.Struct, frozen=True):
     """One unit of work. `attempt` is the fence; `ended` says what ended the last attempt.
 
     `deadline`: what is due next of it in its present state (`core/times.py`), `expires_at`: the end of it all.
-    `cancel_at`: when its own cancel was asked for.
+    `cancel_at`: when its own cancel was asked for. `until`: when the lease of the newest attempt ends, or ended, if it
+    is its own; None: the beats of its session keep it. `answer`: the number of the answer that brought it, negative
+    once the holder of an own lease was heard of.
 
     The order of the fields is the order of the columns in SQL.
     """
@@ -56,6 +58,7 @@ class Task(msgspec.Struct, frozen=True):
     gate: int | None = None
     expires_at: Micros | None = None
     cancel_at: Micros | None = None
+    until: Micros | None = None
 
 
 class Spread(msgspec.Struct, frozen=True, kw_only=True):

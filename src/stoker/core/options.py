@@ -8,12 +8,12 @@ import msgspec
 
 from stoker.core import own
 from stoker.core.duration import Micros, micros
-from stoker.core.graph import Defaults, Duration, NodeSpec
+from stoker.core.graph import Defaults, Duration, KindSpec, NodeSpec
 from stoker.core.retry import RetryPolicy, policy
 from stoker.core.times import Times
 
 MAX_LOSSES = 3  # where neither says it
-_TIMES = ("timeout", "task_timeout", "queue_timeout")
+_TIMES = ("timeout", "task_timeout", "queue_timeout", "lease")
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,16 +25,23 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     losses_are_failures: bool
 
 
-def options(node: NodeSpec, defaults: Defaults) -> Options:
-    """What the node says, else the graph, else what is usual."""
+def options(node: NodeSpec, defaults: Defaults, kind: KindSpec) -> Options:
+    """What the node says, else the graph, else what is usual; of a lease, the kind before that."""
     said = filled(node, defaults)
     return Options(
         retry=policy(said.retry),
-        times=Times(total=own.held_for(node))
-        if node.kind in own.HELD
-        else Times(attempt=_length(said.timeout), queue=_length(said.queue_timeout), total=_length(said.task_timeout)),
+        times=Times(total=own.held_for(node)) if node.kind in own.HELD else _times(said, kind),
         max_losses=MAX_LOSSES if said.max_losses is None else said.max_losses,
         losses_are_failures=bool(said.losses_are_failures),
+    )
+
+
+def _times(said: NodeSpec, kind: KindSpec) -> Times:
+    return Times(
+        attempt=_length(said.timeout),
+        lease=_length(kind.lease if said.lease is None else said.lease),
+        queue=_length(said.queue_timeout),
+        total=_length(said.task_timeout),
     )
 
 

@@ -34,6 +34,7 @@ _FOR_RUNNERS = (
     "timeout",
     "task_timeout",
     "queue_timeout",
+    "lease",
     "max_losses",
     "losses_are_failures",
     "requires",

@@ -11,7 +11,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import partial
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -31,6 +30,10 @@ from stoker.errors import StokerError, Unavailable
 LARGEST_BATCH = 512
 
 log = logging.getLogger("stoker.engine")
+
+
+def _let_be(_: Verb) -> None:
+    pass
 
 
 class Answered(NamedTuple):
@@ -67,9 +70,9 @@ class Batches:
             self._running = asyncio.create_task(self._drain())
         return await future
 
-    def start(self, command: Verb) -> None:
-        """Put a command into the next batch without waiting for it."""
-        task = asyncio.create_task(self._quietly(command))
+    def start(self, command: Verb, otherwise: Callable[[Verb], None] = _let_be) -> None:
+        """Put a command into the next batch without waiting for it. `otherwise` is told if it cannot be carried out."""
+        task = asyncio.create_task(self._quietly(command, otherwise))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
@@ -87,9 +90,11 @@ class Batches:
         for waiter in self._dispatcher.pick(lanes):
             self.start(Ask(waiter))
 
-    async def _quietly(self, command: Verb) -> None:
-        with suppress(StokerError):
+    async def _quietly(self, command: Verb, otherwise: Callable[[Verb], None]) -> None:
+        try:
             await self.submit(command)
+        except StokerError:
+            otherwise(command)
 
     async def close(self) -> None:
         """Return when everything submitted has been answered."""
@@ -189,8 +194,9 @@ class Batches:
             except (
                 Unavailable,
                 CommitUnknown,
-            ):  # it may have been committed: who waits asks anew, and says what it has
+            ) as error:  # it may have been committed: who waits asks anew, and says what it has
                 for waiter in waiting:
+                    waiter.unsure = isinstance(error, CommitUnknown)
                     waiter.give(None)
                 raise
             except BaseException:

@@ -31,7 +31,7 @@ class PutOff(Handback):
 
     async def decide(self, tx: Tx, batch: Batch) -> None:
         for task, attempt in self._leases:
-            batch.fold.requeue(task, attempt, self._session.id, AGAIN)
+            batch.fold.requeue(task, attempt, self._holder, AGAIN)
 
 
 class Delivery:
@@ -52,14 +52,14 @@ class Delivery:
         wanted = {task.task: handed.secrets[task.task] for task in handed.tasks if task.task in handed.secrets}
         if not wanted:
             return handed
-        opened, shut = await self._open(session.namespace, {name for names in wanted.values() for name in names})
+        opened, shut = await self.open(session.namespace, {name for names in wanted.values() for name in names})
         late = [task for task in handed.tasks if not shut.isdisjoint(wanted.get(task.task, ()))]
         if late:
-            self._batches.start(PutOff(session, [(task.task, task.attempt) for task in late]))
+            self._batches.start(PutOff(session.holder, [(task.task, task.attempt) for task in late]))
         tasks = [_filled(task, wanted.get(task.task, ()), opened) for task in handed.tasks if task not in late]
         return handed._replace(tasks=tasks)
 
-    async def _open(self, namespace: int, names: set[str]) -> tuple[dict[str, str], set[str]]:
+    async def open(self, namespace: int, names: set[str]) -> tuple[dict[str, str], set[str]]:
         """Those that are set, opened; and those that cannot be."""
         rows = await self._store.peek(lambda reader: reader.rows("secrets_named", namespace, sorted(names)))
         opened, shut = {}, set()

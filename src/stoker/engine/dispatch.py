@@ -7,11 +7,12 @@ is dry until a commit of this server puts a task there: idle runners cost no sta
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
 from stoker.core.duration import Micros
+from stoker.core.model import Task
 from stoker.core.protocol import Assignment
 from stoker.engine.sessions import Session
 
@@ -19,21 +20,37 @@ DRY_FOR: Micros = 30_000_000  # a safety poll behind the wake-ups
 NO_SECRETS: Mapping[int, tuple[str, ...]] = MappingProxyType({})
 
 
+class Terms(NamedTuple):
+    """Of a claim whose leases are to be their own: how long they last, and the number of its answer."""
+
+    lease: Micros
+    number: int
+
+
 class Handed(NamedTuple):
-    """Tasks handed to one session, and until when its leases last. `secrets`: the names that tasks declare, by task."""
+    """Tasks handed to one session, and until when its leases last. `secrets`: the names that tasks declare, by task.
+
+    `rows`: the tasks themselves, if their leases are their own.
+    """
 
     number: int
     tasks: list[Assignment]
     until: Micros
     secrets: Mapping[int, tuple[str, ...]] = NO_SECRETS
+    rows: Sequence[Task] = ()
 
 
 class Waiter:
-    """One held claim. It is given an answer once, or learns that it should ask itself. `lanes`: where it stands."""
+    """One held claim. It is given an answer once, or learns that it should ask itself. `lanes`: where it stands.
 
-    def __init__(self, session: Session, want: int) -> None:
+    `terms`: its leases are to be their own. `unsure`: it may have been leased something of which it was not told.
+    """
+
+    def __init__(self, session: Session, want: int, terms: Terms | None = None) -> None:
         self.session = session
         self.want = want
+        self.terms = terms
+        self.unsure = False
         self.lanes: tuple[int, ...] = ()
         self.taken = False
         self.answer: asyncio.Future[Handed | None] = asyncio.get_running_loop().create_future()
@@ -58,12 +75,14 @@ class Dispatcher:
         self._by_session: dict[int, dict[Waiter, None]] = {}
         self._dry: dict[int, Micros] = {}
         self._owed: set[int] = set()
+        self.ended = False
 
     def arm(self, waiter: Waiter) -> None:
         """Hold a claim open. Of a session's claims only the newest asks for tasks; the others may be dead already."""
         own = self._by_session.setdefault(waiter.session.id, {})
-        for older in own:
-            self._dull(older)
+        if waiter.terms is None:
+            for older in own:
+                self._dull(older)
         own[waiter] = None
         self.rearm(waiter)
 
@@ -143,6 +162,7 @@ class Dispatcher:
 
     def end_all(self) -> None:
         """The server stops: end every held claim with an empty answer."""
+        self.ended = True
         for waiters in list(self._by_session.values()):
             for waiter in list(waiters):
                 waiter.give(None)

@@ -17,9 +17,11 @@ from stoker.core.fork_views import ForkAnswer, ForkRequest
 from stoker.core.graph import KindSpec
 from stoker.core.keep_views import KeepSpec, KeepView
 from stoker.core.manifest_views import DiffAnswer, VerifyAnswer
-from stoker.core.protocol import ClaimAnswer, ClaimRequest, ReportAnswer, ReportRequest
+from stoker.core.own_claim import OwnClaim, OwnTask
+from stoker.core.protocol import ClaimAnswer, ClaimRequest, Report, ReportAnswer, ReportRequest
 from stoker.core.schedule_views import FiringView, RunNowRequest, ScheduleSpec, ScheduleView
 from stoker.core.secret_views import KeyView, RotateAnswer, SecretRequest, SecretView
+from stoker.core.standing import Standing
 from stoker.core.upkeep_views import CollectionView, UsageView
 from stoker.core.views import (
     ArtifactView,
@@ -125,6 +127,27 @@ class Leases(Protocol):
 
     async def input(self, namespace: str, session: str, task: int, attempt: int) -> AsyncIterator[bytes]:
         """The input of a leased task, to be streamed as one JSON object."""
+        ...
+
+
+class Own(Protocol):
+    """Runners that do not beat: an attempt has a lease of its own, and is named by task and attempt alone."""
+
+    async def claim(self, namespace: str, asked: OwnClaim, kinds: frozenset[str] = frozenset()) -> list[OwnTask]:
+        """Long-poll. Cancelling this call (the client is gone) is safe: what it claimed is handed back."""
+        ...
+
+    async def report(self, namespace: str, report: Report) -> Standing: ...
+    async def extend(
+        self, namespace: str, task: int, attempt: int, lease_s: float, *, shorten: bool = False
+    ) -> Standing: ...
+    async def standing(self, namespace: str, attempts: Sequence[tuple[int, int]]) -> list[Standing]: ...
+    async def release(self, namespace: str, attempts: Sequence[tuple[int, int]]) -> None:
+        """An answer could not be written: give back what it carried."""
+        ...
+
+    async def secrets(self, namespace: str, task: int, attempt: int) -> dict[str, str]:
+        """What the kind of a leased task declares; NotFound or Conflict if the attempt is not (any more)."""
         ...
 
 
@@ -343,6 +366,8 @@ class Engine(Protocol):
     def tasks(self) -> Tasks: ...
     @property
     def leases(self) -> Leases: ...
+    @property
+    def own(self) -> Own: ...
     @property
     def views(self) -> Views: ...
     @property

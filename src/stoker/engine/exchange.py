@@ -6,35 +6,17 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from stoker.core.decide import Fold
-from stoker.core.duration import Micros, micros
+from stoker.core.duration import Micros
 from stoker.core.model import CLOSED_GRACE, LEASE, Task
-from stoker.core.names import text
-from stoker.core.picture import Body
-from stoker.core.protocol import (
-    ASIDE,
-    Complete,
-    ErrorInfo,
-    Fail,
-    Held,
-    Log,
-    Output,
-    Progress,
-    Prune,
-    Receipt,
-    Release,
-    Report,
-    Requeue,
-    Stop,
-)
+from stoker.core.protocol import ASIDE, ErrorInfo, Held, Receipt, Stop
 from stoker.core.states import TaskState
 from stoker.engine.notes import note
 from stoker.engine.ports import Lease, Tx
+from stoker.engine.reported import NOTES, Reported, settle
 from stoker.engine.sessions import BEATEN, Promises, Session
 from stoker.engine.transaction import Batch, Verb
 
-LONGEST_DELAY_S = 3e7  # of a requeue; about a year
 REFUSED = Receipt(status="refused", message="there is no such task for this session")
-_NOTES = (Progress, Log)
 
 
 class Told(NamedTuple):
@@ -43,14 +25,6 @@ class Told(NamedTuple):
     receipts: list[Receipt]
     stop: list[Stop]
     until: Micros
-
-
-class Reported(NamedTuple):
-    """One report as it is decided: outputs fetched, or what is wrong with them."""
-
-    report: Report
-    bodies: list[Body]
-    fault: str | None = None
 
 
 class Exchange(Verb):
@@ -81,7 +55,7 @@ class Exchange(Verb):
         outcomes: dict[int, Receipt] = {}
         side: list[int] = []
         for position, entry in enumerate(self._reported):
-            if isinstance(entry.report, _NOTES):
+            if isinstance(entry.report, NOTES):
                 side.append(position)
             else:
                 outcomes[position] = self._settle(batch, entry)
@@ -93,47 +67,10 @@ class Exchange(Verb):
         return Told([outcomes[position] for position in range(len(self._reported))], stop, until)
 
     def _settle(self, batch: Batch, entry: Reported) -> Receipt:
-        fold, report, session = batch.fold, entry.report, self._session.id
-        task = fold.tasks.get(report.task)
-        if task is None or fold.runs[task.run].namespace != self._session.namespace:
+        task = batch.fold.tasks.get(entry.report.task)
+        if task is None or batch.fold.runs[task.run].namespace != self._session.namespace:
             return REFUSED
-        match report:
-            case Complete():
-                return self._complete(batch, task, report, entry)
-            case Output():
-                return self._output(batch, task, report, entry)
-            case Fail(error=error):
-                return fold.fail(task.id, report.attempt, session, _clean(error), retryable=report.retryable)
-            case Requeue(after_s=after):
-                return fold.requeue(
-                    task.id, report.attempt, session, micros(min(after, LONGEST_DELAY_S) if after > 0 else 0)
-                )
-            case Prune(reason=reason):
-                return fold.prune(task.id, report.attempt, session, text(reason))
-            case Release(stage=stage):
-                return fold.release(task.id, report.attempt, session, stage)
-        raise AssertionError(report)
-
-    def _complete(self, batch: Batch, task: Task, report: Complete, entry: Reported) -> Receipt:
-        fold, session = batch.fold, self._session.id
-        version = batch.versions.known(fold.runs[task.run].version)
-        assert version is not None
-        fault = entry.fault or version.output_fault(task.node, [body.json for body in entry.bodies])
-        if fault is None:
-            return fold.complete(task.id, report.attempt, session, entry.bodies)
-        error = ErrorInfo(code="invalid_output", message=fault)
-        receipt = fold.fail(task.id, report.attempt, session, error, retryable=True)
-        return Receipt(status="invalid", message=fault) if receipt.status == "accepted" else receipt
-
-    def _output(self, batch: Batch, task: Task, report: Output, entry: Reported) -> Receipt:
-        """An output of an attempt that goes on; a wrong one is not kept, and the attempt is not failed for it."""
-        version = batch.versions.known(batch.fold.runs[task.run].version)
-        assert version is not None
-        fault = entry.fault or version.output_fault(task.node, [body.json for body in entry.bodies])
-        if fault is not None:
-            return Receipt(status="invalid", message=fault)
-        number, (body,) = report.number, entry.bodies
-        return batch.fold.item(task.id, report.attempt, self._session.id, number, report.name, body)
+        return settle(batch, task, entry, self._session.id)
 
     def _keep(self, batch: Batch) -> list[Stop]:
         """Revive what is held and was lost; release leases from answers that were read but are not listed."""
@@ -173,12 +110,6 @@ def _stops(fold: Fold, held: Sequence[Held], session: int) -> list[Stop]:
     return stops
 
 
-def _clean(error: ErrorInfo) -> ErrorInfo:
-    return ErrorInfo(
-        message=text(error.message), code=text(error.code)[:200], type=text(error.type), traceback=text(error.traceback)
-    )
-
-
 class Unbound(Verb):
     """The large inputs of a leased task cannot be bound: nobody else could run it either."""
 
@@ -193,16 +124,16 @@ class Unbound(Verb):
 
 
 class Handback(Verb):
-    """Release leases on behalf of a session: an answer that never arrived, or a runner that leaves."""
+    """Release leases on behalf of their holder, a session or `BY_ATTEMPT`: an answer that never arrived."""
 
-    def __init__(self, session: Session, leases: Sequence[tuple[int, int]]) -> None:
-        self._session = session
+    def __init__(self, holder: int, leases: Sequence[tuple[int, int]]) -> None:
+        self._holder = holder
         self._leases = leases
         self.tasks = tuple(task for task, _ in leases)
 
     async def decide(self, tx: Tx, batch: Batch) -> None:
         for task, attempt in self._leases:
-            batch.fold.release(task, attempt, self._session.id)
+            batch.fold.release(task, attempt, self._holder)
 
 
 class Leave(Verb):

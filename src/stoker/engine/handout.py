@@ -32,6 +32,7 @@ from stoker.engine.tools import Tools
 OPENS_CLAIM = 256  # tasks handed out at most for one want
 TRAVELS = 64 * 1024  # bytes of gathered inputs that go along with a claim
 
+_NOTHING = Handed(0, [], 0)
 Asking = tuple[int | Waiter, Session, int]  # who: the position of a command, or a waiter; how many tasks it wants
 
 
@@ -197,17 +198,20 @@ class Handout:
         self, fold: Fold, who: int | Waiter, session: Session, tasks: Sequence[Task], inputs: Mapping[int, bytes | None]
     ) -> list[Task]:
         """Lease tasks to a session in a fold that is written later; they join what it was handed already."""
-        number = session.next_number(self._now)
-        asked = [fold.claim(task, session.id, number) for task in tasks]
+        terms = who.terms if isinstance(who, Waiter) else None
+        number = session.next_number(self._now) if terms is None else terms.number
+        lease = None if terms is None else terms.lease
+        asked = [fold.claim(task, session.id, number, lease) for task in tasks]
         self._given.update(task.lane for task in tasks)
         leased = [task for task in asked if task is not None]
         if len(leased) < len(tasks):  # of those that nobody may have any more, some perhaps have run out of time
             self._deadlines.update(task.deadline for task in tasks if task.deadline is not None)
         if leased:
-            until = self._promises.fresh(session)
-            before = self.handed[who].tasks if who in self.handed else []
+            until = self._promises.fresh(session) if terms is None else 0
+            before = self.handed.get(who, _NOTHING)
             handed = [self._assignment(fold, task, inputs[task.id], session.base) for task in leased]
-            self.handed[who] = Handed(number, before + handed, until, self._secrets)
+            rows = () if terms is None else (*before.rows, *leased)
+            self.handed[who] = Handed(number, before.tasks + handed, until, self._secrets, rows)
         return leased
 
     async def _show_runs(self, fold: Fold, tasks: Sequence[Task]) -> None:

@@ -3,41 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-
-import msgspec
+from collections.abc import AsyncIterator, Iterable
 
 from stoker.core.duration import SECOND, Micros
-from stoker.core.live import Bound
-from stoker.core.model import LEASE, MAX_ITEMS, PAYLOAD_INLINE, Task
-from stoker.core.names import fault
-from stoker.core.picture import Body
-from stoker.core.protocol import (
-    ClaimAnswer,
-    ClaimRequest,
-    Complete,
-    Held,
-    Item,
-    Output,
-    Report,
-    ReportAnswer,
-    ReportRequest,
-    Stop,
-)
+from stoker.core.model import LEASE, Task
+from stoker.core.protocol import ClaimAnswer, ClaimRequest, Held, ReportAnswer, ReportRequest, Stop
 from stoker.core.states import TaskState
-from stoker.core.values import BadPath
 from stoker.engine.batch import Batches
 from stoker.engine.delivery import Delivery
 from stoker.engine.dispatch import Dispatcher, Handed, Waiter
-from stoker.engine.exchange import REFUSED, Exchange, Handback, Leave, Reported, Shorten, Told, Unbound
+from stoker.engine.exchange import REFUSED, Exchange, Handback, Leave, Shorten, Told
 from stoker.engine.ids import Ids
-from stoker.engine.inputs import Reading, Streaming, fetch, task_place
+from stoker.engine.large import Large, no_lease
 from stoker.engine.namespaces import Namespaces
-from stoker.engine.ports import Blobs, Clock, Reader, Store
+from stoker.engine.ports import Clock, Reader, Store
+from stoker.engine.preparing import Preparing
 from stoker.engine.sessions import Session, Sessions
 from stoker.engine.transaction import Ask
 from stoker.engine.versions import Version, Versions
-from stoker.errors import Conflict, Forbidden, NotFound, Rejected, Unavailable
+from stoker.errors import Forbidden, Unavailable
 
 LONGEST_WAIT_S = 60.0
 
@@ -54,7 +38,8 @@ class Leases:
         batches: Batches,
         dispatcher: Dispatcher,
         delivery: Delivery,
-        blobs: Blobs,
+        preparing: Preparing,
+        large: Large,
         ids: Ids,
         clock: Clock,
     ) -> None:
@@ -65,7 +50,8 @@ class Leases:
         self._batches = batches
         self._dispatcher = dispatcher
         self._delivery = delivery
-        self._blobs = blobs
+        self._preparing = preparing
+        self._large = large
         self._ids = ids
         self._clock = clock
 
@@ -87,12 +73,7 @@ class Leases:
             self._abandon(waiter)
 
     async def _introduce(self, namespace: str, request: ClaimRequest, kinds: frozenset[str]) -> Session:
-        if kinds and not set(request.runner.kinds) <= kinds:
-            raise Forbidden(
-                f"this token may not claim {', '.join(sorted(set(request.runner.kinds) - kinds))}.",
-                code="kind_not_allowed",
-                remedy="Use a token that lists these kinds.",
-            )
+        may_claim(request.runner.kinds, kinds)
         number = await self._namespaces.made(namespace)
         session = await self._sessions.introduce(number, request.session, request.runner, None)
         if session is None:
@@ -164,7 +145,7 @@ class Leases:
     def hand_back(self, session: Session, handed: Handed) -> None:
         """Release what was leased to a session that is not there to take it."""
         leases = [(assignment.task, assignment.attempt) for assignment in handed.tasks]
-        self._batches.start(Handback(session, leases))
+        self._batches.start(Handback(session.holder, leases))
 
     def told(self, waiter: Waiter, handed: Handed | None) -> None:
         """After a commit: wake a waiter with its tasks, or put it back into its lanes."""
@@ -209,7 +190,7 @@ class Leases:
         if session is None:
             return ReportAnswer(receipts=[REFUSED] * len(request.reports), lease_s=0.0, unknown_session=True)
         read = session.number if request.alone else request.read
-        reported = [await self._prepare(number, report) for report in request.reports]
+        reported = [await self._preparing.report(number, report) for report in request.reports]
         answered = await self._batches.submit(Exchange(session, reported, request.held, read, request.want))
         told: Told = answered.value
         handed = await self._filled(session, answered.handed)
@@ -238,68 +219,13 @@ class Leases:
         session = await self._sessions.find(secret)
         return session if session is not None and session.namespace == number else None
 
-    async def _prepare(self, namespace: int, report: Report) -> Reported:
-        """Fetch large outputs, and put away those that are too large for the database, before the transaction."""
-        if isinstance(report, Output):
-            return await self._prepare_output(namespace, report)
-        if not isinstance(report, Complete):
-            return Reported(report, [])
-        if len(report.items) > MAX_ITEMS:
-            return Reported(report, [], f"a report has at most {MAX_ITEMS} items, not {len(report.items)}")
-        try:
-            return Reported(report, [await self._body(namespace, item) for item in report.items])
-        except (Rejected, msgspec.DecodeError) as error:
-            return Reported(report, [], str(error))
-
-    async def _prepare_output(self, namespace: int, report: Output) -> Reported:
-        try:
-            return Reported(
-                report, [await self._body(namespace, report.item)], fault(report.name) if report.name else None
-            )
-        except (Rejected, msgspec.DecodeError) as error:
-            return Reported(report, [], str(error))
-
-    async def _body(self, namespace: int, item: Item) -> Body:
-        if item.artifact is None:
-            body = bytes(item.value) or b"null"
-            if len(body) <= PAYLOAD_INLINE:
-                return Body(body)
-            blob = await self._blobs.write(_chunks(body))
-            return Body(body, blob.key)
-        rows = await self._store.read(lambda reader: reader.rows("artifact", item.artifact, namespace))
-        if not rows:
-            raise NotFound(f"there is no artifact {item.artifact} here", code="no_artifact")
-        key, size = rows[0][5], rows[0][3]
-        body = await fetch(self._blobs, key)
-        msgspec.json.decode(body, type=msgspec.Raw)  # refuses what is not one JSON document
-        return Body(body, key if size > PAYLOAD_INLINE else None)
-
     # --- inputs too large for an answer ---
 
     async def input(self, namespace: str, secret: str, task_id: int, attempt: int) -> AsyncIterator[bytes]:
         """The input of a leased task, as one streamed JSON object."""
         session = await self._session(namespace, secret)
         task, version = await self._leased(session, task_id, attempt)
-        streaming = Streaming(Reading(self._store), self._blobs, version.graph)
-        place = task_place(task, await self._reads(task) if version.graph.live else None)
-        return self._bound(task, streaming.object(place, version.graph.nodes[task.node].spec.bind))
-
-    async def _bound(self, task: Task, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """Pass an input on. One that cannot be bound shows only here: it fails the attempt."""
-        try:
-            async for part in parts:
-                yield part
-        except BadPath as error:
-            message = f"the inputs cannot be bound: {error}"
-            await self._batches.submit(Unbound(task, message))
-            raise Conflict(message, code="binding", place=f"tasks/{task.id}", remedy="Drop the task.") from None
-
-    async def _reads(self, task: Task) -> Bound:
-        """What an attempt of a live run reads, as long as it is that attempt which runs."""
-        row = await self._store.read(lambda reader: reader.live_node_of(task.id, task.attempt, task.session or 0))
-        if row is None:
-            raise _no_lease(task.id, task.attempt)
-        return row.reads(task.attempt)
+        return await self._large.input(task, version)
 
     async def _leased(self, session: Session | None, task_id: int, attempt: int) -> tuple[Task, Version]:
         async def find(reader: Reader) -> tuple[Task, Version] | None:
@@ -315,17 +241,16 @@ class Leases:
             or session is None
             or (found[0].session, found[0].attempt, found[0].state) != (session.id, attempt, TaskState.LEASED)
         ):
-            raise _no_lease(task_id, attempt)
+            raise no_lease(task_id, attempt)
         return found
 
 
-def _no_lease(task: int, attempt: int) -> NotFound:
-    return NotFound(
-        f"this session holds no lease of task {task}, attempt {attempt}.",
-        code="no_lease",
-        remedy="The lease ended; drop the task.",
-    )
-
-
-async def _chunks(body: bytes) -> AsyncIterator[bytes]:
-    yield body
+def may_claim(asked: Iterable[str], allowed: frozenset[str]) -> None:
+    """Forbidden if a token that lists kinds asks for others."""
+    others = sorted(set(asked) - allowed) if allowed else []
+    if others:
+        raise Forbidden(
+            f"this token may not claim {', '.join(others)}.",
+            code="kind_not_allowed",
+            remedy="Use a token that lists these kinds.",
+        )

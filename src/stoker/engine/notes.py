@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from stoker.core.holder import had
 from stoker.core.log import Grown, keep
 from stoker.core.names import text
 from stoker.core.protocol import Log, Progress, Receipt, Report
@@ -34,7 +35,7 @@ async def note(tx: Tx, batch: Batch, session: int, reports: Sequence[Report]) ->
 
 def _receipt(batch: Batch, session: int, report: Report) -> Receipt:
     task = batch.fold.tasks.get(report.task)
-    if task is None or task.session != session or task.attempt != report.attempt:
+    if task is None or not had(task, report.attempt, session):
         return _STALE
     if isinstance(report, Log) and not 0 <= report.seq <= LAST_CHUNK:
         return Receipt(status="refused", message=f"no chunk of a log has the number {report.seq}")

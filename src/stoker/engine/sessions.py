@@ -10,6 +10,7 @@ import msgspec
 
 from stoker.core.duration import Micros
 from stoker.core.graph import Requirements
+from stoker.core.holder import BY_ATTEMPT
 from stoker.core.model import LEASE
 from stoker.core.protocol import RunnerInfo
 from stoker.engine import single
@@ -20,15 +21,21 @@ from stoker.engine.ports import Clock, Lane, Reader, SessionPut, Store, Tx
 from stoker.errors import Forbidden, Invalid
 
 BETWEEN_CLAIMS: Micros = 1_000_000  # a runner whose claim was answered so short a time ago is about to claim again
+AWAY: Micros = 60_000_000  # the same for one whose leases are their own: while it works it need not ask
 FRESH: Micros = LEASE * 3 // 4  # a lease is written anew when less than this is left of it
 FORGOTTEN: Micros = 600_000_000  # how long after its end a session is remembered
 BEATEN: Micros = LEASE * 9 // 10  # the same for a beat, so that many in a row write once
 
 
 class Session:
-    """One start of a runner process, as this server knows it. `until`: what the row says. `base`: its API path."""
+    """One start of a runner process, as this server knows it. `until`: what the row says. `base`: its API path.
 
-    def __init__(self, id_: int, namespace: int, secret: bytes, info: RunnerInfo, until: Micros, base: str) -> None:
+    `own`: a caller whose leases are their own, so that nothing of it ends with the session.
+    """
+
+    def __init__(
+        self, id_: int, namespace: int, secret: bytes, info: RunnerInfo, until: Micros, base: str, *, own: bool = False
+    ) -> None:
         self.id = id_
         self.namespace = namespace
         self.secret = secret
@@ -41,6 +48,17 @@ class Session:
         self.heard = False  # by this server: what the row says was written by it
         self.number = 0
         self.base = base
+        self.own = own
+        self.crowded_at: Micros | None = None  # when it was last seen to ask twice at once
+
+    @property
+    def holder(self) -> int:
+        """Who proves to hold what it was given."""
+        return BY_ATTEMPT if self.own else self.id
+
+    def here(self, now: Micros) -> bool:
+        """Whether it is connected, or about to ask again."""
+        return bool(self.streams) or self.answered_at > now - (AWAY if self.own else BETWEEN_CLAIMS)
 
     def next_number(self, now: Micros) -> int:
         """Answers are numbered by time, so that a restarted server goes on above the last one."""
@@ -160,8 +178,8 @@ class Sessions:
             self._alarm.at(until)
 
     def connected(self) -> list[Session]:
-        since = self._clock.now() - BETWEEN_CLAIMS
-        return [session for session in self._known.values() if session.streams or session.answered_at > since]
+        now = self._clock.now()
+        return [session for session in self._known.values() if session.here(now)]
 
     async def present(self, reader: Reader, namespace: int) -> dict[int, RunnerInfo]:
         """Who is connected to any server: here as we know, elsewhere as the rows say, which are kept for a minute."""
@@ -208,9 +226,11 @@ class Sessions:
 
     async def find(self, secret: str) -> Session | None:
         """The session of a secret, if it ever introduced itself."""
-        key = digest(secret)
+        return await self._find(digest(secret))
+
+    async def _find(self, key: bytes, *, own: bool = False) -> Session | None:
         if key not in self._known:
-            found = await self._load(key)
+            found = await self._load(key, own=own)
             if found is None:
                 return None
             if self._known.setdefault(key, found) is found:  # two calls may have looked at once
@@ -219,13 +239,13 @@ class Sessions:
                 self._moved(found.id)  # what it holds was leased before this server knew it
         return self._known[key]
 
-    async def _load(self, key: bytes) -> Session | None:
+    async def _load(self, key: bytes, *, own: bool) -> Session | None:
         row = await self._store.read(lambda reader: reader.session(key))
         if row is None:
             return None
         info = msgspec.json.decode(row.info, type=RunnerInfo)
         until = 0 if row.ended_at is not None else row.until  # one that comes back is written anew
-        return Session(row.id, row.namespace, key, info, until, self._base(row.namespace))
+        return Session(row.id, row.namespace, key, info, until, self._base(row.namespace), own=own)
 
     async def _settle_in(self, session: Session) -> None:
         """Find the lanes of a session that is known already, so that no graph pushed meanwhile is missed."""
@@ -243,11 +263,20 @@ class Sessions:
                 code="bad_session",
                 place="session",
             )
-        session = await self.find(secret)
+        return await self._introduced(namespace, digest(secret), info, draw_id, own=False)
+
+    async def caller(self, namespace: int, key: bytes, info: RunnerInfo, draw_id: int | None) -> Session | None:
+        """As `introduce`, of a caller whose leases are their own. `key`: not one that a secret has for its hash."""
+        return await self._introduced(namespace, key, info, draw_id, own=True)
+
+    async def _introduced(
+        self, namespace: int, key: bytes, info: RunnerInfo, draw_id: int | None, *, own: bool
+    ) -> Session | None:
+        session = await self._find(key, own=own)
         if session is None:
             if draw_id is None:
                 return None
-            session = await self._insert(draw_id, namespace, digest(secret), info)
+            session = await self._insert(draw_id, namespace, key, info, own=own)
             assert session is not None
         if session.namespace != namespace:
             raise Forbidden("this session belongs to another namespace.", code="foreign_session", place="session")
@@ -255,7 +284,7 @@ class Sessions:
             await self._update(session, info)
         return session
 
-    async def _insert(self, id_: int, namespace: int, key: bytes, info: RunnerInfo) -> Session | None:
+    async def _insert(self, id_: int, namespace: int, key: bytes, info: RunnerInfo, *, own: bool) -> Session | None:
         """Make the row of a session, unless another call of it has just done so."""
         now = self._clock.now()
         body = msgspec.json.encode(info).decode()
@@ -264,7 +293,7 @@ class Sessions:
             await tx.execute("insert_session", id_, namespace, key, body, now, now + LEASE)
 
         await single.transact(self._store, insert)
-        found = await self._load(key)
+        found = await self._load(key, own=own)
         if found is not None and self._known.setdefault(key, found) is found:
             self.promised({found: found.until})
             await self._settle_in(found)

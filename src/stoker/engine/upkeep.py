@@ -70,9 +70,10 @@ class PutAway(Verb):
         now, over = batch.fold.now, []
         for id_, until, holds in await tx.rows("expired_among", list(self._sessions), now):
             session = self._sessions[id_]
-            if holds or not batch.promises.over(id_, until, ended=session is None or not session.streams):
+            stays = session is not None and session.here(now)
+            if holds or not batch.promises.over(id_, until, ended=not stays):
                 continue
-            if session is not None and session.streams:
+            if session is not None and stays:
                 batch.promises.write(session, now + CONNECTED_FOR)
             elif session is not None:
                 batch.promises.end(session)
@@ -292,7 +293,9 @@ class Upkeep:
         async def find(reader: Reader) -> tuple[list[int], list[Lease]]:
             expired = await reader.ids("expired_sessions", now, SLICE)
             expired = [session for session in expired if known is None or session in known]
-            return expired, await reader.leases_of(expired, SLICE) if expired else []
+            if not expired:
+                return [], []
+            return expired, [Lease(*row) for row in await reader.rows("reapable", expired, SLICE)]
 
         expired, leases = await self._store.read(find)
         if leases:

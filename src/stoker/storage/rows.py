@@ -28,12 +28,12 @@ def task(row: Row) -> Task:
     (
         id_, run_, node, branch, generation, state, attempt, failures, losses, priority, lane, order_at, due_at,
         parent, element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at,
-        gate, expires_at, cancel_at,
+        gate, expires_at, cancel_at, until,
     ) = row  # fmt: skip
     return Task(
         id_, run_, node, branch, generation, _STATES[state], attempt, failures, losses, priority, lane, order_at,
         due_at, parent, element, session, answer, deadline, _VERBS[ended], bool(withheld), code, created_at, claimed_at,
-        settled_at, gate, expires_at, cancel_at,
+        settled_at, gate, expires_at, cancel_at, until,
     )  # fmt: skip
 
 
@@ -45,7 +45,7 @@ def of_changed_task(value: Task, was: Task) -> Row:
     return (
         int(value.state), value.attempt, value.failures, value.losses, value.order_at, value.due_at, value.session,
         value.answer, value.deadline, int(value.ended), value.withheld, value.code, value.claimed_at, value.settled_at,
-        value.expires_at, value.cancel_at, value.id, int(was.state), was.attempt,
+        value.expires_at, value.cancel_at, value.until, value.id, int(was.state), was.attempt,
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@
 -- Whole tasks by id.
 SELECT id, run, node, branch, generation, state, attempt, failures, losses, priority, lane, order_at, due_at, parent,
        element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at,
-       gate, expires_at, cancel_at
+       gate, expires_at, cancel_at, until
 FROM task WHERE id = ANY(:ids);
 
 -- name: runs

@@ -88,7 +88,7 @@ WHERE namespace IN (:namespace, -CAST(:namespace AS BIGINT)) AND (CAST(:all_grap
 -- The tasks of a run that a filter asks for, by node and branch.
 SELECT id, run, node, branch, generation, state, attempt, failures, losses, priority, lane, order_at, due_at, parent,
        element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at,
-       gate, expires_at, cancel_at
+       gate, expires_at, cancel_at, until
 FROM task
 WHERE run = :run AND (node, branch, generation) > (:after_node, :after_branch, :after_generation)
   AND node <= :last_node AND node = ANY(:nodes) AND state = ANY(:states) AND +created_at BETWEEN :created_low AND :created_high

@@ -35,7 +35,7 @@ WHERE o.run = :run AND o.node = :node AND o.task = :task AND o.attempt = :attemp
 -- The tasks of a node of a run, in branch order, behind the one last seen.
 SELECT id, run, node, branch, generation, state, attempt, failures, losses, priority, lane, order_at, due_at, parent,
        element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at,
-       gate, expires_at, cancel_at
+       gate, expires_at, cancel_at, until
 FROM task WHERE run = :run AND node = :node AND (branch, id) > (:branch, :after) ORDER BY branch, id LIMIT :limit;
 
 -- name: version_hash

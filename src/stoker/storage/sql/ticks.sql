@@ -4,8 +4,9 @@
 SELECT id FROM session WHERE until < :now AND ended_at IS NULL ORDER BY until LIMIT :limit;
 
 -- name: expired_among
--- Which of these sessions are over, since when, and whether they hold leases.
-SELECT id, until, EXISTS (SELECT 1 FROM task AS t WHERE t.session = session.id AND t.state = 2) FROM session
+-- Which of these sessions are over, since when, and whether they hold leases that end with them.
+SELECT id, until, EXISTS (
+    SELECT 1 FROM task AS t WHERE t.session = session.id AND t.state = 2 AND t.until IS NULL) FROM session
 WHERE id = ANY(:ids) AND until < :now AND ended_at IS NULL;
 
 -- name: leases_of
@@ -13,13 +14,18 @@ WHERE id = ANY(:ids) AND until < :now AND ended_at IS NULL;
 SELECT id, attempt, session, answer FROM task
 WHERE state = 2 AND session = ANY(:sessions) LIMIT :limit;
 
+-- name: reapable
+-- Of those, the ones that end with their session.
+SELECT id, attempt, session, answer FROM task
+WHERE state = 2 AND session = ANY(:sessions) AND until IS NULL LIMIT :limit;
+
 -- name: stops
 -- Which attempts of a session are to be stopped.
 SELECT t.id, t.attempt FROM task AS t JOIN run AS r ON r.id = t.run
 WHERE t.session = :session AND t.state = 2 AND (r.stopping > 0 OR t.cancel_at IS NOT NULL);
 
 -- name: leases_of_run
-SELECT DISTINCT session FROM task WHERE run = :run AND state = 2;
+SELECT DISTINCT session FROM task WHERE run = :run AND state = 2 AND until IS NULL;
 
 -- name: due_tasks
 SELECT id FROM task WHERE state = 1 AND due_at IS NOT NULL AND due_at <= :now ORDER BY due_at LIMIT :limit;
@@ -54,7 +60,7 @@ SELECT (SELECT MIN(until) FROM session WHERE ended_at IS NULL),
 -- name: idle_among
 -- Which of these sessions hold nothing and end before a time, and when.
 SELECT id, until FROM session AS s WHERE id = ANY(:ids) AND until < :before
-  AND NOT EXISTS (SELECT 1 FROM task AS t WHERE t.session = s.id AND t.state = 2);
+  AND NOT EXISTS (SELECT 1 FROM task AS t WHERE t.session = s.id AND t.state = 2 AND t.until IS NULL);
 
 -- name: insert_session
 -- Two first calls of a session may meet: one of them makes the row.
@@ -85,3 +91,7 @@ UPDATE sequence SET next = :next WHERE name = :name AND next = :end;
 -- Whether a task stands READY and is due, or is leased to a runner: something goes on without any time being up.
 SELECT EXISTS (SELECT 1 FROM task WHERE state = 1 AND due_at IS NULL AND lane IS NOT NULL)
     OR EXISTS (SELECT 1 FROM task WHERE state = 2 AND session IS NOT NULL);
+
+-- name: own_leases
+-- What sessions hold by leases of their own.
+SELECT id FROM task WHERE state = 2 AND session = ANY(:sessions) AND until IS NOT NULL LIMIT :limit;

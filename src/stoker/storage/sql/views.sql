@@ -12,7 +12,7 @@ ORDER BY created_at DESC, id DESC LIMIT :limit;
 -- One READY task of a node: the first that may be claimed, else one that is delayed.
 SELECT id, run, node, branch, generation, state, attempt, failures, losses, priority, lane, order_at, due_at, parent,
        element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at,
-       gate, expires_at, cancel_at
+       gate, expires_at, cancel_at, until
 FROM task WHERE run = :run AND node = :node AND state = 1
 ORDER BY CASE WHEN due_at IS NULL THEN 0 ELSE 1 END, order_at LIMIT 1;
 
@@ -21,7 +21,7 @@ ORDER BY CASE WHEN due_at IS NULL THEN 0 ELSE 1 END, order_at LIMIT 1;
 -- branches.
 SELECT id, run, node, branch, generation, state, attempt, failures, losses, priority, lane, order_at, due_at, parent,
        element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at,
-       gate, expires_at, cancel_at
+       gate, expires_at, cancel_at, until
 FROM task WHERE run = :run AND node = ANY(:nodes) AND branch >= :begin AND branch < :end AND state = ANY(:states)
   AND (CAST(:code AS TEXT) = '' OR code = :code)
 ORDER BY settled_at, id LIMIT :limit;
@@ -39,7 +39,7 @@ WHERE run = :run AND state = 2 AND session IS NOT NULL GROUP BY session ORDER BY
 -- Every task of a run.
 SELECT id, run, node, branch, generation, state, attempt, failures, losses, priority, lane, order_at, due_at, parent,
        element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at,
-       gate, expires_at, cancel_at
+       gate, expires_at, cancel_at, until
 FROM task WHERE run = :run ORDER BY node, branch;
 
 -- name: run_join_rows
@@ -133,7 +133,7 @@ FROM gate AS g JOIN gate AS t ON t.id = COALESCE(g.template, g.id) WHERE g.id = 
 -- The tasks that the engine itself holds, of one run or of all in a namespace, oldest first.
 SELECT t.id, t.run, t.node, t.branch, t.generation, t.state, t.attempt, t.failures, t.losses, t.priority, t.lane,
        t.order_at, t.due_at, t.parent, t.element, t.session, t.answer, t.deadline, t.ended, t.withheld, t.code,
-       t.created_at, t.claimed_at, t.settled_at, t.gate, t.expires_at, t.cancel_at
+       t.created_at, t.claimed_at, t.settled_at, t.gate, t.expires_at, t.cancel_at, t.until
 FROM task AS t JOIN run AS r ON r.id = t.run
 WHERE t.state = 2 AND t.session IS NULL AND r.namespace = :namespace
   AND (CAST(:run AS BIGINT) IS NULL OR t.run = :run) AND t.id > :after
@@ -143,14 +143,14 @@ ORDER BY t.id LIMIT :limit;
 -- The tasks of some nodes at one branch.
 SELECT id, run, node, branch, generation, state, attempt, failures, losses, priority, lane, order_at, due_at, parent,
        element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at,
-       gate, expires_at, cancel_at
+       gate, expires_at, cancel_at, until
 FROM task WHERE run = :run AND branch = :branch AND node = ANY(:nodes) ORDER BY node, generation;
 
 -- name: tasks_of
 -- The first tasks of some nodes in some states.
 SELECT id, run, node, branch, generation, state, attempt, failures, losses, priority, lane, order_at, due_at, parent,
        element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at,
-       gate, expires_at, cancel_at
+       gate, expires_at, cancel_at, until
 FROM task WHERE run = :run AND node = ANY(:nodes) AND state = ANY(:states) ORDER BY settled_at, id LIMIT :limit;
 
 -- name: iterations

@@ -16,7 +16,7 @@ ORDER BY id FOR NO KEY UPDATE;
 -- if the task was given to it only while we waited for the lock.
 SELECT t.id, t.run, t.node, t.branch, t.generation, t.state, t.attempt, t.failures, t.losses, t.priority, t.lane,
        t.order_at, t.due_at, t.parent, t.element, t.session, t.answer, t.deadline, t.ended, t.withheld, t.code,
-       t.created_at, t.claimed_at, t.settled_at, t.gate, t.expires_at, t.cancel_at, CASE WHEN s.ended_at IS NULL THEN COALESCE(s.until, 0) ELSE 0 END
+       t.created_at, t.claimed_at, t.settled_at, t.gate, t.expires_at, t.cancel_at, t.until, CASE WHEN s.ended_at IS NULL THEN COALESCE(s.until, 0) ELSE 0 END
 FROM task AS t LEFT JOIN session AS s ON s.id = t.session
 WHERE t.id = ANY(:ids) ORDER BY t.id FOR NO KEY UPDATE OF t;
 
@@ -42,7 +42,7 @@ WITH near AS MATERIALIZED (
 )
 SELECT t.id, t.run, t.node, t.branch, t.generation, t.state, t.attempt, t.failures, t.losses, t.priority, t.lane,
        t.order_at, t.due_at, t.parent, t.element, t.session, t.answer, t.deadline, t.ended, t.withheld, t.code,
-       t.created_at, t.claimed_at, t.settled_at, t.gate, t.expires_at, t.cancel_at
+       t.created_at, t.claimed_at, t.settled_at, t.gate, t.expires_at, t.cancel_at, t.until
 FROM (SELECT lane, COUNT(*) AS share FROM near GROUP BY lane) AS n CROSS JOIN LATERAL (
     SELECT * FROM task WHERE lane = n.lane AND state = 1 AND due_at IS NULL
     ORDER BY order_at LIMIT n.share FOR NO KEY UPDATE SKIP LOCKED
@@ -70,7 +70,7 @@ WITH near AS MATERIALIZED (
 )
 SELECT t.id, t.run, t.node, t.branch, t.generation, t.state, t.attempt, t.failures, t.losses, t.priority, t.lane,
        t.order_at, t.due_at, t.parent, t.element, t.session, t.answer, t.deadline, t.ended, t.withheld, t.code,
-       t.created_at, t.claimed_at, t.settled_at, t.gate, t.expires_at, t.cancel_at
+       t.created_at, t.claimed_at, t.settled_at, t.gate, t.expires_at, t.cancel_at, t.until
 FROM shares AS n CROSS JOIN LATERAL (
     SELECT * FROM task WHERE lane = n.lane AND state = 1 AND due_at IS NULL
       AND NOT (id = ANY(CAST(:taken AS BIGINT[])))
@@ -79,7 +79,7 @@ FROM shares AS n CROSS JOIN LATERAL (
 UNION ALL
 SELECT t.id, t.run, t.node, t.branch, t.generation, t.state, t.attempt, t.failures, t.losses, t.priority, t.lane,
        t.order_at, t.due_at, t.parent, t.element, t.session, t.answer, t.deadline, t.ended, t.withheld, t.code,
-       t.created_at, t.claimed_at, t.settled_at, t.gate, t.expires_at, t.cancel_at
+       t.created_at, t.claimed_at, t.settled_at, t.gate, t.expires_at, t.cancel_at, t.until
 FROM shares AS n CROSS JOIN LATERAL (
     SELECT * FROM task WHERE lane = n.lane AND gate = n.gate AND state = 1 AND due_at IS NULL
       AND NOT (id = ANY(CAST(:taken AS BIGINT[])))
@@ -158,7 +158,7 @@ INSERT INTO run_store (run, body) SELECT * FROM unnest(CAST(:run AS BIGINT[]), C
 -- name: insert_task
 INSERT INTO task (id, run, node, branch, generation, state, attempt, failures, losses, priority, lane, order_at, due_at,
                   parent, element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at,
-                  gate, expires_at, cancel_at)
+                  gate, expires_at, cancel_at, until)
 SELECT * FROM unnest(
     CAST(:id AS BIGINT[]), CAST(:run AS BIGINT[]), CAST(:node AS BIGINT[]), CAST(:branch AS BYTEA[]),
     CAST(:generation AS BIGINT[]), CAST(:state AS SMALLINT[]), CAST(:attempt AS BIGINT[]),
@@ -167,22 +167,22 @@ SELECT * FROM unnest(
     CAST(:session AS BIGINT[]), CAST(:answer AS BIGINT[]), CAST(:deadline AS BIGINT[]), CAST(:ended AS SMALLINT[]),
     CAST(:withheld AS SMALLINT[]), CAST(:code AS TEXT[]), CAST(:created_at AS BIGINT[]),
     CAST(:claimed_at AS BIGINT[]), CAST(:settled_at AS BIGINT[]), CAST(:gate AS BIGINT[]),
-    CAST(:expires_at AS BIGINT[]), CAST(:cancel_at AS BIGINT[]));
+    CAST(:expires_at AS BIGINT[]), CAST(:cancel_at AS BIGINT[]), CAST(:until AS BIGINT[]));
 
 -- name: update_task
 -- Guarded by what the decision believed: the state and the attempt.
 UPDATE task SET state = n.state, attempt = n.attempt, failures = n.failures, losses = n.losses, order_at = n.order_at,
        due_at = n.due_at, session = n.session, answer = n.answer, deadline = n.deadline, ended = n.ended,
        withheld = n.withheld, code = n.code, claimed_at = n.claimed_at, settled_at = n.settled_at,
-       expires_at = n.expires_at, cancel_at = n.cancel_at
+       expires_at = n.expires_at, cancel_at = n.cancel_at, until = n.until
 FROM unnest(
     CAST(:state AS SMALLINT[]), CAST(:attempt AS BIGINT[]), CAST(:failures AS BIGINT[]), CAST(:losses AS BIGINT[]),
     CAST(:order_at AS BIGINT[]), CAST(:due_at AS BIGINT[]), CAST(:session AS BIGINT[]), CAST(:answer AS BIGINT[]),
     CAST(:deadline AS BIGINT[]), CAST(:ended AS SMALLINT[]), CAST(:withheld AS SMALLINT[]), CAST(:code AS TEXT[]),
     CAST(:claimed_at AS BIGINT[]), CAST(:settled_at AS BIGINT[]), CAST(:expires_at AS BIGINT[]),
-    CAST(:cancel_at AS BIGINT[]), CAST(:id AS BIGINT[]), CAST(:was_state AS SMALLINT[]), CAST(:was_attempt AS BIGINT[]))
+    CAST(:cancel_at AS BIGINT[]), CAST(:until AS BIGINT[]), CAST(:id AS BIGINT[]), CAST(:was_state AS SMALLINT[]), CAST(:was_attempt AS BIGINT[]))
     AS n (state, attempt, failures, losses, order_at, due_at, session, answer, deadline, ended, withheld, code,
-          claimed_at, settled_at, expires_at, cancel_at, id, was_state, was_attempt)
+          claimed_at, settled_at, expires_at, cancel_at, until, id, was_state, was_attempt)
 WHERE task.id = n.id AND task.state = n.was_state AND task.attempt = n.was_attempt;
 
 -- name: insert_item

@@ -14,7 +14,7 @@ FROM item WHERE run = :run AND node = :node AND branch = :branch AND item = :ite
 -- The first READY tasks of each lane, in queue order.
 SELECT t.id, t.run, t.node, t.branch, t.generation, t.state, t.attempt, t.failures, t.losses, t.priority, t.lane,
        t.order_at, t.due_at, t.parent, t.element, t.session, t.answer, t.deadline, t.ended, t.withheld, t.code,
-       t.created_at, t.claimed_at, t.settled_at, t.gate, t.expires_at, t.cancel_at
+       t.created_at, t.claimed_at, t.settled_at, t.gate, t.expires_at, t.cancel_at, t.until
 FROM json_each(:lanes) AS l
 JOIN task AS t ON t.id IN (
     SELECT id FROM task WHERE lane = l.value AND state = 1 AND due_at IS NULL ORDER BY order_at LIMIT :limit
@@ -29,7 +29,7 @@ WITH wanted AS MATERIALIZED (
 )
 SELECT t.id, t.run, t.node, t.branch, t.generation, t.state, t.attempt, t.failures, t.losses, t.priority, t.lane,
        t.order_at, t.due_at, t.parent, t.element, t.session, t.answer, t.deadline, t.ended, t.withheld, t.code,
-       t.created_at, t.claimed_at, t.settled_at, t.gate, t.expires_at, t.cancel_at
+       t.created_at, t.claimed_at, t.settled_at, t.gate, t.expires_at, t.cancel_at, t.until
 FROM (
     SELECT id, room, ROW_NUMBER() OVER (PARTITION BY gate ORDER BY order_at, id) AS place FROM (
         SELECT c.id, c.order_at, w.gate, w.room FROM wanted AS w CROSS JOIN task AS c ON c.id IN (
@@ -98,17 +98,17 @@ INSERT INTO run_store (run, body) VALUES (:run, :body);
 -- name: insert_task
 INSERT INTO task (id, run, node, branch, generation, state, attempt, failures, losses, priority, lane, order_at, due_at,
                   parent, element, session, answer, deadline, ended, withheld, code, created_at, claimed_at, settled_at,
-                  gate, expires_at, cancel_at)
+                  gate, expires_at, cancel_at, until)
 VALUES (:id, :run, :node, :branch, :generation, :state, :attempt, :failures, :losses, :priority, :lane, :order_at,
         :due_at, :parent, :element, :session, :answer, :deadline, :ended, :withheld, :code, :created_at, :claimed_at,
-        :settled_at, :gate, :expires_at, :cancel_at);
+        :settled_at, :gate, :expires_at, :cancel_at, :until);
 
 -- name: update_task
 -- Guarded by what the decision believed: the state and the attempt.
 UPDATE task SET state = :state, attempt = :attempt, failures = :failures, losses = :losses, order_at = :order_at,
        due_at = :due_at, session = :session, answer = :answer, deadline = :deadline, ended = :ended,
        withheld = :withheld, code = :code, claimed_at = :claimed_at, settled_at = :settled_at,
-       expires_at = :expires_at, cancel_at = :cancel_at
+       expires_at = :expires_at, cancel_at = :cancel_at, until = :until
 WHERE id = :id AND state = :was_state AND attempt = :was_attempt;
 
 -- name: insert_item
