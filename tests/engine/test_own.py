@@ -420,3 +420,19 @@ async def test_secrets_are_given_to_an_attempt_that_is_leased_and_to_no_other(pl
     await report(plant, completion(held))
     with pytest.raises(Conflict, match="not leased"):
         await own.secrets(NS, held.task, held.attempt)
+
+
+# --- what people are told ---
+
+
+async def test_explain_says_until_when_a_lease_lasts_and_what_a_lost_attempt_may_still_do(plant: Plant) -> None:
+    await started(plant)
+    held = await one(plant)
+    told = await plant.engine.views.explain_task(NS, held.task)
+    assert told.because[0].startswith("attempt 1 is being run by runner 'sdk'")
+    assert told.because[1:] == [
+        "its lease, which no beats renew, ends in 15 min; if nothing is reported by then, the attempt is lost"
+    ]
+    await plant.pass_time(LEASE)
+    told = await plant.engine.views.explain_task(NS, held.task)
+    assert "attempt 1 was lost at the end of its lease (loss 1 of at most 3); it can report no more" in told.because

@@ -92,10 +92,11 @@ class TaskReasons:
             limit = "task_timeout" if task.deadline == task.expires_at else "queue_timeout"
             because.append(f"its {limit} ends {ahead(task.deadline - now)}; then it FAILS")
         if task.ended is Verb.LOSE and task.due_at is None:
-            because.append(
-                f"attempt {task.attempt} was lost with its runner (loss {task.losses} of at most {node.max_losses}); "
-                "what that still reports counts, unless the task is claimed first"
-            )
+            lost = f"was lost with its runner (loss {task.losses} of at most {node.max_losses})"
+            late = "what that still reports counts, unless the task is claimed first"
+            if task.until is not None:
+                lost, late = lost.replace("with its runner", "at the end of its lease"), "it can report no more"
+            because.append(f"attempt {task.attempt} {lost}; {late}")
         locked = await self._lacking(asked, node)
         return Found([*locked.because, *because], locked.remedy or found.remedy)
 
@@ -156,9 +157,12 @@ class TaskReasons:
                 f"{why}, {span(now - cancel_at)} ago; its runner is told, and if it says nothing the task is CANCELLED "
                 f"{ahead(cancel_at + GRACE - now)}",
             )
-        elif task.deadline is not None:
+        elif task.deadline is not None and task.deadline != task.until:
             limit = "task_timeout" if task.deadline == task.expires_at else "timeout"
             because.append(f"its {limit} ends {ahead(task.deadline - now)}")
+        if task.until is not None:
+            lasts = f"its lease, which no beats renew, ends {ahead(task.until - now)}"
+            return [*because, f"{lasts}; if nothing is reported by then, the attempt is lost"]
         return because + await self._silent(asked, task)
 
     async def _progress(self, reader: Reader, task: Task) -> list[str]:
