@@ -44,6 +44,8 @@ _replace = msgspec.structs.replace
 class Fold(Forks):
     """One batch, decided."""
 
+    __slots__ = ()
+
     def trigger(self, run: Run, graph: Compiled, inputs: bytes = b"", store: bytes = b"") -> None:
         """Start a run: open the joins of the trigger and make the first tasks.
 

@@ -25,6 +25,8 @@ _replace = msgspec.structs.replace
 class Ending(Holding):
     """A picture in which attempts come to their ends."""
 
+    __slots__ = ()
+
     # --- failures and losses ---
 
     def _fail(self, task: Task, error: ErrorInfo, *, retryable: bool, verb: Verb = Verb.FAIL) -> None:

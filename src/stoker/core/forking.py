@@ -25,6 +25,8 @@ Family = tuple[Way, Kid, list[Child]]
 class Forks(Ending):
     """A picture in which a run begins in its middle."""
 
+    __slots__ = ()
+
     def fork(
         self,
         run: Run,

@@ -22,6 +22,8 @@ _replace = msgspec.structs.replace
 class Holding(Looping):
     """A picture in which held tasks come to their ends."""
 
+    __slots__ = ()
+
     def unfit(self, task: Task, body: Body) -> str:
         """Why a value cannot settle a wait, because of what follows from it; empty if it can."""
         _, (_, wrong) = self._followers(self.runs[task.run], self.node_of(task), body)

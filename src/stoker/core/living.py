@@ -27,6 +27,8 @@ class Fired(NamedTuple):
 class Living(Picture):
     """A picture in which nodes of live runs change and fire."""
 
+    __slots__ = ()
+
     def show_live(self, rows: Iterable[LiveNode]) -> None:
         for row in rows:
             self.live.setdefault(row.run, {})[row.node] = row

@@ -17,6 +17,8 @@ FAILED = "iteration_failed"
 class Looping(Settling):
     """A picture in which loops go on."""
 
+    __slots__ = ()
+
     def iterate(self, task: Task, state: bytes | None, wrong: str) -> None:
         """The first state of a loop is known, or why it cannot be had."""
         if task.state is not TaskState.LEASED:

@@ -32,6 +32,8 @@ from stoker.core.unlock import Unlocking
 class Settling(Unlocking):
     """A picture whose joins and runs come to their ends."""
 
+    __slots__ = ()
+
     def settle_joins(self) -> None:
         """Decide every join whose members have all settled; what follows from that too."""
         while self._touched:

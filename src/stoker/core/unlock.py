@@ -40,6 +40,8 @@ Child = tuple[int, int, bytes | None]  # item number, element number, element
 class Unlocking(Living):
     """A picture in which tasks are made and joins are counted."""
 
+    __slots__ = ()
+
     @staticmethod
     def _wrong_items(node: CompiledNode, found: int) -> str | None:
         if node.kind.items == "one" and found != 1:

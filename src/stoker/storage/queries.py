@@ -14,17 +14,19 @@ from importlib.resources.abc import Traversable
 _NAME = re.compile(r"^-- (name|part): (\w+)\s*$", re.MULTILINE)
 _ANY = re.compile(r"= ANY\(:(\w+)\)")
 _PART = re.compile(r"<<(\w+)>>")
+_NEXT_TO_SIGNS = re.compile(r" ?([,()=<>]) ?")
 _PARAMETER = re.compile(r"(?<!:):([a-z_0-9]+)")
 
 
 def sqlite() -> dict[str, str]:
-    """The statements for SQLite, which is given a list as its JSON."""
-    return {name: _ANY.sub(r"IN (SELECT value FROM json_each(:\1))", sql) for name, sql in _load("sqlite").items()}
+    """The statements for SQLite, which is given a list as its JSON. Short: the driver hashes the text for each row."""
+    listed = {name: _ANY.sub(r"IN (SELECT value FROM json_each(:\1))", sql) for name, sql in _load("sqlite").items()}
+    return {name: _short(_numbered(sql, "?")) for name, sql in listed.items()}
 
 
 def postgres() -> dict[str, str]:
     """The statements for PostgreSQL, whose parameters have numbers."""
-    return {name: _numbered(sql) for name, sql in _load("postgres").items()}
+    return {name: _numbered(sql, "$") for name, sql in _load("postgres").items()}
 
 
 def migrations(database: str) -> list[tuple[int, str, str]]:
@@ -53,9 +55,14 @@ def _load(database: str) -> dict[str, str]:
     return {name: _PART.sub(lambda part: parts[part[1]], sql) for name, sql in found.items()}
 
 
-def _numbered(sql: str) -> str:
+def _numbered(sql: str, sign: str) -> str:
     names: dict[str, int] = {}
-    return _PARAMETER.sub(lambda found: f"${names.setdefault(found[1], len(names) + 1)}", sql)
+    return _PARAMETER.sub(lambda found: f"{sign}{names.setdefault(found[1], len(names) + 1)}", sql)
+
+
+def _short(sql: str) -> str:
+    """Without white space that says nothing. No literal of ours has any."""
+    return _NEXT_TO_SIGNS.sub(r"\1", " ".join(sql.split()))
 
 
 def _here() -> Traversable:
