@@ -444,3 +444,8 @@ def test_the_fold_refuses_to_leave_a_settled_state() -> None:
     on.complete("a")
     with pytest.raises(AssertionError, match="a task that is SUCCEEDED cannot become FAILED"):
         on.memory.batch([1], lambda fold: fold._settle(fold.tasks[1], TaskState.FAILED, Verb.FAIL))
+
+
+def test_what_a_fold_keeps_lies_in_slots() -> None:
+    """One class without them would bring the dict back, and with it a slower way to every attribute."""
+    assert not hasattr(Fold(now=0, next_id=lambda: 1, dice=lambda: 0.0), "__dict__")

@@ -133,7 +133,7 @@ class Picture:
         return self.graphs[self.runs[task.run].version]
 
     def node_of(self, task: Task) -> CompiledNode:
-        return self.graph_of(task).nodes[task.node]
+        return self.graphs[self.runs[task.run].version].nodes[task.node]
 
     def _row(self, run: Run, graph: Compiled, join: int, branch: bytes) -> JoinRow:
         key = JoinKey(run.id, join, cut(branch, graph.row_depth[join]))
@@ -181,8 +181,7 @@ class Picture:
         run = self.runs[task.run]
         run.open -= 1
         self.changed_runs.add(run.id)
-        node = self.node_of(task)
-        if state in (TaskState.FAILED, TaskState.CANCELLED) and not node.spec.tolerated:
+        if state in (TaskState.FAILED, TaskState.CANCELLED) and not self.node_of(task).spec.tolerated:
             self._count_failure(run)
         self._count(run, task, state, 1)
         return self._put(

@@ -122,7 +122,9 @@ class Settling(Unlocking):
 
     def _end(self, run: Run) -> None:
         """A run ends when nothing of it is READY, LEASED or spreading, and nothing is still to be decided."""
-        if run.open or run.state is not RunState.RUNNING or any(want.run == run.id for want in self.wants):
+        if run.open or run.state is not RunState.RUNNING:
+            return
+        if self.wants and any(want.run == run.id for want in self.wants):
             return
         if self.graphs[run.version].live and not run.stopping:  # it waits for changes
             return

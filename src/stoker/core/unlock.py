@@ -60,7 +60,8 @@ class Unlocking(Living):
         ]
 
     def _unlock(self, task: Task, node: CompiledNode, families: list[tuple[Kid, list[Child]]]) -> None:
-        run, graph = self.runs[task.run], self.graph_of(task)
+        run = self.runs[task.run]
+        graph = self.graphs[run.version]
         self._open_joins(run, graph, node.opens, task.branch, task.generation)
         for kid, family in families:
             self._fire(run, graph, kid, task.id, task.branch, family)
@@ -361,7 +362,9 @@ class Unlocking(Living):
 
     def _leave(self, task: Task, *, failed: bool = False) -> None:
         """A settled task leaves the joins it is a member of; in a live run it passes on that it has settled."""
-        node, run, graph = self.node_of(task), self.runs[task.run], self.graph_of(task)
+        run = self.runs[task.run]
+        graph = self.graphs[run.version]
+        node = graph.nodes[task.node]
         if node.live:
             self._passed(task, node)
         bad = failed and not node.spec.tolerated

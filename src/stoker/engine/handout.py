@@ -222,7 +222,8 @@ class Handout:
             fold.show_run(run, self._decided.graphs[run.version])
         others = sorted(wanted - fold.runs.keys())
         for run in await self._tx.runs(others) if others else ():
-            fold.show_run(run, (await self._tools.versions.get(self._tx, run.version)).graph)
+            known = fold.graphs.get(run.version)
+            fold.show_run(run, known or (await self._tools.versions.get(self._tx, run.version)).graph)
 
     async def _inputs(self, fold: Fold, tasks: Sequence[Task], *, unwritten: bool = False) -> dict[int, bytes | None]:
         """The inputs of each task that can be bound; None: too large to travel along.

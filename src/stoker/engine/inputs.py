@@ -118,8 +118,11 @@ class MissingBlobs(Exception):
 
 def task_needs(graph: Compiled, task: Task, bound: Bound | None = None) -> list[Need]:
     """Everything that the inputs of a task are made of."""
+    bind = graph.nodes[task.node].spec.bind
+    if not bind:
+        return []
     place = task_place(task, bound)
-    return [need for binding in graph.nodes[task.node].spec.bind.values() for need in needs(graph, place, binding)]
+    return [need for binding in bind.values() for need in needs(graph, place, binding)]
 
 
 def task_input(graph: Compiled, task: Task, sources: Sources, bound: Bound | None = None) -> bytes | None:

@@ -22,7 +22,8 @@ class Showing:
     async def runs(self, fold: Fold, runs: Iterable[Run]) -> None:
         for run in runs:
             if run.id not in fold.runs:
-                fold.show_run(run, (await self._tools.versions.get(self._tx, run.version)).graph)
+                known = fold.graphs.get(run.version)
+                fold.show_run(run, known or (await self._tools.versions.get(self._tx, run.version)).graph)
 
     async def runs_of(self, fold: Fold, tasks: Iterable[Task]) -> None:
         """The runs of tasks that came up on the way."""

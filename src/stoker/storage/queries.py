@@ -20,13 +20,13 @@ _PARAMETER = re.compile(r"(?<!:):([a-z_0-9]+)")
 
 def sqlite() -> dict[str, str]:
     """The statements for SQLite, which is given a list as its JSON. Short: the driver hashes the text for each row."""
-    listed = {name: _ANY.sub(r"IN (SELECT value FROM json_each(:\1))", sql) for name, sql in _load("sqlite").items()}
+    listed = {name: _ANY.sub(r"IN (SELECT value FROM json_each(:\1))", sql) for name, sql in written("sqlite").items()}
     return {name: _short(_numbered(sql, "?")) for name, sql in listed.items()}
 
 
 def postgres() -> dict[str, str]:
     """The statements for PostgreSQL, whose parameters have numbers."""
-    return {name: _numbered(sql, "$") for name, sql in _load("postgres").items()}
+    return {name: _numbered(sql, "$") for name, sql in written("postgres").items()}
 
 
 def migrations(database: str) -> list[tuple[int, str, str]]:
@@ -40,8 +40,8 @@ def newest(database: str) -> int:
     return migrations(database)[-1][0]
 
 
-def _load(database: str) -> dict[str, str]:
-    """The statements by name; a name said twice is a mistake."""
+def written(database: str) -> dict[str, str]:
+    """The statements by name, as they stand in the files; a name said twice is a mistake."""
     found: dict[str, str] = {}
     parts: dict[str, str] = {}
     for file in [*_files(_here().joinpath("sql")), *_files(_here().joinpath(database, "sql"))]:

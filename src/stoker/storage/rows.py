@@ -87,8 +87,14 @@ def of_changed_spread(value: Spread, was: Spread) -> Row:
 
 
 def run(row: Row) -> Run:
-    id_, namespace, version, state, stopping, *rest = row
-    return Run(id_, namespace, version, _RUN_STATES[state], _STOPPING[stopping], *rest)
+    (
+        id_, namespace, version, state, stopping, priority, last, open_, tasks, failed, created, ended, cancel, weight,
+        root, parent, schedule, scheduled, traceparent, token,
+    ) = row  # fmt: skip
+    return Run(
+        id_, namespace, version, _RUN_STATES[state], _STOPPING[stopping], priority, last, open_, tasks, failed, created,
+        ended, cancel, weight, root, parent, schedule, scheduled, traceparent, token,
+    )  # fmt: skip
 
 
 def of_new_run(value: Run) -> Row:

@@ -1,0 +1,24 @@
+"""What statements look like when a driver is given them."""
+
+from __future__ import annotations
+
+import re
+
+from stoker.storage import queries
+
+
+def test_a_shortened_statement_says_what_was_written() -> None:
+    """White space is taken out without looking for literals, so none may hold any."""
+    literals = {literal for sql in queries.sqlite().values() for literal in re.findall("'[^']*'", sql)}
+    written = {literal for sql in queries.written("sqlite").values() for literal in re.findall("'[^']*'", sql)}
+    assert literals == written
+    assert not any(re.search(r"\s", literal) for literal in written)
+
+
+def test_a_hot_statement_has_no_character_to_spare() -> None:
+    hot = [queries.sqlite()[name] for name in ("insert_run", "insert_task", "update_task", "insert_item", "update_run")]
+    assert not any(re.search(r"\s\s|, |:\w", sql) for sql in hot)
+
+
+def test_a_parameter_that_is_named_twice_is_bound_once() -> None:
+    assert queries.sqlite()["admitted"].count("?3") == 3
