@@ -59,7 +59,7 @@ class Want(NamedTuple):
 class Picture:
     """Everything a batch touches. `now` and `dice` are arguments; `next_id` draws from ids reserved beforehand.
 
-    Slots, here and in all that builds on it: with more than thirty attributes Python finds those of a dict the slow way.
+    Slots, here and in all that builds on it: of more than thirty attributes in a dict, each is found the slow way.
     """
 
     __slots__ = (
