@@ -80,6 +80,8 @@ class FakeEngine:
         self.verifying = self.differing = self.manifests
         self.schedules: Any = FakeSchedules(self)
         self.secrets: Any = FakeSecrets(self)
+        self.documents: Any = None
+        self.opaque: Any = None
         self.retention: Any = FakeRetention(self)
         self.collecting: Any = FakeCollecting(self)
         self.usage: Any = FakeUsage()

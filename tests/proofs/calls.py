@@ -28,6 +28,7 @@ from stoker.core.secret_views import SecretRequest
 from stoker.core.views import PublishRequest, RoleRequest, SettleRequest, TokenRequest
 from stoker.engine.acting import Act as Doing
 from stoker.engine.dispatch import Handed
+from stoker.engine.documents import Changes
 from stoker.engine.known import GateName
 from stoker.engine.own_verbs import Recover
 from stoker.engine.refusals import Refusal
@@ -531,6 +532,20 @@ async def rotate(plant: Stage) -> Act:
     await secret(plant)
     plant.engine.secrets._keys = Keyring([NEW, OLD])
     return plant.engine.secrets.rotate
+
+
+@call("Documents.change", anew=True)
+async def change_documents(plant: Stage) -> Act:
+    async def add(changes: Changes) -> None:
+        await changes.add("sample.note", b"{}", name="one")
+
+    return lambda: plant.engine.documents.change(NS, add)
+
+
+@call("Opaque._add", anew=True)
+async def rotate_opaque(plant: Stage) -> Act:
+    await plant.engine.opaque.open()
+    return plant.engine.opaque.rotate
 
 
 @call("Audit.tell", anew=True)

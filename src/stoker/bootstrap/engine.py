@@ -30,6 +30,7 @@ from stoker.engine.collecting import Collecting
 from stoker.engine.delivery import Delivery
 from stoker.engine.diff import Differing
 from stoker.engine.dispatch import Dispatcher
+from stoker.engine.documents import Documents
 from stoker.engine.events import Hub
 from stoker.engine.exporting import Exporting
 from stoker.engine.fork import Forks
@@ -46,6 +47,7 @@ from stoker.engine.logs import Logs
 from stoker.engine.manifest import Manifests
 from stoker.engine.namespaces import Namespaces
 from stoker.engine.own import Own
+from stoker.engine.opaque import Opaque
 from stoker.engine.peers import Peers
 from stoker.engine.ports import Clock, Dice
 from stoker.engine.preparing import Preparing
@@ -189,6 +191,8 @@ class StokerEngine:
         )
         self.artifacts = Artifacts(self.store, self._namespaces, self.blobs, self._ids, self.clock)
         self.secrets = Secrets(self.store, self._namespaces, keys, self.clock)
+        self.documents = Documents(self.store, self._namespaces, self.clock)
+        self.opaque = Opaque(self.store, self.clock, dice)
         self.tokens = Tokens(self.store, self.clock, dice, root_token)
         self.roles = Roles(self.store, self.clock, self.tokens.changed)
         self.schedules = Schedules(

@@ -5,8 +5,8 @@ Every verb raises only `stoker.errors`; a verb that writes returns after its com
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from typing import Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -50,7 +50,10 @@ from stoker.core.views import (
     TriggerRequest,
 )
 from stoker.engine.acting import Act
+from stoker.engine.documents import Changes, Document, Look
 from stoker.engine.refusals import Refusal
+
+T = TypeVar("T")
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
@@ -258,6 +261,40 @@ class Secrets(Protocol):
     async def keys(self) -> Sequence[KeyView]: ...
 
 
+class Documents(Protocol):
+    """Records that no rule of the engine reads; see `documents`."""
+
+    async def look(self, namespace: str, work: Callable[[Look], Awaitable[T]]) -> T: ...
+    async def get(self, namespace: str, sort: str, id_: int) -> Document | None: ...
+    async def named(self, namespace: str, sort: str, name: str) -> Document | None: ...
+    async def list(self, namespace: str, sort: str, parent: str | None = None) -> list[Document]: ...
+    async def change(self, namespace: str, work: Callable[[Changes], Awaitable[T]]) -> T:
+        """Read and change in one transaction, which is undone if `work` raises. It may be called more than once."""
+        ...
+
+
+class Opaque(Protocol):
+    """Ids that outsiders see and cannot guess."""
+
+    async def open(self) -> None: ...
+    def mac(self, text: str) -> str:
+        """16 hex digits that only this installation can put beside a text."""
+        ...
+
+    async def proves(self, text: str, mac: str) -> bool: ...
+    def uuid(self, run: int) -> str:
+        """What a run is called outside."""
+        ...
+
+    async def run(self, uuid: str) -> int | None:
+        """The run that is called so outside; None: a name that we never gave."""
+        ...
+
+    async def rotate(self) -> int:
+        """Sign with a new key from now on; gives how many there are, which are all believed."""
+        ...
+
+
 class Retention(Protocol):
     async def show(self, namespace: str) -> KeepView: ...
     async def put(self, namespace: str, spec: KeepSpec, *, dry_run: bool = False) -> KeepView:
@@ -388,6 +425,10 @@ class Engine(Protocol):
     def schedules(self) -> Schedules: ...
     @property
     def secrets(self) -> Secrets: ...
+    @property
+    def documents(self) -> Documents: ...
+    @property
+    def opaque(self) -> Opaque: ...
     @property
     def retention(self) -> Retention: ...
     @property

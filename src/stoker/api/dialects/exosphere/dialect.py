@@ -11,12 +11,18 @@ from stoker.api.dialects.exosphere.manner import Speaking
 from stoker.api.dialects.exosphere.routes import ROUTES
 from stoker.api.openapi import Terms
 from stoker.config import Exosphere
+from stoker.engine.engine import Engine
 
 
 class Detail(msgspec.Struct, frozen=True):
     """Why a call was refused: a text, or (422) what is wrong with which part of it."""
 
     detail: str | list[dict[str, Any]]
+
+
+async def begin(engine: Engine) -> None:
+    """What is done before it is served."""
+    await engine.opaque.open()
 
 
 def exosphere(settings: Exosphere) -> Dialect:
@@ -34,4 +40,5 @@ def exosphere(settings: Exosphere) -> Dialect:
             refusal=Detail,
         ),
         state=lambda _: settings,
+        begin=begin,
     )

@@ -9,6 +9,7 @@ from stoker.api.dialects.heat.manner import Speaking
 from stoker.api.dialects.heat.routes import ROUTES
 from stoker.api.openapi import Terms
 from stoker.config import Heat
+from stoker.engine.engine import Engine
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -16,6 +17,11 @@ class Refusal(msgspec.Struct, frozen=True):
 
     status: bool
     message: str
+
+
+async def begin(engine: Engine) -> None:
+    """What is done before it is served."""
+    await engine.opaque.open()
 
 
 def heat(settings: Heat) -> Dialect:
@@ -34,4 +40,5 @@ def heat(settings: Heat) -> Dialect:
         ),
         namespace=settings.namespace,
         state=lambda _: settings,
+        begin=begin,
     )

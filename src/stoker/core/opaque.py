@@ -1,0 +1,52 @@
+"""Ids that outsiders see and cannot guess: a text beside its MAC, and a run as a UUID. The keys are arguments.
+
+A UUID of a run has version 8: 60 bits of the run's number and the first 62 bits of its MAC, no table.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Iterable
+
+MAC_DIGITS = 16
+RUN_BITS = 60
+_PROOF_BITS = 62
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
+_VERSION, _VARIANT = 8, 2
+
+
+def mac(key: bytes, text: str) -> str:
+    """The first 8 bytes of HMAC-SHA-256, in hex."""
+    return hmac.digest(key, text.encode(), "sha256")[: MAC_DIGITS // 2].hex()
+
+
+def proves(keys: Iterable[bytes], text: str, given: str) -> bool:
+    """Whether a MAC is one of this text under any of the keys. Each is compared in constant time."""
+    proof = given.encode("utf-8", "surrogatepass")
+    return any(hmac.compare_digest(mac(key, text).encode(), proof) for key in keys)
+
+
+def uuid_of(key: bytes, run: int) -> str:
+    """The UUID of a run, in lower case."""
+    high, low = run >> 12, run & 0xFFF
+    value = high << 80 | _VERSION << 76 | low << 64 | _VARIANT << 62 | _proof(key, run)
+    digits = f"{value:032x}"
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def run_of(keys: Iterable[bytes], uuid: str) -> int | None:
+    """The run of a UUID; None if it is of no run, under any of the keys."""
+    if not _UUID.fullmatch(uuid):
+        return None
+    value = int(uuid.replace("-", ""), 16)
+    run = value >> 80 << 12 | value >> 64 & 0xFFF
+    if value >> 76 & 0xF != _VERSION or value >> 62 & 3 != _VARIANT:
+        return None
+    proof = (value & (1 << _PROOF_BITS) - 1).to_bytes(8)
+    found = any(hmac.compare_digest(_proof(key, run).to_bytes(8), proof) for key in keys)
+    return run if found else None
+
+
+def _proof(key: bytes, run: int) -> int:
+    return int.from_bytes(hmac.digest(key, f"run {run}".encode(), "sha256")[:8]) >> 64 - _PROOF_BITS
