@@ -64,6 +64,8 @@ class Schemas:
                 return {"type": "object", "additionalProperties": self._schema(kind.value_type)}
             case mi.StructType():
                 return self._component(kind)
+            case mi.CustomType() if isinstance(schema := getattr(kind.cls, "SCHEMA", None), dict):
+                return schema
             case _:
                 raise TypeError(f"the API has no schema for {type(kind).__name__}; add it to {__name__}")
 

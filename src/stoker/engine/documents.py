@@ -73,11 +73,11 @@ class Changes(Look):
     async def add(self, sort: str, body: bytes, *, name: str | None = None, parent: str | None = None) -> Document:
         """A new document. Conflict if its name is taken."""
         await self._check_name(sort, name, 0)
-        ((end,),) = await self._tx.execute("take_ids", f"documents/{self._namespace}/{sort}", 1)
-        await self._tx.execute("insert_document", self._namespace, sort, end - 1, name, parent, body, self._now)
-        self._changed(sort, end - 1)
+        (id_,) = await self.ids(sort, 1)
+        await self._tx.execute("insert_document", self._namespace, sort, id_, name, parent, body, self._now)
+        self._changed(sort, id_)
         return Document(
-            id=end - 1,
+            id=id_,
             sort=sort,
             name=name,
             parent=parent,
@@ -85,6 +85,11 @@ class Changes(Look):
             created_at=self._now,
             updated_at=self._now,
         )
+
+    async def ids(self, sort: str, count: int) -> range:
+        """Ids of a sort that no document gets: of what lies inside of one, and is to have an id of its own."""
+        ((end,),) = await self._tx.execute("take_ids", f"documents/{self._namespace}/{sort}", count)
+        return range(end - count, end)
 
     async def put(self, document: Document) -> Document:
         """Let a document have this body, name and parent. NotFound if it is gone, Conflict if the name is taken."""

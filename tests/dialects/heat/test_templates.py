@@ -22,15 +22,15 @@ def ids(start: int = 1) -> Callable[[], int]:
     return itertools.count(start).__next__
 
 
-def sent(**body: Any) -> sessiontemplate.Sent:
-    decoded = bodies.decode(msgspec.json.encode(body), fields.decoder(sessiontemplate.Sent))
-    assert isinstance(decoded, sessiontemplate.Sent)
+def sent(**body: Any) -> sessiontemplate.SessionTemplateChange:
+    decoded = bodies.decode(msgspec.json.encode(body), fields.decoder(sessiontemplate.SessionTemplateChange))
+    assert isinstance(decoded, sessiontemplate.SessionTemplateChange)
     return decoded
 
 
-def sent_node(**body: Any) -> sessiontemplate.SentNode:
-    decoded = bodies.decode(msgspec.json.encode(body), fields.decoder(sessiontemplate.SentNode))
-    assert isinstance(decoded, sessiontemplate.SentNode)
+def sent_node(**body: Any) -> sessiontemplate.NodeChange:
+    decoded = bodies.decode(msgspec.json.encode(body), fields.decoder(sessiontemplate.NodeChange))
+    assert isinstance(decoded, sessiontemplate.NodeChange)
     return decoded
 
 
@@ -104,7 +104,7 @@ def test_a_draft_that_is_right_is_taken() -> None:
 
 
 def imported(file: dict[str, Any]) -> Record:
-    decoded = bodies.decode(msgspec.json.encode(file), fields.decoder(exchange.Imported))
+    decoded = bodies.decode(msgspec.json.encode(file), fields.decoder(exchange.SessionTemplateFile))
     return exchange.imported(decoded, file, {name: id_ for id_, name in NAMES.items()}, ids(40))
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from stoker.api.dialects.dialect import Dialect
+from stoker.api.dialects.heat.bootstrap import furnish
+from stoker.api.dialects.heat.desk import keep
+from stoker.api.dialects.heat.envelope import Refusal
 from stoker.api.dialects.heat.manner import Speaking
 from stoker.api.dialects.heat.routes import ROUTES
 from stoker.api.openapi import Terms
@@ -12,19 +13,12 @@ from stoker.config import Heat
 from stoker.engine.engine import Engine
 
 
-class Refusal(msgspec.Struct, frozen=True):
-    """Why a call was refused. `status` is false."""
-
-    status: bool
-    message: str
-
-
-async def begin(engine: Engine) -> None:
-    """What is done before it is served."""
-    await engine.opaque.open()
-
-
 def heat(settings: Heat) -> Dialect:
+    async def begin(engine: Engine) -> None:
+        """What is done before it is served."""
+        await engine.opaque.open()
+        await keep(engine, settings.namespace, furnish)
+
     return Dialect(
         name="heat",
         heads=("api",),

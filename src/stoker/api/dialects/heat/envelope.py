@@ -9,7 +9,7 @@ import msgspec
 from stoker.api.call import Answer
 
 T = TypeVar("T")
-_JSON = "application/json; charset=utf-8"
+MEDIA_TYPE = "application/json; charset=utf-8"
 
 
 class Envelope(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
@@ -28,7 +28,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def bare(value: Any, status: int = 200) -> Answer:
-    return Answer(status=status, body=msgspec.json.encode(value), media_type=_JSON)
+    return Answer(status=status, body=msgspec.json.encode(value), media_type=MEDIA_TYPE)
 
 
 def enveloped(value: Any, status: int = 200) -> Answer:

@@ -16,22 +16,22 @@ from stoker.errors import Conflict, Invalid
 VERSION = "1.0.0"
 
 
-class ImportedNode(Struct, frozen=True, kw_only=True, rename="camel"):
+class NodeOfFile(Struct, frozen=True, kw_only=True, rename="camel"):
     name: Name
     node_template_name: str
     default_configuration: JsonText | UnsetType | None = UNSET
     parents: list[str] = []
 
 
-class Imported(Struct, frozen=True, kw_only=True, rename="camel"):
+class SessionTemplateFile(Struct, frozen=True, kw_only=True, rename="camel"):
     name: Name
     description: Free | UnsetType | None = UNSET
     configuration: JsonText | UnsetType | None = UNSET
-    nodes: list[ImportedNode] = []
+    nodes: list[NodeOfFile] = []
 
 
-_KNOWN = {"manifestVersion", *Imported.__struct_encode_fields__}
-_KNOWN_OF_NODES = set(ImportedNode.__struct_encode_fields__)
+_KNOWN = {"manifestVersion", *SessionTemplateFile.__struct_encode_fields__}
+_KNOWN_OF_NODES = set(NodeOfFile.__struct_encode_fields__)
 
 
 def exported(name: str, record: Record, templates: Mapping[int, str]) -> dict[str, Any]:
@@ -58,7 +58,9 @@ def exported(name: str, record: Record, templates: Mapping[int, str]) -> dict[st
     }
 
 
-def imported(file: Imported, raw: Mapping[str, Any], templates: Mapping[str, int], ids: Callable[[], int]) -> Record:
+def imported(
+    file: SessionTemplateFile, raw: Mapping[str, Any], templates: Mapping[str, int], ids: Callable[[], int]
+) -> Record:
     """The draft of a file. `raw`: the same file undecoded; `templates`: the ids of node templates by name."""
     made: dict[str, int] = {str(node.name): ids() for node in file.nodes}
     if len(made) < len(file.nodes):
@@ -72,7 +74,7 @@ def imported(file: Imported, raw: Mapping[str, Any], templates: Mapping[str, int
     )
 
 
-def _node(node: ImportedNode, made: Mapping[str, int], templates: Mapping[str, int]) -> tree.Node:
+def _node(node: NodeOfFile, made: Mapping[str, int], templates: Mapping[str, int]) -> tree.Node:
     template = templates.get(node.node_template_name)
     if template is None:
         raise Invalid(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, ClassVar
 
 import msgspec
 from msgspec import UNSET
@@ -20,53 +20,66 @@ from stoker.core import names
 MAX_INT = 2**53 - 1
 MAX_PATH = 1024
 
-T = TypeVar("T")
+Schema = dict[str, Any]
 
 
 class Name(str):
     """NFC, no control characters, at most 200 bytes."""
 
     __slots__ = ()
+    SCHEMA: ClassVar[Schema] = {"type": "string", "minLength": 1, "maxLength": 200}
 
 
 class Free(str):
     """Text that is never refused: NUL and lone surrogates become U+FFFD, cut at 64 KiB."""
 
     __slots__ = ()
+    SCHEMA: ClassVar[Schema] = {"type": "string"}
 
 
 class JsonText(str):
     """JSON that is kept and shown as text: sent as text it is kept as it came, sent as a value it is written down."""
 
     __slots__ = ()
+    SCHEMA: ClassVar[Schema] = {}
 
 
 class Guid(str):
     """A GUID in lower case with hyphens."""
 
     __slots__ = ()
+    SCHEMA: ClassVar[Schema] = {"type": "string", "format": "uuid"}
 
 
 class Moment(str):
     """A time, as ISO-8601 in UTC with milliseconds."""
 
     __slots__ = ()
+    SCHEMA: ClassVar[Schema] = {"type": "string", "format": "date-time"}
 
 
 class StoreType(int):
     """A DataSourceType."""
 
+    SCHEMA: ClassVar[Schema] = {"type": ["integer", "string"]}
+
 
 class TemplateType(int):
     """A NodeTemplateType."""
+
+    SCHEMA: ClassVar[Schema] = {"type": ["integer", "string"]}
 
 
 class Owned(int):
     """An OwnershipType."""
 
+    SCHEMA: ClassVar[Schema] = {"type": ["integer", "string"]}
+
 
 class Key(int):
     """The id of a resource; numeric text is understood."""
+
+    SCHEMA: ClassVar[Schema] = {"type": ["integer", "string"]}
 
 
 def _name(value: object) -> Name:

@@ -1,4 +1,4 @@
-"""How HEAT meets its callers: a bearer token, and errors as a status that is false with a message."""
+"""How HEAT meets its callers: a bearer token or none, by mode; errors as a status that is false with a message."""
 
 from __future__ import annotations
 
@@ -7,49 +7,95 @@ from typing import Any
 
 import msgspec
 
-from stoker.api import auth, body
-from stoker.api.call import JSON, Answer, Scope, Server, as_json
+from stoker.api import auth
+from stoker.api.call import JSON, Answer, Scope, Server, header
+from stoker.api.dialects.heat import admission, bodies, fields
+from stoker.api.dialects.heat.configuration import Entry, decoded
+from stoker.api.dialects.heat.envelope import MEDIA_TYPE, Refusal, bare
+from stoker.api.dialects.heat.nouns import configuration
+from stoker.api.dialects.heat.roles import Role
 from stoker.api.dialects.origins import Origins
 from stoker.api.route import Route
 from stoker.config import Heat
 from stoker.engine.engine import Caller
-from stoker.errors import Forbidden, StokerError
+from stoker.errors import Forbidden, StokerError, Unauthorized
 
-MEDIA_TYPE = f"{JSON}; charset=utf-8"
+CLAIM = "/api/tasks/claim"
+"""Whoever claims takes any error but this one for the end: that there is nothing is what a busy server says too."""
+
+_ABSENT = Entry(value=None)
 
 
 class Speaking:
     """The manner of this dialect."""
 
     def __init__(self, settings: Heat) -> None:
+        self._settings = settings
         self._origins = Origins(settings.origins)
 
     async def admit(self, server: Server, route: Route, scope: Scope, namespace: str) -> Caller:
         if route.public:
             return auth.NOBODY
-        caller = await server.engine.tokens.caller(auth.bearer(scope))
+        caller = await self._caller(server, scope, namespace)
         scope["caller"] = caller
         if not auth.enters(caller, namespace):
-            raise Forbidden(f"the token {caller.name!r} is not for the namespace {namespace!r}")
+            raise Forbidden(
+                f"the token {caller.name!r} is not for the namespace {namespace!r}, which this API serves",
+                remedy="Use a token of this namespace.",
+            )
         if not auth.allows(caller, route):
-            raise Forbidden(f"the token {caller.name!r} lacks the scope {' or '.join(route.scopes)}")
+            needed = " or ".join(route.scopes)
+            raise Forbidden(
+                f"the token {caller.name!r} lacks the scope {needed}, which {route.method} {route.path} needs",
+                remedy=f"Use a token with the scope {needed}.",
+            )
         return caller
 
+    async def _caller(self, server: Server, scope: Scope, namespace: str) -> Caller:
+        if self._settings.auth_mode == "Local":
+            return await self._local(server, scope)
+        if header(scope, b"authorization"):
+            return await server.engine.tokens.caller(auth.bearer(scope))
+        mode, trusted = await self._told(server, namespace)
+        return admission.without_token(scope, mode, trusted, self._settings.origins)
+
+    async def _local(self, server: Server, scope: Scope) -> Caller:
+        """Everybody may do everything. Who shows a token that is known needs no look at its browser."""
+        try:
+            known = await server.engine.tokens.caller(auth.bearer(scope))
+        except Unauthorized:
+            return admission.without_token(scope, "Local", (), self._settings.origins)
+        return msgspec.structs.replace(
+            admission.tokenless(Role.SYSTEM), token_id=known.token_id, name=known.name, role=known.role
+        )
+
+    async def _told(self, server: Server, namespace: str) -> tuple[admission.Mode, tuple[str, ...]]:
+        """The mode and the networks that are trusted: of the settings, else of the configuration that is kept."""
+        mode, trusted = self._settings.auth_mode, self._settings.trusted_networks
+        if mode == "Strict" or (mode and trusted):
+            return mode, trusted
+        kept = await server.engine.documents.list(namespace, configuration.NOUN.sort)
+        entries = {each.name: msgspec.json.decode(each.body, type=Entry) for each in kept}
+        return (
+            mode or admission.configured(decoded(entries.get("system.auth_mode", _ABSENT))),
+            trusted or admission.networks(decoded(entries.get("system.trusted_networks", _ABSENT))),
+        )
+
     def decode(self, content: bytes, shape: Any) -> Any:
-        """The client says JSON with every request, and sends nothing with many: that is an empty object."""
-        return body.decode(content or b"{}", _decoder(shape))
+        return bodies.decode(content, _decoder(shape))
 
     def refuse(self, error: StokerError, scope: Scope) -> Answer:
         """What is too large is wrong like everything else that is wrong with a body."""
-        answer = as_json({"status": False, "message": error.message}, 400 if error.status == 413 else error.status)
-        if error.status != 401:
+        status = 400 if error.status == 413 else error.status
+        if status == 503 and scope["path"] == CLAIM:
+            status = 404
+        answer = bare(Refusal(message=str(error)), status)
+        if status != 401:
             return answer
         return msgspec.structs.replace(answer, headers=((b"www-authenticate", b"Bearer"),))
 
     def fail(self, incident: str) -> Answer:
-        return as_json(
-            {"status": False, "message": f"the server failed; its log knows more of incident {incident}"}, 500
-        )
+        return bare(Refusal(message=f"the server failed; its log knows more of incident {incident}"), 500)
 
     def preflight(self, scope: Scope) -> Answer | None:
         return self._origins.preflight(scope)
@@ -62,4 +108,4 @@ class Speaking:
 
 @cache
 def _decoder(shape: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(shape)
+    return fields.decoder(shape)

@@ -8,8 +8,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from stoker.api.dialects.heat import redact
 from stoker.api.dialects.heat.fields import Free, Name, StoreType
-
-SORT = "heat.datasource"
+from stoker.api.dialects.heat.noun import Noun
 
 
 class Record(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -20,20 +19,23 @@ class Record(Struct, frozen=True, kw_only=True, rename="camel"):
     description: str | None = None
 
 
-class Sent(Struct, frozen=True, kw_only=True, rename="camel"):
+NOUN = Noun(sort="heat.datasource", record=Record, title="data source")
+
+
+class DataSourceChange(Struct, frozen=True, kw_only=True, rename="camel"):
     name: Name | UnsetType = UNSET
     type: StoreType | UnsetType = UNSET
     connection_string: str | UnsetType = UNSET
     description: Free | UnsetType | None = UNSET
 
 
-class Created(Sent, frozen=True, kw_only=True, rename="camel"):
+class NewDataSource(DataSourceChange, frozen=True, kw_only=True, rename="camel"):
     name: Name
     type: StoreType
     connection_string: str
 
 
-class View(Struct, frozen=True, kw_only=True, rename="camel"):
+class DataSource(Struct, frozen=True, kw_only=True, rename="camel"):
     id: int
     name: str
     description: str | None

@@ -5,8 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from stoker.api.dialects.heat.enums import OwnershipType
-
-SORT = "heat.feature"
+from stoker.api.dialects.heat.noun import Noun
 
 
 class Record(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -19,7 +18,10 @@ class Record(Struct, frozen=True, kw_only=True, rename="camel"):
     description: str = ""
 
 
-class View(Struct, frozen=True, kw_only=True, rename="camel"):
+NOUN = Noun(sort="heat.feature", record=Record, title="feature")
+
+
+class Feature(Struct, frozen=True, kw_only=True, rename="camel"):
     internal_name: str
     display_name: str
     icon: str

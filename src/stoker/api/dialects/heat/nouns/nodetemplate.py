@@ -8,12 +8,12 @@ from msgspec import UNSET, Struct, UnsetType
 
 from stoker.api.dialects.heat.enums import NodeTemplateType
 from stoker.api.dialects.heat.fields import JsonText, Key, Name, TemplateType
+from stoker.api.dialects.heat.noun import Noun
 from stoker.api.dialects.heat.nouns import feature, runnertype
 from stoker.core.graph import KindSpec
 from stoker.core.own import OWN
 from stoker.engine.versions import Schema
 
-SORT = "heat.nodetemplate"
 MAX_ATTEMPTS = 1023
 """An id of a task on the wire has room for so many."""
 _SCHEMAS = ("input_schema", "output_schema", "configuration_schema")
@@ -33,14 +33,17 @@ class Record(Struct, frozen=True, kw_only=True, rename="camel"):
     supported_runners: tuple[int, ...] = ()
 
 
-class Runner(Struct, frozen=True, kw_only=True, rename="camel"):
+NOUN = Noun(sort="heat.nodetemplate", record=Record, title="node template")
+
+
+class NamedRunner(Struct, frozen=True, kw_only=True, rename="camel"):
     """A runner type as it may be named by an object."""
 
     id: Key | UnsetType = UNSET
     name: str | UnsetType = UNSET
 
 
-class Sent(Struct, frozen=True, kw_only=True, rename="camel"):
+class NodeTemplateChange(Struct, frozen=True, kw_only=True, rename="camel"):
     """`supported_runners`: names, ids, or objects with either."""
 
     name: Name | UnsetType = UNSET
@@ -52,16 +55,16 @@ class Sent(Struct, frozen=True, kw_only=True, rename="camel"):
     accepts_multiple_inputs: bool | UnsetType = UNSET
     requires_configuration: bool | UnsetType = UNSET
     has_non_json_artifacts: bool | UnsetType = UNSET
-    supported_runners: list[str | int | Runner] | UnsetType = UNSET
+    supported_runners: list[str | int | NamedRunner] | UnsetType = UNSET
 
 
-class Created(Sent, frozen=True, kw_only=True, rename="camel"):
+class NewNodeTemplate(NodeTemplateChange, frozen=True, kw_only=True, rename="camel"):
     name: Name
     type: TemplateType
     feature_internal_name: Name
 
 
-class View(Struct, frozen=True, kw_only=True, rename="camel"):
+class NodeTemplate(Struct, frozen=True, kw_only=True, rename="camel"):
     id: int
     name: str
     type: int
@@ -72,16 +75,16 @@ class View(Struct, frozen=True, kw_only=True, rename="camel"):
     has_non_json_artifacts: bool
     configuration_schema: str
     feature_internal_name: str
-    feature: feature.View | None
-    supported_runners: list[runnertype.View]
+    feature: feature.Feature | None
+    supported_runners: list[runnertype.RunnerType]
 
 
-class Mapping(Struct, frozen=True, kw_only=True, rename="camel"):
+class RunnerMapping(Struct, frozen=True, kw_only=True, rename="camel"):
     """Which runner types may run a node template."""
 
     node_template_id: int
     node_template_name: str
-    runner_types: list[runnertype.Brief]
+    runner_types: list[runnertype.RunnerTypeName]
 
 
 def fault(name: str, record: Record) -> str | None:

@@ -8,9 +8,9 @@ from typing import Any
 from msgspec import UNSET, Struct, UnsetType
 
 from stoker.api.dialects.heat.fields import Free, Key, Name
+from stoker.api.dialects.heat.noun import Noun
 from stoker.api.dialects.heat.nouns import user
 
-SORT = "heat.project"
 HIDDEN = frozenset({"_statics", "_logs", "_diagnostics"})
 """Titles of projects that no list shows."""
 
@@ -23,7 +23,10 @@ class Record(Struct, frozen=True, kw_only=True, rename="camel"):
     default_session_template_id: int | None = None
 
 
-class Sent(Struct, frozen=True, kw_only=True, rename="camel"):
+NOUN = Noun(sort="heat.project", record=Record, title="project")
+
+
+class ProjectChange(Struct, frozen=True, kw_only=True, rename="camel"):
     title: Name | UnsetType = UNSET
     description: Free | UnsetType | None = UNSET
     icon: Free | UnsetType | None = UNSET
@@ -31,27 +34,27 @@ class Sent(Struct, frozen=True, kw_only=True, rename="camel"):
     default_session_template_id: Key | UnsetType | None = UNSET
 
 
-class Created(Sent, frozen=True, kw_only=True, rename="camel"):
+class NewProject(ProjectChange, frozen=True, kw_only=True, rename="camel"):
     title: Name
 
 
-class Default(Struct, frozen=True, kw_only=True):
+class DefaultTemplate(Struct, frozen=True, kw_only=True):
     """The session template that sessions of a project are made from, if they name none."""
 
     id: int
     name: str
 
 
-class View(Struct, frozen=True, kw_only=True, rename="camel"):
+class Project(Struct, frozen=True, kw_only=True, rename="camel"):
     id: int
     hex_id: str
     title: str
     description: str
     icon: str
     owner_id: int
-    owner: user.View | None
+    owner: user.User | None
     default_session_template_id: int | None
-    default_session_template: Default | None
+    default_session_template: DefaultTemplate | None
     created_at: str
 
 

@@ -7,8 +7,8 @@ import re
 from msgspec import UNSET, Struct, UnsetType
 
 from stoker.api.dialects.heat.fields import Free, Name
+from stoker.api.dialects.heat.noun import Noun
 
-SORT = "heat.runnertype"
 _QUANTITY = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+|[numkMGTPE]|[KMGTPE]i)?")
 
 
@@ -21,7 +21,10 @@ class Record(Struct, frozen=True, kw_only=True, rename="camel"):
     feature_internal_name: str = ""
 
 
-class Sent(Struct, frozen=True, kw_only=True, rename="camel"):
+NOUN = Noun(sort="heat.runnertype", record=Record, title="runner type")
+
+
+class RunnerTypeChange(Struct, frozen=True, kw_only=True, rename="camel"):
     name: Name | UnsetType = UNSET
     container_image: Free | UnsetType = UNSET
     cpu_limit: Free | UnsetType | None = UNSET
@@ -31,12 +34,12 @@ class Sent(Struct, frozen=True, kw_only=True, rename="camel"):
     feature_internal_name: Name | UnsetType = UNSET
 
 
-class Created(Sent, frozen=True, kw_only=True, rename="camel"):
+class NewRunnerType(RunnerTypeChange, frozen=True, kw_only=True, rename="camel"):
     name: Name
     container_image: Free
 
 
-class View(Struct, frozen=True, kw_only=True, rename="camel"):
+class RunnerType(Struct, frozen=True, kw_only=True, rename="camel"):
     id: int
     name: str
     container_image: str
@@ -49,7 +52,7 @@ class View(Struct, frozen=True, kw_only=True, rename="camel"):
     feature_internal_name: str
 
 
-class Brief(Struct, frozen=True, kw_only=True):
+class RunnerTypeName(Struct, frozen=True, kw_only=True):
     id: int
     name: str
 

@@ -13,10 +13,9 @@ from msgspec import UNSET, Struct, UnsetType
 
 from stoker.api.dialects.heat import tree
 from stoker.api.dialects.heat.fields import Free, JsonText, Key, Name, given
+from stoker.api.dialects.heat.noun import Noun
 from stoker.api.dialects.heat.nouns import nodetemplate
 from stoker.errors import Conflict, Invalid, NotFound
-
-SORT = "heat.sessiontemplate"
 
 
 class Record(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -28,54 +27,59 @@ class Record(Struct, frozen=True, kw_only=True, rename="camel"):
     extra: dict[str, Any] = {}
 
 
-class Parent(Struct, frozen=True, kw_only=True):
+NOUN = Noun(sort="heat.sessiontemplate", record=Record, title="session template")
+NODE_IDS = "heat.templatenode"
+"""The sequence of the ids of nodes."""
+
+
+class NamedParent(Struct, frozen=True, kw_only=True):
     """A parent as it is named by an object."""
 
     id: Key | UnsetType = UNSET
     name: str | UnsetType = UNSET
 
 
-class SentNode(Struct, frozen=True, kw_only=True, rename="camel"):
+class NodeChange(Struct, frozen=True, kw_only=True, rename="camel"):
     """`parents` or `parent_ids`: the edges stay if neither is given."""
 
     id: Key | UnsetType | None = UNSET
     name: Name | UnsetType | None = UNSET
     node_template_id: Key | UnsetType = UNSET
     default_configuration: JsonText | UnsetType | None = UNSET
-    parents: list[Parent] | UnsetType | None = UNSET
+    parents: list[NamedParent] | UnsetType | None = UNSET
     parent_ids: list[Key] | UnsetType | None = UNSET
 
 
-class Sent(Struct, frozen=True, kw_only=True, rename="camel"):
+class SessionTemplateChange(Struct, frozen=True, kw_only=True, rename="camel"):
     name: Name | UnsetType | None = UNSET
     description: Free | UnsetType | None = UNSET
     configuration: JsonText | UnsetType | None = UNSET
-    nodes: list[SentNode] | UnsetType | None = UNSET
+    nodes: list[NodeChange] | UnsetType | None = UNSET
 
 
-class ParentView(Struct, frozen=True, kw_only=True):
+class ParentNode(Struct, frozen=True, kw_only=True):
     id: int
     name: str
 
 
-class NodeView(Struct, frozen=True, kw_only=True, rename="camel"):
+class SessionTemplateNode(Struct, frozen=True, kw_only=True, rename="camel"):
     id: int
     name: str
     node_template_id: int
-    node_template: nodetemplate.View | None
+    node_template: nodetemplate.NodeTemplate | None
     default_configuration: str
-    parents: list[ParentView]
+    parents: list[ParentNode]
 
 
-class View(Struct, frozen=True, kw_only=True):
+class SessionTemplate(Struct, frozen=True, kw_only=True):
     id: int
     name: str
     description: str
     configuration: str
-    nodes: list[NodeView]
+    nodes: list[SessionTemplateNode]
 
 
-def changed(record: Record, sent: Sent, ids: Callable[[], int]) -> Record:
+def changed(record: Record, sent: SessionTemplateChange, ids: Callable[[], int]) -> Record:
     """The draft with what was sent. Nodes, if they are given, replace the set: matched by id, then by name."""
     fields = given(sent)
     meant = {name: fields[name] for name in ("description", "configuration") if fields.get(name) is not None}
@@ -84,7 +88,7 @@ def changed(record: Record, sent: Sent, ids: Callable[[], int]) -> Record:
     return msgspec.structs.replace(record, **meant)
 
 
-def replaced(before: Sequence[tree.Node], sent: Sequence[SentNode], ids: Callable[[], int]) -> tuple[tree.Node, ...]:
+def replaced(before: Sequence[tree.Node], sent: Sequence[NodeChange], ids: Callable[[], int]) -> tuple[tree.Node, ...]:
     """A whole set of nodes. Parents are looked up by the ids that the body uses, else by name."""
     matched = [_match(before, node) for node in sent]
     made = [found.id if found else ids() for found in matched]
@@ -98,13 +102,13 @@ def replaced(before: Sequence[tree.Node], sent: Sequence[SentNode], ids: Callabl
     return tuple(nodes)
 
 
-def with_node(record: Record, sent: SentNode, id_: int) -> Record:
+def with_node(record: Record, sent: NodeChange, id_: int) -> Record:
     """The draft with one node more."""
     node = _node(sent, None, id_, _named(sent, None, id_), _own_parents(record, sent) or ())
     return msgspec.structs.replace(record, nodes=(*record.nodes, node))
 
 
-def with_change(record: Record, before: tree.Node, sent: SentNode) -> Record:
+def with_change(record: Record, before: tree.Node, sent: NodeChange) -> Record:
     """The draft with one node changed."""
     parents = _own_parents(record, sent)
     node = _node(
@@ -139,20 +143,22 @@ def uses(record: Record) -> set[int]:
     return {node.node_template_id for node in record.nodes}
 
 
-def _match(before: Iterable[tree.Node], sent: SentNode) -> tree.Node | None:
+def _match(before: Iterable[tree.Node], sent: NodeChange) -> tree.Node | None:
     nodes = list(before)
     by_id = [node for node in nodes if sent.id and node.id == sent.id]
     by_name = [node for node in nodes if node.name == sent.name]
     return next(iter([*by_id, *by_name]), None)
 
 
-def _named(sent: SentNode, before: tree.Node | None, id_: int) -> str:
+def _named(sent: NodeChange, before: tree.Node | None, id_: int) -> str:
     if sent.name:
         return str(sent.name)
     return before.name if before else f"node-{id_}"
 
 
-def _parents(sent: SentNode, by_id: Mapping[int, int], by_name: Mapping[str, int], name: str) -> tuple[int, ...] | None:
+def _parents(
+    sent: NodeChange, by_id: Mapping[int, int], by_name: Mapping[str, int], name: str
+) -> tuple[int, ...] | None:
     """The parents that a node inside of a body names; None if it names none."""
     named = _named_parents(sent)
     if named is None:
@@ -167,7 +173,7 @@ def _parents(sent: SentNode, by_id: Mapping[int, int], by_name: Mapping[str, int
     return tree.unique([each for each in found if each is not None])
 
 
-def _own_parents(record: Record, sent: SentNode) -> tuple[int, ...] | None:
+def _own_parents(record: Record, sent: NodeChange) -> tuple[int, ...] | None:
     """The parents that a node of a draft is to have, by id or name; None if it names none."""
     named = _named_parents(sent)
     if named is None:
@@ -176,13 +182,13 @@ def _own_parents(record: Record, sent: SentNode) -> tuple[int, ...] | None:
     return tree.unique([int(each.id) if each.id else names.get(str(each.name), 0) for each in named])
 
 
-def _named_parents(sent: SentNode) -> list[Parent] | None:
+def _named_parents(sent: NodeChange) -> list[NamedParent] | None:
     if isinstance(sent.parents, list):
         return sent.parents
-    return [Parent(id=id_) for id_ in sent.parent_ids] if isinstance(sent.parent_ids, list) else None
+    return [NamedParent(id=id_) for id_ in sent.parent_ids] if isinstance(sent.parent_ids, list) else None
 
 
-def _node(sent: SentNode, before: tree.Node | None, id_: int, name: str, parents: tuple[int, ...]) -> tree.Node:
+def _node(sent: NodeChange, before: tree.Node | None, id_: int, name: str, parents: tuple[int, ...]) -> tree.Node:
     template = sent.node_template_id or (before and before.node_template_id)
     if not template:
         raise Invalid(f"the node {name!r} names no node template", place="body.nodeTemplateId")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from msgspec import Struct, field
 
 from stoker.api.dialects.heat.enums import UserType
-
-SORT = "heat.user"
+from stoker.api.dialects.heat.noun import Noun
 
 
 class Record(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -17,7 +16,10 @@ class Record(Struct, frozen=True, kw_only=True, rename="camel"):
     external_heat_id: str = field(name="externalHEATId", default="")
 
 
-class View(Struct, frozen=True, kw_only=True, rename="camel"):
+NOUN = Noun(sort="heat.user", record=Record, title="user")
+
+
+class User(Struct, frozen=True, kw_only=True, rename="camel"):
     id: int
     email: str
     type: int

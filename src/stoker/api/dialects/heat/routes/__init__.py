@@ -2,6 +2,23 @@
 
 from __future__ import annotations
 
+from stoker.api.dialects.heat.routes import (
+    configuration,
+    datasources,
+    nodetemplates,
+    projects,
+    runnertypes,
+    sessiontemplates,
+    templatenodes,
+)
 from stoker.api.route import Route
 
-ROUTES: tuple[Route, ...] = ()
+ROUTES: tuple[Route, ...] = (
+    *datasources.ROUTES,
+    *projects.ROUTES,
+    *sessiontemplates.ROUTES,
+    *templatenodes.ROUTES,
+    *nodetemplates.ROUTES,
+    *runnertypes.ROUTES,
+    *configuration.ROUTES,
+)

@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from dialects.heat.served import Served, serving
+
+
+@pytest.fixture
+async def served(tmp_path: Path) -> AsyncIterator[Served]:
+    """A server on SQLite, in the mode Strict, as it is after its first start."""
+    async with serving(tmp_path / "data") as served:
+        yield served
