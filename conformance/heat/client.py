@@ -27,7 +27,12 @@ class Client:
         self.made = ""
         """The class of the last answer, or of its first element."""
         self._process = subprocess.Popen(
-            ["node", "drive.js"], cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+            ["node", "--no-warnings", "drive.js"],
+            cwd=HERE,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
         )
 
     def __call__(self, method: str, *args: Any, url: str | None = None) -> Any:

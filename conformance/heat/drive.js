@@ -47,10 +47,15 @@ async function answer(call) {
   }
 }
 
+// Data sources hold clients of their stores, which are no values.
+function plain(_, value) {
+  return value?.constructor?.name.endsWith("Client") ? undefined : value;
+}
+
 async function main() {
   console.warn = () => {}; // the client warns about what its caller is told anyway
   for await (const line of readline.createInterface({ input: process.stdin })) {
-    if (line.trim()) process.stdout.write(JSON.stringify(await answer(JSON.parse(line))) + "\n");
+    if (line.trim()) process.stdout.write(JSON.stringify(await answer(JSON.parse(line)), plain) + "\n");
   }
 }
 
