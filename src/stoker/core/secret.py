@@ -23,6 +23,11 @@ def value_fault(value: str) -> str | None:
     """What is wrong with a value; None if nothing is. The value itself is never said."""
     if len(value) < SHORTEST:
         return f"it has {counted(len(value), 'character')}; what is shorter than {SHORTEST} cannot be hidden in logs"
+    return size_fault(value)
+
+
+def size_fault(value: str) -> str | None:
+    """The same of a value that may be too short to be hidden."""
     try:
         size = len(value.encode())
     except UnicodeEncodeError:
@@ -33,3 +38,8 @@ def value_fault(value: str) -> str | None:
 def bound(namespace: str, name: str) -> bytes:
     """What is authenticated with a ciphertext: moved to another namespace or name, it opens no more."""
     return msgspec.json.encode(["stoker secret", namespace, name])
+
+
+def bound_to_graph(namespace: str, graph: str, name: str) -> bytes:
+    """The same for a secret that belongs to one graph."""
+    return msgspec.json.encode(["stoker secret of a graph", namespace, graph, name])

@@ -17,6 +17,7 @@ from stoker.core.views import GraphView, Page, PushRequest
 from stoker.engine import single
 from stoker.engine.acting import Note
 from stoker.engine.declared import check_secrets, doubts
+from stoker.engine.documents import Along, Changes
 from stoker.engine.gates import ANY
 from stoker.engine.limits import Limits, put_limits
 from stoker.engine.namespaces import Namespaces
@@ -54,13 +55,18 @@ class Catalog:
         self._meetings = 0  # with other servers, up to which that is true
         self._numbered: dict[tuple[int, str, int], int] = {}
 
-    async def push(self, namespace: str, request: PushRequest) -> GraphView:
-        """Publish a graph with its kinds, after those inside. Invalid lists every problem; it is not stored then."""
+    async def push(self, namespace: str, request: PushRequest, along: Along | None = None) -> GraphView:
+        """Publish a graph with its kinds, after those inside. Invalid lists every problem; it is not stored then.
+
+        `along`: changes documents in the transaction that publishes the graph; it is told the version.
+        """
         for inner in request.inner:
             await self._push(namespace, inner, request.kinds)
-        return await self._push(namespace, request.graph, request.kinds)
+        return await self._push(namespace, request.graph, request.kinds, along)
 
-    async def _push(self, namespace: str, graph: GraphSpec, given: Sequence[KindSpec]) -> GraphView:
+    async def _push(
+        self, namespace: str, graph: GraphSpec, given: Sequence[KindSpec], along: Along | None = None
+    ) -> GraphView:
         check_schemas(given)
         check_secrets(given)
         number = await self._namespaces.made(namespace)
@@ -78,6 +84,13 @@ class Catalog:
         now = self._clock.now()
 
         async def put(tx: Tx) -> tuple[int, int, Micros, bool, Limits, dict[str, int]]:
+            changes = None if along is None else await Changes(tx, number, now).begin()
+            done = await publish(tx)
+            if along is not None and changes is not None:
+                await along(changes, done[1])
+            return done
+
+        async def publish(tx: Tx) -> tuple[int, int, Micros, bool, Limits, dict[str, int]]:
             await self._put_kinds(tx, number, given, now)
             limits = await put_limits(tx, number, graph)
             for node in graph.nodes:
@@ -101,7 +114,7 @@ class Catalog:
             self._peers.pushed()
         if limits.changed:
             self._peers.opened(dict.fromkeys(limits.changed, ANY))
-        lacking = await self._store.read(lambda reader: doubts(reader, number, used))
+        lacking = await self._store.read(lambda reader: doubts(reader, number, graph.name, used))
         return GraphView(
             name=graph.name,
             version=version,

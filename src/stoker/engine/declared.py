@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from stoker.core.graph import KindSpec
 from stoker.core.secret import name_fault
-from stoker.engine.ports import Reader
+from stoker.engine.ports import Reader, Row
 from stoker.errors import Invalid, Problem
 
 
@@ -22,16 +23,29 @@ def check_secrets(kinds: Sequence[KindSpec]) -> None:
         raise Invalid("some kinds declare secrets that cannot be", code="bad_secret", problems=problems)
 
 
-async def unset(reader: Reader, namespace: int, names: Iterable[str]) -> list[str]:
-    """Which of these secrets are not set."""
-    wanted = sorted(set(names))
-    there = {row[0] for row in await reader.rows("secrets_named", namespace, wanted)} if wanted else set()
-    return [name for name in wanted if name not in there]
+class Declared(NamedTuple):
+    """Secrets that a task of a graph needs. `namespace`: that of the graph."""
+
+    namespace: int
+    graph: str
+    names: tuple[str, ...]
 
 
-async def doubts(reader: Reader, namespace: int, kinds: Sequence[KindSpec]) -> list[str]:
+async def found(reader: Reader, declared: Declared, namespace: int) -> tuple[list[Row], list[Row]]:
+    """Those that are set, as (name, key, sealed): of the graph itself, and for what it has not, of a namespace."""
+    names = sorted(set(declared.names))
+    if not names:
+        return [], []
+    own = await reader.rows("graph_secrets_named", declared.namespace, declared.graph, names)
+    rest = [name for name in names if name not in {row[0] for row in own}]
+    return own, await reader.rows("secrets_named", namespace, rest) if rest else []
+
+
+async def doubts(reader: Reader, namespace: int, graph: str, kinds: Sequence[KindSpec]) -> list[str]:
     """What a push is warned about: secrets that its kinds need and nobody has set."""
-    lacking = await unset(reader, namespace, (name for kind in kinds for name in kind.secrets))
+    names = {name for kind in kinds for name in kind.secrets}
+    own, kept = await found(reader, Declared(namespace, graph, tuple(names)), namespace)
+    lacking = names - {row[0] for row in (*own, *kept)}
     return [
         f"the kind {kind.name!r} declares the secret {name!r}, which is not set: its tasks FAIL unless it is optional. "
         f"Set it with `stoker secrets set {name}`."

@@ -6,14 +6,13 @@ What they hold is never in a transaction, a batch or a fold: `Handout` notes the
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 
 import msgspec
 
 from stoker.core.duration import SECOND, Micros
-from stoker.core.protocol import Assignment
-from stoker.core.secret import bound
+from stoker.core.secret import bound, bound_to_graph
 from stoker.engine.batch import Batches
+from stoker.engine.declared import Declared, found
 from stoker.engine.dispatch import Handed
 from stoker.engine.exchange import Handback
 from stoker.engine.namespaces import Namespaces
@@ -52,34 +51,36 @@ class Delivery:
         wanted = {task.task: handed.secrets[task.task] for task in handed.tasks if task.task in handed.secrets}
         if not wanted:
             return handed
-        opened, shut = await self.open(session.namespace, {name for names in wanted.values() for name in names})
-        late = [task for task in handed.tasks if not shut.isdisjoint(wanted.get(task.task, ()))]
+        all_found = {each: await self.open(session.namespace, each) for each in set(wanted.values())}
+        late = [task for task in handed.tasks if task.task in wanted and all_found[wanted[task.task]][1]]
         if late:
             self._batches.start(PutOff(session.holder, [(task.task, task.attempt) for task in late]))
-        tasks = [_filled(task, wanted.get(task.task, ()), opened) for task in handed.tasks if task not in late]
+        tasks = [
+            msgspec.structs.replace(task, secrets=all_found[wanted[task.task]][0]) if task.task in wanted else task
+            for task in handed.tasks
+            if task not in late
+        ]
         return handed._replace(tasks=tasks)
 
-    async def open(self, namespace: int, names: set[str]) -> tuple[dict[str, str], set[str]]:
-        """Those that are set, opened; and those that cannot be."""
-        rows = await self._store.peek(lambda reader: reader.rows("secrets_named", namespace, sorted(names)))
+    async def open(self, namespace: int, declared: Declared) -> tuple[dict[str, str], set[str]]:
+        """Those that are set, opened, and those that cannot be: of the graph, else of the namespace of the kind."""
+        own, kept = await self._store.peek(lambda reader: found(reader, declared, namespace))
+        there, here = self._namespaces.name(declared.namespace), self._namespaces.name(namespace)
+        bounds = [
+            (row, bound_to_graph(there, declared.graph, row[0]), f"graph {declared.graph!r} of {there!r}")
+            for row in own
+        ]
+        bounds += [(row, bound(here, row[0]), repr(here)) for row in kept]
         opened, shut = {}, set()
-        for name, key, body in rows:
+        for (name, key, body), context, where in bounds:
             try:
-                opened[name] = self._keys.open(
-                    Sealed(key, body), bound(self._namespaces.name(namespace), name)
-                ).decode()
+                opened[name] = self._keys.open(Sealed(key, body), context).decode()
             except Shut as error:
                 shut.add(name)
-                self._complain(f"the secret {name!r} of {self._namespaces.name(namespace)!r} cannot be opened: {error}")
+                self._complain(f"the secret {name!r} of {where} cannot be opened: {error}")
         return opened, shut
 
     def _complain(self, message: str) -> None:
         if message not in self._told:
             self._told.add(message)
             _log.error("%s; tasks that need it are offered again every %d s", message, AGAIN // SECOND)
-
-
-def _filled(task: Assignment, names: Sequence[str], opened: dict[str, str]) -> Assignment:
-    if not names:
-        return task
-    return msgspec.structs.replace(task, secrets={name: opened[name] for name in names if name in opened})

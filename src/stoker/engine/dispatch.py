@@ -14,10 +14,11 @@ from typing import NamedTuple
 from stoker.core.duration import Micros
 from stoker.core.model import Task
 from stoker.core.protocol import Assignment
+from stoker.engine.declared import Declared
 from stoker.engine.sessions import Session
 
 DRY_FOR: Micros = 30_000_000  # a safety poll behind the wake-ups
-NO_SECRETS: Mapping[int, tuple[str, ...]] = MappingProxyType({})
+NO_SECRETS: Mapping[int, Declared] = MappingProxyType({})
 
 
 class Terms(NamedTuple):
@@ -28,7 +29,7 @@ class Terms(NamedTuple):
 
 
 class Handed(NamedTuple):
-    """Tasks handed to one session, and until when its leases last. `secrets`: the names that tasks declare, by task.
+    """Tasks handed to one session, and until when its leases last. `secrets`: what tasks declare, by task.
 
     `rows`: the tasks themselves, if their leases are their own.
     """
@@ -36,7 +37,7 @@ class Handed(NamedTuple):
     number: int
     tasks: list[Assignment]
     until: Micros
-    secrets: Mapping[int, tuple[str, ...]] = NO_SECRETS
+    secrets: Mapping[int, Declared] = NO_SECRETS
     rows: Sequence[Task] = ()
 
 

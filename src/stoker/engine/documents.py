@@ -17,6 +17,7 @@ from stoker.core.duration import Micros
 from stoker.core.names import fault
 from stoker.engine import single
 from stoker.engine.acting import Note
+from stoker.engine.graph_secrets import GraphSecrets
 from stoker.engine.namespaces import Namespaces
 from stoker.engine.ports import Clock, Reader, Row, Store, Tx
 from stoker.errors import Conflict, Invalid, NotFound
@@ -107,6 +108,11 @@ class Changes(Look):
         self._changed(sort, id_)
         return True
 
+    async def put_secrets(self, secrets: GraphSecrets) -> None:
+        """Let a graph have these secrets of its own, and no others; see `Secrets.sealed`."""
+        await secrets.put(self._tx, self._namespace, self._now)
+        self.subjects.append(f"secrets:{secrets.graph}")
+
     async def _check_name(self, sort: str, name: str | None, id_: int) -> None:
         if name is None:
             return
@@ -120,6 +126,10 @@ class Changes(Look):
 
     def _changed(self, sort: str, id_: int) -> None:
         self.subjects.append(f"{sort}:{id_}")
+
+
+Along = Callable[[Changes, int], Awaitable[None]]
+"""What is changed in the transaction that publishes a graph; it is told the version."""
 
 
 class Documents:

@@ -5,7 +5,7 @@ Every verb raises only `stoker.errors`; a verb that writes returns after its com
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -50,7 +50,8 @@ from stoker.core.views import (
     TriggerRequest,
 )
 from stoker.engine.acting import Act
-from stoker.engine.documents import Changes, Document, Look
+from stoker.engine.documents import Along, Changes, Document, Look
+from stoker.engine.graph_secrets import GraphSecrets
 from stoker.engine.refusals import Refusal
 
 T = TypeVar("T")
@@ -68,7 +69,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Catalog(Protocol):
-    async def push(self, namespace: str, request: PushRequest) -> GraphView: ...
+    async def push(self, namespace: str, request: PushRequest, along: Along | None = None) -> GraphView: ...
     async def put_kinds(self, namespace: str, kinds: Sequence[KindSpec]) -> None: ...
     async def kinds(self, namespace: str) -> list[KindSpec]: ...
     async def graphs(self, namespace: str, limit: int, after: str | None) -> Page[GraphView]: ...
@@ -254,6 +255,14 @@ class Secrets(Protocol):
     async def put(self, namespace: str, name: str, request: SecretRequest) -> SecretView: ...
     async def list(self, namespace: str, *, limit: int, after: str | None) -> Page[SecretView]: ...
     async def delete(self, namespace: str, name: str) -> None: ...
+    async def sealed(self, namespace: str, graph: str, values: Mapping[str, str]) -> GraphSecrets:
+        """Values for `Changes.put_secrets`: all secrets that a graph has of its own."""
+        ...
+
+    async def of_graph(self, namespace: str, graph: str) -> Sequence[str]:
+        """The names of the secrets that a graph has of its own."""
+        ...
+
     async def rotate(self, after: str | None) -> RotateAnswer:
         """Encrypt a slice of what does not lie under the key that writes anew, in all namespaces."""
         ...

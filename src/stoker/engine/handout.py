@@ -22,6 +22,7 @@ from stoker.core.states import TaskState
 from stoker.core.template import Below
 from stoker.core.values import BadPath
 from stoker.engine.admission import Admission
+from stoker.engine.declared import Declared
 from stoker.engine.dispatch import Handed, Waiter
 from stoker.engine.gates import Later
 from stoker.engine.inputs import Sources, task_input, task_needs
@@ -55,7 +56,7 @@ class Handout:
         self._direct: Counter[int] = Counter()
         self._deadlines: set[Micros] = set()
         self._short: set[int] = set()
-        self._secrets: dict[int, tuple[str, ...]] = {}
+        self._secrets: dict[int, Declared] = {}
         self.handed: dict[int | Waiter, Handed] = {}
         self.refused: dict[int, str] = {}
 
@@ -263,7 +264,7 @@ class Handout:
         if task.deadline is not None:
             self._deadlines.add(task.deadline)
         if node.kind.secrets:
-            self._secrets[task.id] = node.kind.secrets
+            self._secrets[task.id] = Declared(fold.runs[task.run].namespace, graph.spec.name, node.kind.secrets)
         return Assignment(
             task=task.id,
             attempt=task.attempt,

@@ -18,6 +18,7 @@ from stoker.core.protocol import ABSENT, Report
 from stoker.core.standing import Standing, standing_of, unknown
 from stoker.engine.batch import Batches
 from stoker.engine.callers import Callers
+from stoker.engine.declared import Declared
 from stoker.engine.delivery import Delivery, PutOff
 from stoker.engine.dispatch import Dispatcher, Terms, Waiter
 from stoker.engine.exchange import Handback
@@ -213,8 +214,9 @@ class Own:
             raise _not_leased(task, attempt)
         run, node = standing.now.run, standing.now.node
         version = await self._store.read(lambda reader: self._version(reader, run))
-        names = version.graph.nodes[node].kind.secrets
-        opened, shut = await self._delivery.open(await self._namespaces.existing(namespace), set(names))
+        kind = version.graph.nodes[node].kind
+        declared = Declared(version.namespace, version.graph.spec.name, kind.secrets)
+        opened, shut = await self._delivery.open(await self._namespaces.existing(namespace), declared)
         if shut:
             await self._batches.submit(PutOff(BY_ATTEMPT, [(task, attempt)]))
             raise _not_leased(task, attempt)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from stoker.core.secret import bound, name_fault, value_fault
+from stoker.core.secret import bound, bound_to_graph, name_fault, value_fault
 from stoker.core.secret_views import KeyView, RotateAnswer, SecretRequest, SecretView
 from stoker.core.views import Page
 from stoker.core.words import counted
 from stoker.engine import single
 from stoker.engine.acting import Note
 from stoker.engine.catalog import when
+from stoker.engine.graph_secrets import GraphSecrets, sealed
 from stoker.engine.namespaces import Namespaces
 from stoker.engine.paging import cursor, key, limited
 from stoker.engine.ports import Clock, Keyring, Row, Sealed, Shut, Store, Tx
@@ -69,31 +70,45 @@ class Secrets:
 
         await single.transact(self._store, delete, lambda _: Note([f"secret:{name}"]))
 
+    async def sealed(self, namespace: str, graph: str, values: Mapping[str, str]) -> GraphSecrets:
+        """All secrets that a graph has of its own, for `Changes.put_secrets`. Conflict as of `put`."""
+        for name in list(values)[:1]:
+            await self._check_keys(name)
+        return sealed(self._keys, namespace, graph, values)
+
+    async def of_graph(self, namespace: str, graph: str) -> Sequence[str]:
+        """The names of the secrets that a graph has of its own."""
+        number = await self._namespaces.existing(namespace)
+        return [row[0] for row in await self._store.read(lambda reader: reader.rows("graph_secrets", number, graph))]
+
     async def rotate(self, after: str | None = None) -> RotateAnswer:
         """Encrypt the next few secrets, of all namespaces, that do not lie under the key that writes."""
         writes = self._keys.ids[0] if self._keys.ids else None
         if writes is None:
             raise no_key("secrets cannot be encrypted anew")
         await self._namespaces.load()
-        start = (0, "") if after is None else cursor(after, (int, str))
+        start = (0, "", "") if after is None else cursor(after, (int, str, str))
 
         async def put(tx: Tx) -> tuple[int, list[str], list[Row]]:
             rows = await tx.rows("secrets_to_rotate", writes, *start, SLICE)
             done, left = 0, []
-            for number, name, was_key, was in rows:
-                context = bound(self._namespaces.name(number), name)
+            for number, graph, name, was_key, was in rows:
+                namespace = self._namespaces.name(number)
+                context = bound_to_graph(namespace, graph, name) if graph else bound(namespace, name)
                 try:
-                    sealed = self._keys.seal(self._keys.open(Sealed(was_key, was), context), context)
+                    anew = self._keys.seal(self._keys.open(Sealed(was_key, was), context), context)
                 except Shut:
-                    left.append(f"{self._namespaces.name(number)}/{name}")
+                    left.append("/".join((namespace, graph, name) if graph else (namespace, name)))
                 else:
-                    done += len(await tx.execute("rotate_secret", sealed.key, sealed.body, number, name, was))
+                    place = (number, graph, name) if graph else (number, name)
+                    verb = "rotate_graph_secret" if graph else "rotate_secret"
+                    done += len(await tx.execute(verb, anew.key, anew.body, *place, was))
             return done, left, rows
 
         done, left, rows = await single.transact(
             self._store, put, lambda put: Note([f"key:{writes}"], {"rotated": put[0], "left": len(put[1])})
         )
-        following = key(rows[-1][0], rows[-1][1]) if len(rows) == SLICE else None
+        following = key(*rows[-1][:3]) if len(rows) == SLICE else None
         return RotateAnswer(rotated=done, left=left, after=following)
 
     async def keys(self) -> Sequence[KeyView]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+from stoker.engine.declared import Declared, found
 from stoker.engine.explain.offers import Found
 from stoker.engine.ports import Keyring, Reader
 
@@ -14,12 +13,11 @@ class Locked:
     def __init__(self, keys: Keyring) -> None:
         self._keys = keys
 
-    async def of(self, reader: Reader, namespace: int, names: Sequence[str], where: str) -> Found:
+    async def of(self, reader: Reader, declared: Declared, where: str) -> Found:
         """Nothing if there is nothing to say. `where`: how a command names the namespace."""
-        if not names:
-            return Found([])
-        under = {row[0]: row[1] for row in await reader.rows("secrets_named", namespace, list(names))}
-        unset = [name for name in names if name not in under]
+        own, kept = await found(reader, declared, declared.namespace)
+        under = {row[0]: row[1] for row in (*own, *kept)}
+        unset = [name for name in declared.names if name not in under]
         shut = {name: key for name, key in under.items() if key not in self._keys.ids}
         because = [
             f"its kind declares the secret {name!r}, which is not set: unless it is optional the task FAILS"

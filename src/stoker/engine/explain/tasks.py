@@ -15,6 +15,7 @@ from stoker.core.secret import MISSING
 from stoker.core.states import Stopping, TaskState, Verb
 from stoker.core.words import counted
 from stoker.engine.catalog import when
+from stoker.engine.declared import Declared
 from stoker.engine.explain import again
 from stoker.engine.explain.causes import Causes
 from stoker.engine.explain.locked import Locked
@@ -102,7 +103,8 @@ class TaskReasons:
 
     async def _lacking(self, asked: Asked, node: CompiledNode) -> Found:
         where = "" if asked.namespace == "default" else f" --namespace {asked.namespace}"
-        return await self._locked.of(asked.reader, asked.run.namespace, node.kind.secrets, where)
+        declared = Declared(asked.run.namespace, asked.graph.spec.name, node.kind.secrets)
+        return await self._locked.of(asked.reader, declared, where)
 
     async def _offered(self, asked: Asked, task: Task, node: CompiledNode) -> Found:
         gate = await self._limit(asked.reader, task)
