@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from stoker.core.values import (
     as_list,
     as_object,
     as_text,
+    decoded,
     elements,
     encode,
     fields,
@@ -116,3 +118,10 @@ def test_texts_with_lone_surrogates_are_picked_and_spliced_like_others() -> None
 def test_what_has_no_fields_has_none_with_lone_surrogates_either(body: bytes) -> None:
     with pytest.raises(BadPath, match=r"nothing at \$\.a"):
         pick(body, ("a",))
+
+
+def test_lone_surrogates_become_replacements_where_a_value_is_needed() -> None:
+    body = rb'{"a": "\ud800 \ud83d\ude00 \\ud800 \udfff\n", "b": 1}'
+    assert decoded(body) == {"a": "\ufffd \U0001f600 \\ud800 \ufffd\n", "b": 1}
+    with pytest.raises(msgspec.DecodeError):
+        decoded(rb'{"a": "\ud800"')

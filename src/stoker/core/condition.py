@@ -10,9 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
-from stoker.core.values import NULL
+from stoker.core.values import NULL, decoded
 
 VARIABLES = frozenset({"item", "index", "inputs", "store"})
 MAX_SIZE = 1_000  # bytes; its parser recurses
@@ -40,7 +38,6 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_decode = msgspec.json.Decoder().decode
 
 
 class BadCondition(ValueError):
@@ -64,7 +61,7 @@ class Around:
             return {}
         if condition.source not in self._read:
             self._read[condition.source] = {
-                name: _narrowed(_decode(self._json[name] or b"{}"), keys) for name, keys in condition.around.items()
+                name: _narrowed(decoded(self._json[name] or b"{}"), keys) for name, keys in condition.around.items()
             }
         return self._read[condition.source]
 
@@ -86,7 +83,7 @@ class Condition:
         """Whether the edge carries an item. Untold says why that cannot be said."""
         values = dict(around.of(self))
         if "item" in self.reads:
-            values["item"] = _decode(item or NULL)
+            values["item"] = decoded(item or NULL)
         if "index" in self.reads:
             values["index"] = index
         try:

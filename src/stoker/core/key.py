@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import msgspec
-
 from stoker.core.compiled import binding_refs
 from stoker.core.graph import Binding, Limit, NodeSpec, Ref
 from stoker.core.names import fault
-from stoker.core.values import BadPath, pick, show
+from stoker.core.values import BadPath, decoded, pick, show
 
 SEPARATOR = "\x1f"  # which no name holds, so that no other limit has the name of such a gate
-
-_decode = msgspec.json.Decoder().decode
 
 
 def gate_name(limit: Limit, value: str = "") -> str:
@@ -56,7 +52,7 @@ def value_of(limit: Limit, found: bytes) -> str:
         body = pick(found, limit.by[1:])
     except BadPath as error:
         raise BadPath(f"{where}, but {error}") from None
-    value = _decode(body)
+    value = decoded(body)
     if value is None or isinstance(value, list | dict):
         sort = "null" if value is None else "a list" if isinstance(value, list) else "an object"
         raise BadPath(f"{where}, which is {sort}; it must be a text, a number or a boolean")

@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
-KEY = "$artifact"
+from stoker.core.values import decoded
 
-_decode = msgspec.json.Decoder().decode
+KEY = "$artifact"
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -123,7 +123,7 @@ def link(part: Head | Entry | Foot, before: str) -> tuple[bytes, str]:
 def content_of(body: bytes, files: Sequence[FileEntry]) -> Content:
     """A value whose files are known."""
     digests = {file.artifact: {"name": file.name, "sha256": file.sha256, "size": file.size} for file in files}
-    same = sha256(canonical(_without_ids(_decode(body), digests))).hexdigest()
+    same = sha256(canonical(_without_ids(decoded(body), digests))).hexdigest()
     return Content(size=len(body), sha256=sha256(body).hexdigest(), content=same, files=list(files))
 
 
@@ -132,7 +132,7 @@ def artifacts_in(body: bytes) -> list[int]:
     if KEY.encode() not in body:
         return []
     found: dict[int, None] = {}
-    stack = [_decode(body)]
+    stack = [decoded(body)]
     while stack:
         match stack.pop():
             case {"$artifact": int(number), **rest} if not rest:
@@ -166,7 +166,7 @@ def broken(lines: Iterable[bytes]) -> str:
     last: dict[str, Any] = {}
     for number, line in enumerate(lines, 1):
         try:
-            last = _decode(line)
+            last = decoded(line)
             claimed = last.pop("hash")
         except (msgspec.DecodeError, UnicodeDecodeError, KeyError, AttributeError):
             return f"line {number} is not a line of a manifest"
@@ -182,7 +182,7 @@ def unlike(kept: bytes, now: bytes) -> str:
     """What differs between a line that was kept and the same line now, apart from the chain; empty: nothing."""
     if kept == now:
         return ""
-    old, new = _decode(kept), _decode(now)
+    old, new = decoded(kept), decoded(now)
     for each in (old, new):
         each.pop("before", None), each.pop("hash", None)
     names = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]

@@ -151,11 +151,12 @@ class Requeue(_Wire, frozen=True, tag="requeue", tag_field="verb"):
 
 
 class Prune(_Wire, frozen=True, tag="prune", tag_field="verb"):
-    """End the task without items; nothing below it happens."""
+    """End the task without items; nothing below it happens. `data`: kept with it as it is, instead of a reason."""
 
     task: int
     attempt: int
     reason: str = ""
+    data: msgspec.Raw = ABSENT
 
 
 Stage = Literal["", "cooperative", "cancelled", "terminated", "killed"]

@@ -6,7 +6,8 @@ Texts may hold lone surrogates (`"\\ud800"`), which JSON can spell and UTF-8 can
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -16,6 +17,13 @@ from stoker.core.graph import Path
 NULL = b"null"
 MAX_DEPTH = 64
 
+_ESCAPE = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a pair
+    rb"|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+    rb"|\\.",
+    re.DOTALL,
+)
+_anything: Callable[[bytes], Any] = msgspec.json.Decoder().decode
 _list = msgspec.json.Decoder(list[msgspec.Raw])
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encode = msgspec.json.Encoder().encode
@@ -89,6 +97,21 @@ def _loosely(body: bytes, wanted: type, fault: msgspec.DecodeError) -> Any:
 
 def _spelled(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
+
+
+def decoded(body: bytes, into: Callable[[bytes], Any] = _anything) -> Any:
+    """The value of JSON, as a decoder gives it; lone surrogates in it, which hardly anything can take, are U+FFFD."""
+    try:
+        return into(body)
+    except msgspec.DecodeError:
+        if b"\\ud" not in body.lower():
+            raise
+        return into(mended(body))
+
+
+def mended(body: bytes) -> bytes:
+    """JSON with U+FFFD in place of lone surrogates."""
+    return _ESCAPE.sub(lambda found: b"\\ufffd" if found["lone"] else found[0], body)
 
 
 def as_list(parts: Iterable[bytes]) -> bytes:

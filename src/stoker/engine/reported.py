@@ -9,6 +9,7 @@ from stoker.core.model import Task
 from stoker.core.names import text
 from stoker.core.picture import Body
 from stoker.core.protocol import (
+    ABSENT,
     Complete,
     ErrorInfo,
     Fail,
@@ -48,8 +49,9 @@ def settle(batch: Batch, task: Task, entry: Reported, holder: int) -> Receipt:
         case Requeue(after_s=after):
             delay = micros(min(after, LONGEST_DELAY_S)) if after > 0 else 0
             return fold.requeue(task.id, report.attempt, holder, delay)
-        case Prune(reason=reason):
-            return fold.prune(task.id, report.attempt, holder, text(reason))
+        case Prune(reason=reason, data=data):
+            kept = text(reason) if data is ABSENT else bytes(data).decode()
+            return fold.prune(task.id, report.attempt, holder, kept)
         case Release(stage=stage):
             return fold.release(task.id, report.attempt, holder, stage)
     raise AssertionError(report)

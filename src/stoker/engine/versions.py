@@ -14,13 +14,12 @@ from stoker.core.graph import INPUT_KIND, GraphSpec, KindSpec, NodeSpec
 from stoker.core.key import gate_name
 from stoker.core.model import MAX_ITEMS
 from stoker.core.names import fault as name_fault
-from stoker.core.values import MAX_DEPTH, encode, too_deep
+from stoker.core.values import MAX_DEPTH, decoded, encode, too_deep
 from stoker.core.words import counted
 from stoker.engine.ports import Lane, Reader
 from stoker.errors import Invalid, Problem
 
 _ANYTHING: tuple[dict[str, Any], ...] = ({}, {"title": ""})
-_decode = msgspec.json.Decoder().decode
 
 
 class Schema:
@@ -34,7 +33,7 @@ class Schema:
         if too_deep(body):
             return f"the value nests deeper than {MAX_DEPTH} levels"
         try:
-            value = _decode(body)
+            value = decoded(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
             return f"it is not JSON that can be read again: {wrong}"
         if self._validator is None or self._validator.is_valid(value):

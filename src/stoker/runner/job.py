@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from stoker.core.protocol import Assignment, Stage
+from stoker.core.values import decoded
 from stoker.errors import Invalid
 from stoker.runner.context import TaskContext
 from stoker.runner.journal import Journal
@@ -84,7 +85,7 @@ class Job:
     def arguments(self) -> dict[str, Any]:
         """Decode the input and let the node check it; Invalid when it is no JSON object."""
         try:
-            inputs = _decode(self.input) if memoryview(self.input) else {}
+            inputs = decoded(bytes(self.input), _decode) if memoryview(self.input) else {}
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
             raise Invalid(f"the input is not a JSON object: {error}", code="invalid_input") from error
         return self.work.arguments(inputs, task=self.context)

@@ -9,12 +9,14 @@ import asyncio
 import io
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 import aiohttp
 import msgspec
 from yarl import URL
 
+from stoker.core.values import decoded
 from stoker.errors import Invalid, Unavailable
 from stoker.runner.problems import error_of
 
@@ -116,12 +118,13 @@ class Wire:
 
     def _decode(self, content: bytes, answer: type[T], asked: str) -> T:
         try:
-            return msgspec.json.decode(content, type=answer)
+            found: T = decoded(content, partial(msgspec.json.decode, type=answer))
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
             raise Unavailable(
                 f"{asked} was answered with something else than Stoker's: {error}",
                 remedy="Check that the URL names a Stoker server of a fitting version.",
             ) from error
+        return found
 
     def _unreachable(self, method: str, url: URL, error: BaseException) -> Unavailable:
         why = "no answer in time" if isinstance(error, asyncio.TimeoutError) else str(error) or type(error).__name__

@@ -7,13 +7,13 @@ A READY task shows the id of the attempt that it will have next.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 Mac = Callable[[str], str]
 """The MAC of a text: 16 hex digits."""
 
-Verifies = Callable[[str, str], bool]
+Proves = Callable[[str, str], Awaitable[bool]]
 """Whether a MAC is that of a text, under a key of now or of before; in constant time."""
 
 _MOST = 2**63 - 1
@@ -37,10 +37,10 @@ def spell(state: StateId, mac: Mac) -> str:
     return f"{said}-{mac(said)}"
 
 
-def read(text: str, verifies: Verifies) -> StateId | None:
+async def read(text: str, proves: Proves) -> StateId | None:
     """What an id means; None for one that this installation never gave out."""
     found = _SHAPE.fullmatch(text)
-    if found is None or not verifies(found["said"], found["mac"]):
+    if found is None or not await proves(found["said"], found["mac"]):
         return None
     state = StateId(int(found["task"]), int(found["attempt"]), int(found["item"] or 0))
     return state if state.task <= _MOST else None

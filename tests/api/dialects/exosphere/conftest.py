@@ -1,0 +1,74 @@
+"""An installation with a clock that stands, served to clients of the dialect on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.dialects.exosphere.sdk import Sdk
+from engine.plant import Plant
+from stoker.api import listener
+from stoker.api.app import App, build
+from stoker.api.dialects.exosphere.dialect import exosphere
+from stoker.api.serve import serve
+from stoker.config import Exosphere
+from stoker.core.views import TokenRequest
+
+STORES = ["sqlite", "postgres"]
+TOKEN = TokenRequest(name="worker", scopes=["run"])
+
+
+class Spoken:
+    """A plant that speaks the dialect. `key`: a token with the scope `run`."""
+
+    def __init__(self, plant: Plant, app: App, url: str, key: str) -> None:
+        self.plant = plant
+        self.app = app
+        self.url = url
+        self.key = key
+
+    def sdk(self, *nodes: str, **more: Any) -> Sdk:
+        return Sdk(self.url, self.key, *(nodes or ("one", "many")), **more)
+
+
+@asynccontextmanager
+async def speaking(plant: Plant, **settings: Any) -> AsyncIterator[Spoken]:
+    """Serve a plant. Enqueue waits for nothing unless `settings` say so."""
+    key = (await plant.engine.tokens.create(TOKEN)).token
+    assert key
+    dialect = exosphere(Exosphere(**{"enqueue_wait": 0.0, **settings}))
+    await dialect.begin(plant.engine)
+    app = build(plant.engine, version="1", dialects=[dialect])
+    bound = listener.bind("127.0.0.1", 0, insecure=False)
+    stop, ready = asyncio.Event(), asyncio.Event()
+    task = asyncio.ensure_future(serve(app, bound, stop, ready=ready.set))
+    try:
+        await ready.wait()
+        yield Spoken(plant, app, listener.url(bound), key)
+    finally:
+        stop.set()
+        await task
+
+
+@pytest.fixture(autouse=True)
+def _no_lingering(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stoker.api.serve.LINGER_S", 0.0)
+
+
+@pytest.fixture(params=STORES)
+async def plant(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Plant]:
+    database = request.getfixturevalue("database") if request.param == "postgres" else None
+    plant = await Plant(tmp_path / "data", database=database).start()
+    yield plant
+    await plant.stop()
+
+
+@pytest.fixture
+async def spoken(plant: Plant) -> AsyncIterator[Spoken]:
+    async with speaking(plant) as spoken:
+        yield spoken
