@@ -298,7 +298,7 @@ GUARDS = (
     Guard(
         "a report reaches only tasks of its namespace",
         "engine/exchange.py",
-        "if task is None or fold.runs[task.run].namespace != self._session.namespace:",
+        "if task is None or batch.fold.home_of(task) != self._session.namespace:",
         "if task is None:",
         "engine/test_isolation.py",
     ),

@@ -76,6 +76,16 @@ def enters(caller: Caller, namespace: str) -> bool:
     return "*" in caller.namespaces or namespace in caller.namespaces
 
 
+def lend(caller: Caller, namespace: str) -> None:
+    """Refuse a caller that may not put work before the runners of another namespace than that of its call."""
+    if not enters(caller, namespace):
+        raise Forbidden(
+            f"the token {caller.name!r} is not for the namespace {namespace!r}, of which the graph takes kinds",
+            place="graph.nodes",
+            remedy=f"Use a token that is for {namespace!r} too.",
+        )
+
+
 def need(caller: Caller, scope: str, what: str) -> None:
     """Refuse a caller that lacks the scope that one form of a call needs."""
     if caller.scopes.isdisjoint({scope, "admin"}):

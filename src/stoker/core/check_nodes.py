@@ -100,8 +100,10 @@ class NodeChecks:
             self.problem(
                 "unknown_kind",
                 place,
-                f"no kind {node.kind!r} is registered.",
-                "Push it with the graph, or start a runner that has it.",
+                f"no kind {node.kind!r} is registered{_where(node)}.",
+                "Push it with the graph, or start a runner that has it."
+                if node.namespace is None
+                else "Push it there first.",
             )
         if not 0 <= node.priority <= 9:
             self.problem("bad_option", place, f"a priority lies between 0 and 9, not {node.priority}.")
@@ -197,3 +199,7 @@ class NodeChecks:
     def many(self, index: int) -> bool:
         kind = None if index == TRIGGER else self.kinds.get(self.spec.nodes[index].name)
         return kind is not None and kind.items == "many"
+
+
+def _where(node: NodeSpec) -> str:
+    return "" if node.namespace is None else f" in the namespace {node.namespace!r}"

@@ -50,7 +50,8 @@ class CompiledNode(msgspec.Struct, frozen=True, kw_only=True):
     `must_have`: members whose single item a join cannot do without. `plain`: every straight parent stands once, and
     where all of them SUCCEEDED, so did the `must_have`. `live`: it belongs to a live graph: `of` are the nodes it comes
     after, `must_have` those of them that it cannot do without. `when`: the condition on its way in. `gate`: its limit.
-    `template`: its limit instead, if each value has a gate of its own.
+    `template`: its limit instead, if each value has a gate of its own. `home`: the namespace in which its tasks are
+    offered, if that is another one than its run's.
     """
 
     index: int
@@ -81,6 +82,7 @@ class CompiledNode(msgspec.Struct, frozen=True, kw_only=True):
     lane: int = 0
     gate: int | None = None
     template: int | None = None
+    home: int | None = None
     when: Condition | None = None
 
     @property

@@ -211,11 +211,13 @@ class Loop(_Spec, frozen=True):
 class NodeSpec(_Spec, frozen=True):
     """`retry` to `losses_are_failures`: None leaves it to the graph's `defaults`.
 
+    `namespace`: of its kind, in which its tasks are offered; None: that of the graph.
     `lease`: how long runners that do not beat have for an attempt; then it is lost. Beats keep the others' leases.
     """
 
     name: str
     kind: str
+    namespace: str | None = None
     fire: Each | Join | OnChange | Iteration = Each()
     bind: dict[str, Binding] = {}
     expand: Expand | None = None
@@ -276,6 +278,7 @@ class KindSpec(_Spec, frozen=True):
     """A registered sort of work. `items`: whether a task settles with exactly one item or with several.
 
     `max_attempts`: what a task may need of them in all; None: as many as it takes. `lease`: as of nodes that say none.
+    `namespace`: set where a version of a graph in another namespace keeps it.
     """
 
     name: str
@@ -287,3 +290,4 @@ class KindSpec(_Spec, frozen=True):
     description: str = ""
     max_attempts: Annotated[int, msgspec.Meta(ge=1)] | None = None
     lease: Duration | None = None
+    namespace: str | None = None

@@ -64,5 +64,16 @@ def faults(said: NodeSpec | Defaults) -> Iterator[str]:
         yield f"{error}."
 
 
+def kind_faults(kind: KindSpec) -> Iterator[str]:
+    """What is wrong with what a kind says of its tasks, besides schemas and secrets."""
+    if kind.namespace is not None:
+        yield "a kind is of the namespace that it is pushed to; a node says from which one it takes its kind."
+    try:
+        if _length(kind.lease) == 0:
+            yield "a lease is longer than 0."
+    except ValueError as error:
+        yield f"{error}."
+
+
 def _length(duration: Duration | None) -> Micros | None:
     return None if duration is None else micros(duration)

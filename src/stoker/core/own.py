@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from stoker.core.away import kind_key
 from stoker.core.duration import Micros, micros
 from stoker.core.graph import (
     INPUT_KIND,
@@ -30,6 +31,7 @@ HELD = frozenset({WAIT_KIND, SUBGRAPH_KIND, LOOP_KIND})
 OWN = HELD | {INPUT_KIND, ITEM_KIND}
 _FOR_RUNNERS = (
     "limit",
+    "namespace",
     "retry",
     "timeout",
     "task_timeout",
@@ -55,7 +57,7 @@ def kind_of(node: NodeSpec, kinds: Mapping[str, KindSpec]) -> KindSpec | None:
         case "stoker.subgraph":
             return kinds.get(as_kind(node.subgraph)) if node.subgraph is not None else None
         case _:
-            return kinds.get(node.kind)
+            return kinds.get(kind_key(node))
 
 
 def as_kind(inner: Subgraph) -> str:
@@ -70,7 +72,7 @@ def held_for(node: NodeSpec) -> Micros | None:
 
 def wrongs(node: NodeSpec) -> Iterator[Problem]:
     """What a node says that its kind makes no sense of."""
-    for option in _FOR_RUNNERS if node.kind in HELD else _FOR_RUNNERS[:1] if node.kind == ITEM_KIND else ():
+    for option in _FOR_RUNNERS if node.kind in HELD else _FOR_RUNNERS[:2] if node.kind == ITEM_KIND else ():
         if getattr(node, option) != getattr(_PLAIN, option):
             yield _wrong(node, f"no runner runs a node of this kind, so there is no use for {option}.")
     if (node.subgraph is None) == (node.kind == SUBGRAPH_KIND):

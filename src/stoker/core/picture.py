@@ -135,6 +135,11 @@ class Picture:
     def node_of(self, task: Task) -> CompiledNode:
         return self.graphs[self.runs[task.run].version].nodes[task.node]
 
+    def home_of(self, task: Task) -> int:
+        """The namespace in which a task is offered, and reported on."""
+        home = self.node_of(task).home
+        return self.runs[task.run].namespace if home is None else home
+
     def _row(self, run: Run, graph: Compiled, join: int, branch: bytes) -> JoinRow:
         key = JoinKey(run.id, join, cut(branch, graph.row_depth[join]))
         self._touch(key)

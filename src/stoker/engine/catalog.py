@@ -8,6 +8,7 @@ from hashlib import sha256
 
 import msgspec
 
+from stoker.core.away import at_home, by_key, kind_key, namespaces, with_homes
 from stoker.core.compile import compile_graph, with_lanes
 from stoker.core.duration import Micros
 from stoker.core.graph import GraphSpec, KindSpec
@@ -16,7 +17,7 @@ from stoker.core.own import OWN
 from stoker.core.views import GraphView, Page, PushRequest
 from stoker.engine import single
 from stoker.engine.acting import Note
-from stoker.engine.declared import check_secrets, doubts
+from stoker.engine.declared import check_kinds, doubts
 from stoker.engine.documents import Along, Changes
 from stoker.engine.gates import ANY
 from stoker.engine.limits import Limits, put_limits
@@ -25,7 +26,7 @@ from stoker.engine.nesting import pinned
 from stoker.engine.peers import Peers
 from stoker.engine.ports import Clock, Reader, Store, Tx
 from stoker.engine.sessions import Sessions
-from stoker.engine.versions import Version, Versions, by_value, check_schemas, check_waits, lane_key, lanes_of
+from stoker.engine.versions import Version, Versions, by_value, check_schemas, check_waits, homes_of, lane_key, lanes_of
 from stoker.errors import Invalid, NotFound
 
 
@@ -67,17 +68,19 @@ class Catalog:
     async def _push(
         self, namespace: str, graph: GraphSpec, given: Sequence[KindSpec], along: Along | None = None
     ) -> GraphView:
-        check_schemas(given)
-        check_secrets(given)
+        check_kinds(given)
         number = await self._namespaces.made(namespace)
-        graph, inner = await self._store.read(lambda reader: pinned(reader, number, graph))
+        graph, inner = await self._store.read(lambda reader: pinned(reader, number, at_home(graph, namespace)))
+        homes = await self._store.read(lambda reader: homes_of(reader, graph)) if namespaces(graph) else {}
         known = {kind.name: kind for kind in await self._kinds(number)}
         known.update({kind.name: kind for kind in given}, **inner)
+        for home, its in homes.items():
+            known.update(by_key(msgspec.structs.replace(kind, namespace=home) for kind in await self._kinds(its)))
         compiled = compile_graph(graph, known)
         inputs = [*graph.inputs.items(), *graph.store.items()]
         check_schemas([KindSpec(name=name, input=wanted.schema) for name, wanted in inputs])
         check_waits(graph)
-        used = [known[name] for name in sorted({node.kind for node in graph.nodes} - OWN | inner.keys())]
+        used = [known[key] for key in sorted({kind_key(node) for node in graph.nodes} - OWN | inner.keys())]
         spec = msgspec.json.encode(graph).decode()
         kinds = msgspec.json.encode(used).decode()
         digest = sha256(f"{spec}\n{kinds}".encode()).hexdigest()
@@ -94,8 +97,8 @@ class Catalog:
             await self._put_kinds(tx, number, given, now)
             limits = await put_limits(tx, number, graph)
             for node in graph.nodes:
-                await tx.execute("put_lane", number, *lane_key(node, limits.gates), int(by_value(node)))
-            lanes = await lanes_of(tx, number, graph, limits.gates)
+                await tx.execute("put_lane", *lane_key(node, number, limits.gates, homes), int(by_value(node)))
+            lanes = await lanes_of(tx, number, graph, limits.gates, homes)
             latest = await tx.execute("latest_version", number, graph.name)
             if latest and latest[0][2] == digest:
                 return latest[0][0], latest[0][1], latest[0][3], False, limits, lanes
@@ -107,14 +110,16 @@ class Catalog:
             self._store, put, lambda put: Note([f"graph:{graph.name}"], {"version": put[1], "created": put[3]})
         )
         if self._versions.known(id_) is None:
-            self._versions.add(Version(id_, number, version, with_lanes(compiled, lanes, limits.gates)))
+            placed = with_homes(with_lanes(compiled, lanes, limits.gates), homes)
+            self._versions.add(Version(id_, number, version, placed))
         self._latest[number, graph.name] = id_
         if created:
             await self._sessions.lanes_changed()
             self._peers.pushed()
         if limits.changed:
             self._peers.opened(dict.fromkeys(limits.changed, ANY))
-        lacking = await self._store.read(lambda reader: doubts(reader, number, graph.name, used))
+        here = [kind for kind in used if kind.namespace is None]
+        lacking = await self._store.read(lambda reader: doubts(reader, number, graph.name, here))
         return GraphView(
             name=graph.name,
             version=version,
@@ -129,8 +134,7 @@ class Catalog:
         for kind in kinds:
             if wrong := fault(kind.name):
                 raise Invalid(wrong, code="bad_name", place="kinds")
-        check_schemas(kinds)
-        check_secrets(kinds)
+        check_kinds(kinds)
         number = await self._namespaces.made(namespace)
         now = self._clock.now()
 

@@ -6,9 +6,24 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from stoker.core.graph import KindSpec
+from stoker.core.options import kind_faults
 from stoker.core.secret import name_fault
 from stoker.engine.ports import Reader, Row
+from stoker.engine.versions import check_schemas
 from stoker.errors import Invalid, Problem
+
+
+def check_kinds(kinds: Sequence[KindSpec]) -> None:
+    """Refuse kinds that no version could keep: their schemas, secrets, leases."""
+    check_schemas(kinds)
+    check_secrets(kinds)
+    problems = [
+        Problem(code="bad_option", place=f"kind {kind.name!r}", message=wrong)
+        for kind in kinds
+        for wrong in kind_faults(kind)
+    ]
+    if problems:
+        raise Invalid("some kinds cannot be as they are", code="bad_kind", problems=problems)
 
 
 def check_secrets(kinds: Sequence[KindSpec]) -> None:

@@ -68,7 +68,7 @@ class Exchange(Verb):
 
     def _settle(self, batch: Batch, entry: Reported) -> Receipt:
         task = batch.fold.tasks.get(entry.report.task)
-        if task is None or batch.fold.runs[task.run].namespace != self._session.namespace:
+        if task is None or batch.fold.home_of(task) != self._session.namespace:
             return REFUSED
         return settle(batch, task, entry, self._session.id)
 

@@ -231,8 +231,7 @@ class Leases:
         async def find(reader: Reader) -> tuple[Task, Version] | None:
             for task in await reader.tasks([task_id]):
                 (run,) = await reader.runs([task.run])
-                if session is not None and run.namespace == session.namespace:
-                    return task, await self._versions.get(reader, run.version)
+                return task, await self._versions.get(reader, run.version)
             return None
 
         found = await self._store.read(find)

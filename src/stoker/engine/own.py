@@ -188,7 +188,13 @@ class Own:
         async def find(reader: Reader) -> dict[int, tuple[Task, Run]]:
             tasks = await reader.tasks(sorted({task for task, _ in attempts}))
             runs = {run.id: run for run in await reader.runs(sorted({task.run for task in tasks}))}
-            return {task.id: (task, runs[task.run]) for task in tasks if runs[task.run].namespace == number}
+            graphs = {run.version: (await self._versions.get(reader, run.version)).graph for run in runs.values()}
+            offered = {task.id: graphs[runs[task.run].version].nodes[task.node].home for task in tasks}
+            return {
+                task.id: (task, runs[task.run])
+                for task in tasks
+                if (offered[task.id] or runs[task.run].namespace) == number
+            }
 
         found = await self._store.read(find) if number is not None else {}
         return [

@@ -100,8 +100,7 @@ class Recover(Verb):
 def _found(batch: Batch, namespace: int, task: int, attempt: int) -> tuple[Task | None, Standing]:
     """A task that is offered in this namespace and has, or is about to have, this attempt; and where that stands."""
     known = batch.fold.tasks.get(task)
-    run = None if known is None else batch.fold.runs[known.run]
-    if known is None or run is None or run.namespace != namespace:
+    if known is None or batch.fold.home_of(known) != namespace:
         return None, unknown(task, attempt)
-    standing = standing_of(known, run, attempt)
+    standing = standing_of(known, batch.fold.runs[known.run], attempt)
     return (None if standing.now is None else known), standing

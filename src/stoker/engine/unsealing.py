@@ -13,6 +13,7 @@ import msgspec
 
 from stoker.core import archive, tar
 from stoker.core.archive import Head, Listed, Manifest, Part, Row
+from stoker.core.away import by_key
 from stoker.core.branch import sound
 from stoker.core.compile import compile_graph
 from stoker.core.compiled import Compiled
@@ -208,7 +209,7 @@ class _Reading:
         """The tree: one at its top, all ended, each of a version that compiles."""
         for row in self._rows["version"]:
             spec = msgspec.json.decode(row["spec"], type=GraphSpec)
-            kinds = {kind.name: kind for kind in msgspec.json.decode(row["kinds"], type=list[KindSpec])}
+            kinds = by_key(msgspec.json.decode(row["kinds"], type=list[KindSpec]))
             if hashlib.sha256(f"{row['spec']}\n{row['kinds']}".encode()).hexdigest() != row["hash"]:
                 raise damaged(f"the graph {spec.name!r} is not what its hash says")
             if spec.name != row["graph"] or row["number"] < 1:

@@ -8,6 +8,7 @@ from typing import Any
 import jsonschema_rs
 import msgspec
 
+from stoker.core.away import by_key, namespaces, with_homes
 from stoker.core.compile import compile_graph
 from stoker.core.compiled import Compiled
 from stoker.core.graph import INPUT_KIND, GraphSpec, KindSpec, NodeSpec
@@ -186,10 +187,12 @@ class Versions:
             row = await reader.version(version)
             assert row is not None, f"a run names the graph version {version}, which does not exist"
             spec = msgspec.json.decode(row.spec, type=GraphSpec)
-            kinds = {kind.name: kind for kind in msgspec.json.decode(row.kinds, type=list[KindSpec])}
+            kinds = by_key(msgspec.json.decode(row.kinds, type=list[KindSpec]))
             gates = await gates_of(reader, row.namespace, spec)
-            lanes = await lanes_of(reader, row.namespace, spec, gates)
-            found = self.add(Version(version, row.namespace, row.number, compile_graph(spec, kinds, lanes, gates)))
+            homes = await homes_of(reader, spec)
+            lanes = await lanes_of(reader, row.namespace, spec, gates, homes)
+            graph = with_homes(compile_graph(spec, kinds, lanes, gates), homes)
+            found = self.add(Version(version, row.namespace, row.number, graph))
         return found
 
 
@@ -202,11 +205,19 @@ async def gates_of(reader: Reader, namespace: int, spec: GraphSpec) -> dict[str,
     return {name: known[key] for name, key in limited.items()}
 
 
-async def lanes_of(reader: Reader, namespace: int, spec: GraphSpec, gates: Mapping[str, int]) -> dict[str, int]:
+async def homes_of(reader: Reader, spec: GraphSpec) -> dict[str, int]:
+    """The numbers of the other namespaces that a graph takes kinds of."""
+    wanted = namespaces(spec)
+    return {name: number for number, name in await reader.rows("namespaces") if name in wanted} if wanted else {}
+
+
+async def lanes_of(
+    reader: Reader, namespace: int, spec: GraphSpec, gates: Mapping[str, int], homes: Mapping[str, int]
+) -> dict[str, int]:
     """The lane of each node: tasks of one kind with the same requirements and limit stand in one queue."""
     rows = map(Lane._make, await reader.rows("lanes"))
-    known = {(lane.kind, lane.requires, lane.gate): lane.id for lane in rows if lane.namespace == namespace}
-    keys = {node.name: lane_key(node, gates) for node in spec.nodes}
+    known = {(lane.namespace, lane.kind, lane.requires, lane.gate): lane.id for lane in rows}
+    keys = {node.name: lane_key(node, namespace, gates, homes) for node in spec.nodes}
     return {name: known[key] for name, key in keys.items() if key in known}
 
 
@@ -215,5 +226,8 @@ def by_value(node: NodeSpec) -> bool:
     return node.limit is not None and bool(node.limit.by)
 
 
-def lane_key(node: NodeSpec, gates: Mapping[str, int]) -> tuple[str, str, int]:
-    return node.kind, msgspec.json.encode(node.requires, order="sorted").decode(), gates.get(node.name, 0)
+def lane_key(
+    node: NodeSpec, namespace: int, gates: Mapping[str, int], homes: Mapping[str, int]
+) -> tuple[int, str, str, int]:
+    home = namespace if node.namespace is None else homes.get(node.namespace, namespace)
+    return home, node.kind, msgspec.json.encode(node.requires, order="sorted").decode(), gates.get(node.name, 0)

@@ -6,9 +6,11 @@ from typing import Annotated
 
 import msgspec
 
+from stoker.api.auth import lend
 from stoker.api.call import Answer, Call, as_json
 from stoker.api.query import After, Limit, Query
 from stoker.api.route import NAMESPACED, Route
+from stoker.core import away
 from stoker.core.views import GraphView, Page, PushRequest
 
 
@@ -22,6 +24,10 @@ class VersionQuery(Query, frozen=True):
 
 
 async def push_graph(call: Call) -> Answer:
+    request: PushRequest = call.body
+    for spec in (request.graph, *request.inner):
+        for namespace in away.namespaces(spec):
+            lend(call.caller, namespace)
     view = await call.engine.catalog.push(call.namespace, call.body)
     return as_json(view, status=201 if view.created else 200)
 

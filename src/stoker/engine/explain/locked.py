@@ -13,9 +13,9 @@ class Locked:
     def __init__(self, keys: Keyring) -> None:
         self._keys = keys
 
-    async def of(self, reader: Reader, declared: Declared, where: str) -> Found:
-        """Nothing if there is nothing to say. `where`: how a command names the namespace."""
-        own, kept = await found(reader, declared, declared.namespace)
+    async def of(self, reader: Reader, declared: Declared, namespace: int, where: str) -> Found:
+        """Nothing if there is nothing to say. `namespace`: of the kind. `where`: how a command names that."""
+        own, kept = await found(reader, declared, namespace)
         under = {row[0]: row[1] for row in (*own, *kept)}
         unset = [name for name in declared.names if name not in under]
         shut = {name: key for name, key in under.items() if key not in self._keys.ids}

@@ -40,6 +40,12 @@ class Asked(NamedTuple):
     run: Run
     graph: Compiled
 
+    def home(self, node: CompiledNode) -> tuple[int, str]:
+        """The namespace in which tasks of a node are offered: its number and its name."""
+        if node.home is None or node.spec.namespace is None:
+            return self.run.namespace, self.namespace
+        return node.home, node.spec.namespace
+
 
 class TaskReasons:
     """Reasons for one task, most important first; the history of its attempts comes last."""
@@ -102,13 +108,14 @@ class TaskReasons:
         return Found([*locked.because, *because], locked.remedy or found.remedy)
 
     async def _lacking(self, asked: Asked, node: CompiledNode) -> Found:
-        where = "" if asked.namespace == "default" else f" --namespace {asked.namespace}"
+        number, name = asked.home(node)
+        where = "" if name == "default" else f" --namespace {name}"
         declared = Declared(asked.run.namespace, asked.graph.spec.name, node.kind.secrets)
-        return await self._locked.of(asked.reader, declared, where)
+        return await self._locked.of(asked.reader, declared, number, where)
 
     async def _offered(self, asked: Asked, task: Task, node: CompiledNode) -> Found:
         gate = await self._limit(asked.reader, task)
-        found = await self._offers.of(asked.reader, asked.run.namespace, asked.namespace, node)
+        found = await self._offers.of(asked.reader, *asked.home(node), node)
         ((before,),) = await asked.reader.rows("lane_ahead", task.lane, task.order_at)
         stand = "stands" if before == 1 else "stand"
         queue = [f"{counted(before, 'task')} {stand} before it in its queue"] if before else []
@@ -177,7 +184,7 @@ class TaskReasons:
 
     async def _silent(self, asked: Asked, task: Task) -> list[str]:
         """When a lease ends whose runner is away."""
-        present = await self._sessions.present(asked.reader, asked.run.namespace)
+        present = await self._sessions.present(asked.reader, asked.home(asked.graph.nodes[task.node])[0])
         if task.session is None or task.session in present:
             return []
         until = (await asked.reader.session_ends([task.session])).get(task.session, 0)
