@@ -44,6 +44,7 @@ OPEN_ORDERS = {
         ("AS t\nORDER BY t.order_at", "AS t\nORDER BY t.order_at, t.id"),
     ],
     "leases_of": [("LIMIT", "ORDER BY id LIMIT")],
+    "reapable": [("LIMIT", "ORDER BY id LIMIT")],
     "expired_sessions": [("ORDER BY until", "ORDER BY until, id")],
     "due_tasks": [("ORDER BY due_at", "ORDER BY due_at, id")],
     "overdue_tasks": [("ORDER BY deadline", "ORDER BY deadline, id")],

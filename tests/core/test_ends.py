@@ -72,7 +72,7 @@ SAID = Defaults(
     ],
 )
 def test_what_a_node_does_not_say_its_graph_says(own: dict[str, Any], retry: Retry, times: Any, losses: Any) -> None:
-    told = options(NodeSpec(name="a", kind="one", **own), SAID)
+    told = options(NodeSpec(name="a", kind="one", **own), SAID, KindSpec(name="one"))
     attempt, queue, total = (each * SECOND for each in times)
     assert told.retry == policy(retry)
     assert told.times == Times(attempt=attempt, queue=queue, total=total)
@@ -80,7 +80,7 @@ def test_what_a_node_does_not_say_its_graph_says(own: dict[str, Any], retry: Ret
 
 
 def test_where_neither_says_it_a_task_may_be_lost_twice_and_takes_its_time() -> None:
-    told = options(NodeSpec(name="a", kind="one"), Defaults())
+    told = options(NodeSpec(name="a", kind="one"), Defaults(), KindSpec(name="one"))
     assert (told.max_losses, told.losses_are_failures, told.times) == (3, False, Times())
 
 
