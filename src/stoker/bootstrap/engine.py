@@ -48,6 +48,7 @@ from stoker.engine.manifest import Manifests
 from stoker.engine.namespaces import Namespaces
 from stoker.engine.opaque import Opaque
 from stoker.engine.own import Own
+from stoker.engine.overview import Overview
 from stoker.engine.peers import Peers
 from stoker.engine.ports import Clock, Dice
 from stoker.engine.preparing import Preparing
@@ -138,6 +139,7 @@ class StokerEngine:
         )
         self.catalog = Catalog(self.store, self._namespaces, versions, self.sessions, self.peers, self.clock)
         self.views = Views(self.store, self._namespaces, versions, self.sessions, self.clock, keys)
+        self.overview = Overview(self.store, self._namespaces, versions)
         self.logs = Logs(self.store, self._namespaces, versions, self.events, self.clock)
         self.runs = Runs(
             self.store,

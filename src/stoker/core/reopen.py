@@ -45,7 +45,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     past_rows: list[JoinKey]
     rows: dict[JoinKey, JoinRow]
     changed: list[JoinKey]
-    fired: list[str]
+    fired: list[JoinKey]
     rerun: list[str]
     generation: int
     busy: Task | None
@@ -126,8 +126,8 @@ def reopen(
         past_rows=sorted(past_rows),
         rows=counted,
         changed=[key for key, row in counted.items() if row != rows[key] or _is_due(row)],
-        fired=sorted(_name(graph, key) for key in wave.fired),
-        rerun=sorted(_name(graph, key) for key in wave.again - past_rows),
+        fired=sorted(wave.fired),
+        rerun=sorted(named(graph, key) for key in wave.again - past_rows),
         generation=generation,
         busy=_busy(replaced, past_spreads),
     )
@@ -161,7 +161,8 @@ def _lacks_its_step(graph: Compiled, task: Task) -> bool:
     return node.spec.expand is not None and len(indexes(task.branch)) < node.depth
 
 
-def _name(graph: Compiled, key: JoinKey) -> str:
+def named(graph: Compiled, key: JoinKey) -> str:
+    """A join row as people read it: `total at page[3]`."""
     node = graph.nodes[key.join]
     if not key.branch:
         return node.name

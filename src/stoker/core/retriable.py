@@ -8,6 +8,7 @@ from stoker.core.branch import cut
 from stoker.core.compiled import Compiled, CompiledNode, text_of
 from stoker.core.firing import is_bad
 from stoker.core.model import Run, Task
+from stoker.core.overview import present
 from stoker.core.reopen import may_stand, spent
 from stoker.core.states import LIVE, RunState, TaskState
 from stoker.errors import Conflict
@@ -51,6 +52,16 @@ def check(graph: Compiled, run: Run, task: Task, tasks: Sequence[Task]) -> None:
     if spent(graph, task):
         why = f"a task of the kind {node.kind.name!r} has at most {node.kind.max_attempts} attempts."
         raise _refused(task, "attempts_exhausted", why, "Start a new run, or push the kind with more.")
+
+
+def check_asked(task: Task, attempt: int | None, used: str) -> None:
+    """Conflict unless the attempt that somebody wants retried is the task's last one. `used`: a key used before."""
+    if used:
+        why = f"its retry with the key {used!r} was asked for before."
+        raise _refused(task, "duplicate_retry", why, "Use a new key for a new retry.")
+    if attempt is not None and attempt != present(task):
+        why = f"attempt {attempt} is not its last one; that is attempt {present(task)}."
+        raise _refused(task, "attempt_followed", why, "Look at the task as it stands now.")
 
 
 def unsettled(task: Task, below: Task, graph: Compiled) -> Conflict:

@@ -303,15 +303,25 @@ class BulkAnswer(_View, frozen=True):
     after: str | None = None
 
 
+class TaskAttempt(_View, frozen=True):
+    """A task with the attempt that stands, or that is to come next."""
+
+    task: int
+    attempt: int
+
+
 class RetryAnswer(_View, frozen=True):
     """`retried`: tasks made READY again. `fired`: joins that had fired already and will not fire again.
 
+    `fired_tasks`: the tasks of such joins. `attempt`: of one task that was retried, the one that is to come.
     `rerun`: joins that had fired and are decided anew, in this `generation`; `replaced`: how many of their tasks, and
     of those below, now belong to the past.
     """
 
     retried: int
     fired: list[str] = []
+    fired_tasks: list[TaskAttempt] = []
+    attempt: int = 0
     rerun: list[str] = []
     generation: int = 0
     replaced: int = 0

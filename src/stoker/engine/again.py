@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
+from stoker.core.branch import cut
 from stoker.core.compiled import Compiled
 from stoker.core.model import Run, Task
+from stoker.core.overview import present
 from stoker.core.picture import Body
-from stoker.core.reopen import Plan, reopen, retryable, spent
-from stoker.core.retriable import check, unsettled
+from stoker.core.reopen import Plan, named, reopen, retryable, spent
+from stoker.core.retriable import check, check_asked, unsettled
 from stoker.core.states import RunState, TaskState
-from stoker.core.views import RetryAnswer
+from stoker.core.views import RetryAnswer, TaskAttempt
 from stoker.engine.acting import Note
 from stoker.engine.importing import check_own
 from stoker.engine.ports import Tx
@@ -84,13 +88,18 @@ def _nothing(run: Run, graph: Compiled, tasks: list[Task]) -> Conflict:
 
 
 class RetryTask(Verb):
-    """Make one task READY again that FAILED, or was pruned or cancelled; its run goes on, or still does."""
+    """Make one task READY again that FAILED, or was pruned or cancelled; its run goes on, or still does.
+
+    `attempt`: only while that is its last one. `key`: only once with it.
+    """
 
     solo = True
 
-    def __init__(self, task: int, *, rerun_below: bool = False) -> None:
+    def __init__(self, task: int, *, rerun_below: bool = False, attempt: int | None = None, key: str = "") -> None:
         self.tasks = (task,)
         self._rerun = rerun_below
+        self._attempt = attempt
+        self._key = key
         self._answer: RetryAnswer | None = None
         self._before: Task | None = None
 
@@ -107,12 +116,25 @@ class RetryTask(Verb):
         await _check_root(tx, run)
         await check_own(tx, run)
         graph = fold.graphs[run.version]
+        used = bool(self._key) and bool(await tx.rows("retry_named", run.id, task.id, self._key))
+        check_asked(task, self._attempt, self._key if used else "")
         tasks = await tx.task_rows("run_tasks", run.id)
         check(graph, run, task, tasks)
         plan = await planned(tx, batch, run, tasks, [task], rerun=self._rerun)
         if plan.busy is not None:
             raise unsettled(task, plan.busy, graph)
-        self._answer = await carried_out(tx, batch, run, plan)
+        answer = await carried_out(tx, batch, run, plan)
+        await tx.put("insert_task_retry", [(run.id, task.id, task.attempt, self._key or None, fold.now)])
+        fired = {(key.join, key.branch) for key in plan.fired}
+        self._answer = msgspec.structs.replace(
+            answer,
+            attempt=task.attempt + 1,
+            fired_tasks=[
+                TaskAttempt(task=each.id, attempt=present(each))
+                for each in tasks
+                if (each.node, cut(each.branch, graph.row_depth.get(each.node, 0))) in fired
+            ],
+        )
         return self._answer
 
     def note(self, answer: RetryAnswer) -> Note:
@@ -138,12 +160,13 @@ async def planned(tx: Tx, batch: Batch, run: Run, tasks: list[Task], chosen: lis
 
 async def carried_out(tx: Tx, batch: Batch, run: Run, plan: Plan) -> RetryAnswer:
     """Put away what is replaced, now, since what is made anew may stand there in this very batch; fold in the rest."""
+    graph = batch.fold.graphs[run.version]
     kept = {task.id: await _bodies(tx, batch, task) for task in plan.withheld}
     await tx.put_past(plan)
     batch.fold.reopen(run, plan, lambda task: kept[task.id])
     return RetryAnswer(
         retried=plan.again,
-        fired=plan.fired,
+        fired=sorted(named(graph, key) for key in plan.fired),
         rerun=plan.rerun,
         generation=plan.generation if plan.rerun else 0,
         replaced=len(plan.past) - len(plan.expand),

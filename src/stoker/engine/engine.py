@@ -52,6 +52,8 @@ from stoker.core.views import (
 from stoker.engine.acting import Act
 from stoker.engine.documents import Along, Changes, Document, Look
 from stoker.engine.graph_secrets import GraphSecrets
+from stoker.engine.documents import Changes, Document, Look
+from stoker.engine.overview import Close, Drawn, RunsPage
 from stoker.engine.refusals import Refusal
 
 T = TypeVar("T")
@@ -88,7 +90,9 @@ class Runs(Protocol):
     ) -> list[RunRef]: ...
     async def cancel(self, namespace: str, run: int) -> RunView: ...
     async def retry(self, namespace: str, run: int, *, rerun_below: bool) -> RetryAnswer: ...
-    async def retry_task(self, namespace: str, task: int, *, rerun_below: bool) -> RetryAnswer: ...
+    async def retry_task(
+        self, namespace: str, task: int, *, rerun_below: bool, attempt: int | None = None, key: str = ""
+    ) -> RetryAnswer: ...
     async def wait(self, namespace: str, run: int, wait_s: float) -> RunView: ...
     async def result(self, namespace: str, run: int, wait_s: float) -> bytes:
         """The JSON of a run's result, once it has ended; Conflict if it has not when the time is up, or failed."""
@@ -152,6 +156,20 @@ class Own(Protocol):
 
     async def secrets(self, namespace: str, task: int, attempt: int) -> dict[str, str]:
         """What the kind of a leased task declares; NotFound or Conflict if the attempt is not (any more)."""
+        ...
+
+
+class Overview(Protocol):
+    async def page(self, namespace: str, *, skip: int, limit: int) -> RunsPage:
+        """Runs that are not child runs, newest first, each with its states counted."""
+        ...
+
+    async def run(self, namespace: str, run: int) -> Drawn:
+        """One run with its first tasks, and what hangs on them."""
+        ...
+
+    async def task(self, namespace: str, task: int) -> Close:
+        """One task with the tasks above it."""
         ...
 
 
@@ -416,6 +434,8 @@ class Engine(Protocol):
     def own(self) -> Own: ...
     @property
     def views(self) -> Views: ...
+    @property
+    def overview(self) -> Overview: ...
     @property
     def logs(self) -> Logs: ...
     @property

@@ -18,7 +18,18 @@ from stoker.engine.ports import Clock, Reader, Store, Tx
 SLICE = 500  # rows of one table in one transaction
 RUNS = 50  # of one slice
 
-SLICED = ("log", "spread", "output", "item", "past_item", "join_row", "node_count", "live_node", "run_tag")
+SLICED = (
+    "log",
+    "spread",
+    "output",
+    "item",
+    "past_item",
+    "join_row",
+    "node_count",
+    "live_node",
+    "run_tag",
+    "task_retry",
+)
 """Tables of which a run may have any number of rows."""
 
 OF_TASKS = ("attempt", "progress", "task", "past_task")
@@ -74,6 +85,7 @@ async def _hide(tx: Tx, runs: Sequence[int], now: Micros) -> int:
     ended = [run.id for run in found if run.state is not RunState.RUNNING and run.root is None and run.namespace > 0]
     running = await tx.ids("trees_running", ended)
     chosen = sorted({*ended} - {*running})
+    await tx.execute("shift_total", -1, chosen)
     await tx.execute("hide_runs", chosen)
     await tx.execute("free_keys", chosen)
     return len(chosen)

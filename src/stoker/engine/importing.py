@@ -207,6 +207,7 @@ class Importing:
             await _go_on(tx, root, now)
             await tx.execute("end_import", root, now)
             await tx.execute("show_imported", namespace, [root])
+            await tx.execute("shift_total", 1, [root])
 
         await single.transact(self._store, show, lambda _: Note([f"run:{root}"]))
 

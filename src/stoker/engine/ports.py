@@ -39,6 +39,14 @@ class SessionRow(NamedTuple):
     ended_at: Micros | None
 
 
+class Place(NamedTuple):
+    """Where tasks of a run stand."""
+
+    run: int
+    node: int
+    branch: bytes
+
+
 class Lane(NamedTuple):
     id: int
     namespace: int
@@ -148,6 +156,14 @@ class Reader(Protocol):
     async def rows(self, query: str, *parameters: Any) -> list[Row]: ...
     async def tasks(self, ids: Iterable[int]) -> list[Task]: ...
     async def task_rows(self, query: str, *parameters: Any) -> list[Task]: ...
+    async def tasks_at(self, places: Iterable[Place]) -> list[Task]:
+        """What stands at these places; of a live run, every firing."""
+        ...
+
+    async def more_at(self, places: Iterable[Place]) -> list[Row]:
+        """How many items beyond the first stand at each of these places, where there are any: node, branch, count."""
+        ...
+
     async def past_tasks(self, query: str, *parameters: Any) -> list[Task]:
         """Tasks that a re-run replaced, by a named statement."""
         ...

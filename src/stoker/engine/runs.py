@@ -188,10 +188,16 @@ class Runs:
         answer: RetryAnswer = (await self._batches.submit(RetryRun(run, rerun_below=rerun_below))).value
         return answer
 
-    async def retry_task(self, namespace: str, task: int, *, rerun_below: bool = False) -> RetryAnswer:
-        """Offer one task again that FAILED, or was pruned or cancelled; its run goes on."""
+    async def retry_task(
+        self, namespace: str, task: int, *, rerun_below: bool = False, attempt: int | None = None, key: str = ""
+    ) -> RetryAnswer:
+        """Offer one task again that FAILED, or was pruned or cancelled; its run goes on.
+
+        `attempt`: only while that is its last one. `key`: a second call with it is refused.
+        """
         await self._views.task(namespace, task)  # it is there, and here
-        answer: RetryAnswer = (await self._batches.submit(RetryTask(task, rerun_below=rerun_below))).value
+        verb = RetryTask(task, rerun_below=rerun_below, attempt=attempt, key=key)
+        answer: RetryAnswer = (await self._batches.submit(verb)).value
         return answer
 
     async def wait(self, namespace: str, run: int, wait_s: float) -> RunView:

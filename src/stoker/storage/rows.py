@@ -21,6 +21,9 @@ _encode = msgspec.msgpack.Encoder().encode
 
 Row = Sequence[Any]
 
+TOTAL_SLOTS = 64  # parts of a namespace's total of runs: servers, whose ids lie apart, seldom meet in one
+IDS_TOGETHER = 1_000  # ids that no two servers draw from
+
 _past = msgspec.msgpack.Decoder(Task).decode
 
 
@@ -99,6 +102,16 @@ def run(row: Row) -> Run:
 
 def of_new_run(value: Run) -> Row:
     return msgspec.structs.astuple(value)
+
+
+def of_totals(runs: Sequence[Run]) -> list[Row]:
+    """How many runs each part of a namespace's total gets; child runs do not count."""
+    found: dict[tuple[int, int], int] = {}
+    for value in runs:
+        if value.root is None:
+            key = (value.namespace, value.id // IDS_TOGETHER % TOTAL_SLOTS)
+            found[key] = found.get(key, 0) + 1
+    return [(*key, count) for key, count in sorted(found.items())]
 
 
 def of_tags(tags: Mapping[int, Mapping[str, str]], runs: Mapping[int, Run]) -> list[Row]:

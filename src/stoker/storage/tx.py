@@ -26,6 +26,7 @@ from stoker.engine.ports import (
     Lease,
     LogRow,
     Passed,
+    Place,
     ProgressRow,
     Row,
     SessionPut,
@@ -57,6 +58,12 @@ class Questions(ABC):
 
     async def task_rows(self, query: str, *parameters: Any) -> list[Task]:
         return [rows.task(row) for row in await self.all(query, *parameters)]
+
+    async def tasks_at(self, places: Iterable[Place]) -> list[Task]:
+        return [rows.task(row) for row in await self.each("task_at", list(places))]
+
+    async def more_at(self, places: Iterable[Place]) -> list[Row]:
+        return await self.each("more_at", list(places))
 
     async def past_tasks(self, query: str, *parameters: Any) -> list[Task]:
         return [rows.past_task(row) for row in await self.all(query, *parameters)]
@@ -232,6 +239,7 @@ def _runs(fold: Fold) -> list[Write]:
     changed = [fold.runs[run] for run in fold.changed_runs if run not in fold.new_runs]
     return [
         Write("insert_run", [rows.of_new_run(run) for run in new]),
+        Write("add_runs", rows.of_totals(new)),
         Write("insert_run_input", list(fold.new_inputs.items())),
         Write("insert_run_store", list(fold.new_stores.items())),
         Write("insert_run_tag", rows.of_tags(fold.new_tags, fold.runs)),

@@ -211,6 +211,12 @@ ON CONFLICT (run, node) DO UPDATE SET created = node_count.created + excluded.cr
     pruned = node_count.pruned + excluded.pruned, cancelled = node_count.cancelled + excluded.cancelled,
     skipped = node_count.skipped + excluded.skipped;
 
+-- name: add_runs
+-- So many runs were made.
+INSERT INTO run_total (namespace, slot, runs)
+SELECT * FROM unnest(CAST(:namespace AS BIGINT[]), CAST(:slot AS BIGINT[]), CAST(:runs AS BIGINT[]))
+ON CONFLICT (namespace, slot) DO UPDATE SET runs = run_total.runs + excluded.runs;
+
 -- name: insert_attempt
 INSERT INTO attempt (task, run, attempt, outcome, code, message, type, traceback, session, started_at, ended_at)
 SELECT * FROM unnest(
