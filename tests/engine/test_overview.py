@@ -160,7 +160,9 @@ async def test_a_stopping_run_shows_what_waits_as_cancelled_before_it_is_swept(p
         assert await counts(plant) == [(6, 1, 5, 0, "PENDING")]
         await plant.tick()
         assert await counts(plant) == [(6, 1, 5, 0, "PENDING")]
-        await plant.pass_time(31)
+        for _ in range(3):
+            await hand.beat()
+            await plant.pass_time(11)
         assert await counts(plant) == [(6, 0, 6, 0, "FAILED")]
         (late,) = [state for state in (await agree(plant))[run].states if state.id.task == held.task]
         assert late.error == "cancelled, unconfirmed"
