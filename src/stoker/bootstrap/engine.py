@@ -47,8 +47,8 @@ from stoker.engine.logs import Logs
 from stoker.engine.manifest import Manifests
 from stoker.engine.namespaces import Namespaces
 from stoker.engine.opaque import Opaque
-from stoker.engine.own import Own
 from stoker.engine.overview import Overview
+from stoker.engine.own import Own
 from stoker.engine.peers import Peers
 from stoker.engine.ports import Clock, Dice
 from stoker.engine.preparing import Preparing
