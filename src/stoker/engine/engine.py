@@ -52,7 +52,6 @@ from stoker.core.views import (
 from stoker.engine.acting import Act
 from stoker.engine.documents import Along, Changes, Document, Look
 from stoker.engine.graph_secrets import GraphSecrets
-from stoker.engine.documents import Changes, Document, Look
 from stoker.engine.overview import Close, Drawn, RunsPage
 from stoker.engine.refusals import Refusal
 
