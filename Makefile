@@ -10,7 +10,7 @@ SEEDS ?= 1000
 # Tests wait for disks and other processes half of the time: two of them for each core.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * os.cpu_count())')
 
-.PHONY: setup postgres demo test check bench grind simulate prove guards lock clean
+.PHONY: setup postgres demo test check conformance-heat bench grind simulate prove guards lock clean
 
 setup: $(STAMP)
 
@@ -35,6 +35,11 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The published HEAT client, unmodified, against a real server; needs node, of the version that its package.json names.
+conformance-heat: setup
+	npm ci --prefix conformance/heat --no-progress
+	$(BIN)/python -m pytest conformance/heat
 
 bench: setup postgres
 	$(BIN)/python bench/run.py

@@ -23,8 +23,8 @@ def of_documents(entry: Entry) -> bool:
 
 
 @pytest.fixture
-async def replayed(served: Served) -> Replayer:
-    replayer = Replayer(served)
+async def replayed(either: Served) -> Replayer:
+    replayer = Replayer(either)
     await replayer.play(of_documents)
     return replayer
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -96,15 +97,15 @@ async def test_edges_that_cannot_be_are_refused_on_every_way_in(served: Served, 
     assert edges(await served.get(path)) == {"a": [], "b": ["a"]}
 
 
-async def test_two_changes_of_one_draft_at_once_make_no_cycle(served: Served, sum_: int) -> None:
-    import asyncio
-
-    template = (await one(served))["id"]
-    a, b = [await node(served, template, name=name, nodeTemplateId=sum_) for name in "ab"]
+async def test_two_changes_of_one_draft_at_once_make_no_cycle(either: Served) -> None:
+    work = {"name": "sum", "type": 2, "featureInternalName": "platform", "acceptsMultipleInputs": True}
+    sum_ = (await either.make("/api/nodetemplates", work))["template"]["id"]
+    template = (await one(either))["id"]
+    a, b = [await node(either, template, name=name, nodeTemplateId=sum_) for name in "ab"]
     path = f"/api/session-templates/{template}/nodes"
     answers = await asyncio.gather(
-        served.ask("PUT", f"{path}/{a['id']}", {"parentIds": [b["id"]]}),
-        served.ask("PUT", f"{path}/{b['id']}", {"parentIds": [a["id"]]}),
+        either.ask("PUT", f"{path}/{a['id']}", {"parentIds": [b["id"]]}),
+        either.ask("PUT", f"{path}/{b['id']}", {"parentIds": [a["id"]]}),
     )
     assert sorted(answer.status for answer in answers) == [200, 400]
 

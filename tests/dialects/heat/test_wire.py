@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -82,12 +83,27 @@ async def test_parameters_that_nobody_knows_are_ignored(served: Served) -> None:
     assert (await served.ask("GET", "/api/projects", query={"_": "1"})).status == 200
 
 
-async def test_a_change_can_be_undone_by_nobody_else_meanwhile(served: Served) -> None:
-    import asyncio
-
-    made = await served.make("/api/projects", {"title": "P"})
+async def test_changes_of_different_fields_at_once_all_hold(either: Served) -> None:
+    made = await either.make("/api/projects", {"title": "P"})
     path = f"/api/projects/{made['id']}"
     changes: list[Any] = [{"description": "d"}, {"icon": "i"}, {"title": "Q"}]
-    await asyncio.gather(*[served.ask("PUT", path, change) for change in changes])
-    shown = await served.get(path)
+    await asyncio.gather(*[either.ask("PUT", path, change) for change in changes])
+    shown = await either.get(path)
     assert (shown["title"], shown["description"], shown["icon"]) == ("Q", "d", "i")
+
+
+async def test_one_of_two_that_take_a_name_at_once_gets_it(either: Served) -> None:
+    made = await asyncio.gather(*[either.ask("POST", "/api/sessiontemplates", {"name": "t"}) for _ in range(2)])
+    assert sorted(answered.status for answered in made) == [201, 409]
+
+
+async def test_every_route_is_described_with_the_shape_that_it_answers(served: Served) -> None:
+    described = await served.get("/api/openapi.json", role=None)
+    for path, operations in described["paths"].items():
+        for method, operation in operations.items():
+            for status in set(operation["responses"]) & {"200", "201"}:
+                content = operation["responses"][status]["content"]["application/json"]["schema"]
+                assert content or path.endswith(("export", "all", "{name}", "openapi.json")), (method, path)
+    shapes = described["components"]["schemas"]
+    assert set(shapes["DataSource"]["properties"]) >= {"id", "connectionString", "createdAt"}
+    assert shapes["Envelope_NodeTemplate"]["properties"]["template"] == {"$ref": "#/components/schemas/NodeTemplate"}
