@@ -13,8 +13,10 @@ import pytest
 
 from cli.conftest import Stoker
 from databases import PASSWORD, Cluster, name_of
+from stoker.bootstrap import dialects
 from stoker.bootstrap.embedded import Embedded
 from stoker.cli import checks
+from stoker.config import Settings
 
 
 def found(stoker: Stoker) -> dict[str, Any]:
@@ -24,6 +26,7 @@ def found(stoker: Stoker) -> dict[str, Any]:
 def test_a_fresh_installation_is_well_and_stays_untouched(stoker: Stoker, folder: Path) -> None:
     lines = found(stoker)
     assert {name for name, one in lines.items() if one["status"] != "ok"} == {"server"}
+    assert "dialects" not in lines
     assert lines["server"]["status"] == "warn"
     assert list(folder.iterdir()) == []
 
@@ -36,6 +39,12 @@ def test_a_live_server_is_asked_for_everything(stoker: Stoker, server: Embedded,
     assert lines["telemetry"]["found"].startswith("metrics are off (--metrics token); opentelemetry-sdk ")
     assert stoker("doctor").code == 0
     assert "-> Start one with `stoker runner start FILE`." in stoker("doctor").out
+
+
+def test_the_other_protocols_of_a_server_are_named(stoker: Stoker, folder: Path) -> None:
+    spoken = dialects.made(Settings(dialects=("heat", "exosphere")))
+    with Embedded(folder / "data", dialects=spoken):
+        assert found(stoker)["dialects"]["found"] == "the server speaks heat, exosphere too"
 
 
 def test_a_server_that_is_down_fails_with_a_remedy(stoker: Stoker, monkeypatch: pytest.MonkeyPatch) -> None:

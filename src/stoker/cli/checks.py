@@ -16,7 +16,7 @@ from email.utils import parsedate_to_datetime
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from stoker.cli import reach, terminal
 from stoker.cli.options import Where
@@ -276,6 +276,7 @@ def _reached(client: Client, server: reach.Server) -> Iterator[Check]:
     yield Check(name="server", status="ok", found=f"{server.url} answers ({server.how})")
     yield _clock(client)
     yield Check(name="telemetry", status="ok", found=f"{_metrics(client)}; {_tracing()}")
+    yield from _dialects(client)
     try:
         views = client.call(client.api.runners())
     except NotFound:
@@ -335,6 +336,21 @@ def _metrics(client: Client) -> str:
     except StokerError as error:
         return "metrics are off (--metrics token)" if error.code == "metrics_off" else f"no metrics: {error.message}"
     return f"metrics are on, {sum(not line.startswith('#') for line in text.splitlines())} samples"
+
+
+def _dialects(client: Client) -> Iterator[Check]:
+    """Which other protocols the server speaks; nothing where it speaks none, or is too old to say."""
+    try:
+        spoken = client.call(_about(client))["dialects"]
+    except (StokerError, KeyError, ValueError):
+        return
+    if spoken:
+        yield Check(name="dialects", status="ok", found=f"the server speaks {', '.join(spoken)} too")
+
+
+async def _about(client: Client) -> Any:
+    async with client.api.wire.open("GET", "/", headers={"Accept": "application/json"}) as response:
+        return await response.json()
 
 
 def _tracing() -> str:
