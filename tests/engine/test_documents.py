@@ -7,7 +7,8 @@ import asyncio
 import msgspec
 import pytest
 
-from engine.plant import NS, Plant
+from engine.plant import NS, Plant, node
+from stoker.core.graph import KindSpec
 from stoker.engine.documents import Changes, Document
 from stoker.errors import Conflict, Invalid, NotFound
 
@@ -140,3 +141,20 @@ async def test_when_it_was_made_stays_and_when_it_was_changed_is_told(plant: Pla
     assert put.updated_at == made.updated_at + 5_000_000
     assert await plant.engine.documents.get(NS, NOTE, 1) == put
     assert put.created_at == made.created_at
+
+
+async def test_kinds_are_registered_with_what_belongs_to_them_or_not_at_all(plant: Plant) -> None:
+    catalog, documents = plant.engine.catalog, plant.engine.documents
+
+    async def along(changes: Changes) -> None:
+        await changes.add(NOTE, b"runtime", name="k")
+
+    await catalog.put_kinds("plant", [KindSpec(name="k")], along)
+    with pytest.raises(Conflict):
+        await catalog.put_kinds("plant", [KindSpec(name="k"), KindSpec(name="other")], along)
+    assert [kind.name for kind in await catalog.kinds("plant")] == ["k"]
+    assert [each.name for each in await documents.list("plant", NOTE)] == ["k"]
+    await add(plant, b"")
+    assert await catalog.namespaces() == ["plant"]
+    await plant.push(node("a"))
+    assert await catalog.namespaces() == [NS, "plant"]

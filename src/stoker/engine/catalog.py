@@ -18,7 +18,7 @@ from stoker.core.views import GraphView, Page, PushRequest
 from stoker.engine import single
 from stoker.engine.acting import Note
 from stoker.engine.declared import check_kinds, doubts
-from stoker.engine.documents import Along, Changes
+from stoker.engine.documents import Along, Beside, Changes
 from stoker.engine.gates import ANY
 from stoker.engine.limits import Limits, put_limits
 from stoker.engine.namespaces import Namespaces
@@ -129,8 +129,11 @@ class Catalog:
             warnings=[*compiled.warnings, *limits.warnings, *lacking],
         )
 
-    async def put_kinds(self, namespace: str, kinds: Sequence[KindSpec]) -> None:
-        """Register kinds, or what has changed about them. Graph versions keep the kinds they were pushed with."""
+    async def put_kinds(self, namespace: str, kinds: Sequence[KindSpec], along: Beside | None = None) -> None:
+        """Register kinds, or what has changed about them. Graph versions keep the kinds they were pushed with.
+
+        `along`: changes documents in the same transaction.
+        """
         for kind in kinds:
             if wrong := fault(kind.name):
                 raise Invalid(wrong, code="bad_name", place="kinds")
@@ -139,7 +142,10 @@ class Catalog:
         now = self._clock.now()
 
         async def put(tx: Tx) -> None:
+            changes = None if along is None else await Changes(tx, number, now).begin()
             await self._put_kinds(tx, number, kinds, now)
+            if along is not None and changes is not None:
+                await along(changes)
 
         await single.transact(self._store, put, lambda _: Note([f"kind:{kind.name}" for kind in kinds]))
 
@@ -147,6 +153,12 @@ class Catalog:
     async def _put_kinds(tx: Tx, namespace: int, kinds: Sequence[KindSpec], now: Micros) -> None:
         for kind in kinds:
             await tx.execute("put_kind", namespace, kind.name, msgspec.json.encode(kind).decode(), now)
+
+    async def namespaces(self) -> list[str]:
+        """Those that have kinds, by name."""
+        await self._namespaces.load()
+        rows = await self._store.read(lambda reader: reader.rows("kind_namespaces"))
+        return sorted(self._namespaces.name(number) for (number,) in rows)
 
     async def kinds(self, namespace: str) -> list[KindSpec]:
         return await self._kinds(await self._namespaces.existing(namespace))

@@ -128,6 +128,9 @@ class Changes(Look):
         self.subjects.append(f"{sort}:{id_}")
 
 
+Beside = Callable[[Changes], Awaitable[None]]
+"""What is changed in the transaction that does something else."""
+
 Along = Callable[[Changes, int], Awaitable[None]]
 """What is changed in the transaction that publishes a graph; it is told the version."""
 

@@ -9,6 +9,9 @@ INSERT INTO namespace (name) VALUES (:name) ON CONFLICT (name) DO NOTHING;
 -- name: kinds
 SELECT spec FROM kind WHERE namespace = :namespace ORDER BY name;
 
+-- name: kind_namespaces
+SELECT DISTINCT namespace FROM kind;
+
 -- name: put_kind
 INSERT INTO kind (namespace, name, spec, updated_at) VALUES (:namespace, :name, :spec, :now)
 ON CONFLICT (namespace, name) DO UPDATE SET spec = excluded.spec, updated_at = excluded.updated_at;
