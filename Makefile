@@ -28,7 +28,7 @@ demo: setup
 	$(BIN)/python examples/demo.py
 
 test: setup postgres
-	$(BIN)/python -m pytest -n $(WORKERS) --durations=20 tests
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations=20 tests
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -20,7 +20,6 @@ from stoker.core.model import SLICE
 from stoker.engine.ports import Locked
 from stoker.errors import Conflict
 from stoker.storage.postgres import tx as postgres
-from stoker.storage.postgres.store import Postgres
 from stoker.storage.sqlite import tx as sqlite
 from stoker.storage.sqlite.store import Sqlite
 from stoker.storage.sqlite.tx import SqliteTx
@@ -189,17 +188,14 @@ def _with_lane(task: Any, lanes: dict[int, int]) -> Any:
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("start", range(0, SEEDS, 5))
 async def test_both_databases_answer_alike_and_hold_the_same_rows(
-    tmp_path: Path, cluster: Cluster, database: str, monkeypatch: pytest.MonkeyPatch, start: int
+    tmp_path: Path, cluster: Cluster, template: str, monkeypatch: pytest.MonkeyPatch, start: int
 ) -> None:
     as_if_shared(monkeypatch)
     in_one_order(monkeypatch)
-    store = Postgres(database)
-    await store.open()
-    await store.close()
-    keys = tables(cluster, database)
+    keys = tables(cluster, template)
     assert {"run", "task", "item", "join_row", "node_count", "attempt", "log", "session", "spread"} <= keys.keys()
     for seed in range(start, min(start + 5, SEEDS)):
-        url = cluster.create()
+        url = cluster.create(template)
         try:
             one = await play(seed, tmp_path / f"sqlite{seed}", None, keys)
             other = await play(seed, tmp_path / f"postgres{seed}", url, keys)

@@ -32,7 +32,7 @@ class Site:
         self.started: list[subprocess.Popen[bytes]] = []
         self.server = self.start("server", "start", "--port", "0", "--data", str(self.data))
         try:
-            found = until(self._server_file, "the server to start", timeout=20)
+            found = until(self._server_file, "the server to start")
         except AssertionError as error:
             self.server.kill()
             self.server.wait()

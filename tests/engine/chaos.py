@@ -169,6 +169,8 @@ class Chaos:
         """A whole run, or one task, whatever its state."""
         if self.dice.random() < 0.5:
             found = await self.plant.sql("SELECT id FROM task ORDER BY id")
+            if not found:  # all are still to be made
+                return
             with suppress(Conflict):  # it has settled
                 await self.plant.engine.tasks.cancel(NS, self.dice.choice(found)[0])
                 self.met.add("cancel task")

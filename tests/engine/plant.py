@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import apsw
-import asyncpg
 import msgspec
 
 import fresh
+from engine.look import Look
 from stoker.bootstrap.engine import StokerEngine
 from stoker.bootstrap.keyring import Keyring
 from stoker.core.duration import SECOND, Micros
@@ -92,12 +90,6 @@ def failure(task: Assignment | Held, message: str = "no", **options: Any) -> Fai
     return Fail(task=task.task, attempt=task.attempt, error=ErrorInfo(message=message), **options)
 
 
-def numbered(statement: str) -> str:
-    """A statement with PostgreSQL's sort of placeholders."""
-    numbers = itertools.count(1)
-    return re.sub(r"\?", lambda _: f"${next(numbers)}", statement)
-
-
 async def until(fact: Callable[[], bool]) -> None:
     """Return when a fact has come true."""
     async with asyncio.timeout(10):
@@ -127,6 +119,7 @@ class Plant:
         self.engine: StokerEngine
         self.transactions = 0
         self.reads = 0
+        self._look = Look(data / "stoker.db", database)
 
     async def start(self) -> Plant:
         self.data.mkdir(parents=True, exist_ok=True)
@@ -142,13 +135,16 @@ class Plant:
         )
         self._count()
         await self.engine.open(ticking=False)
+        self._look.kept = True
         return self
 
     async def stop(self) -> None:
+        await self._look.let_go()
         await self.engine.close()
 
     async def kill(self) -> None:
         """End as a process does that is killed: nothing submitted is waited for, nothing is given back."""
+        await self._look.let_go()
         await self.engine.store.close()
         hints = self.engine.peers._hints
         if hints is not None:
@@ -247,22 +243,8 @@ class Plant:
     # --- the tables ---
 
     async def sql(self, statement: str, *parameters: Any) -> list[Any]:
-        """A look at the tables, through a connection of its own."""
-        if self.database is not None:
-            return await self._asked_postgres(self.database, statement, parameters)
-        connection = apsw.Connection(str(self.data / "stoker.db"), flags=apsw.SQLITE_OPEN_READWRITE)
-        try:
-            return list(connection.execute(statement, parameters))
-        finally:
-            connection.close()
-
-    @staticmethod
-    async def _asked_postgres(database: str, statement: str, parameters: Sequence[Any]) -> list[Any]:
-        connection = await asyncpg.connect(database)
-        try:
-            return [tuple(row) for row in await connection.fetch(numbered(statement), *parameters)]
-        finally:
-            await connection.close()
+        """A look at the tables."""
+        return await self._look.ask(statement, parameters)
 
     def hand(self, name: str = "hand", *, kinds: tuple[str, ...] = ("one", "many"), **offers: Any) -> Hand:
         return Hand(self, RunnerInfo(name=name, kinds=list(kinds), **offers))

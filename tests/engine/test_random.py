@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from core.held import held_graph
 from engine.chaos import SEEDS, play
 
 ENOUGH = 200
+LIKELY = (48, 55, 84, 8, 0, 56, 53, 39)  # they met what is rare, and may again
 
 
 @pytest.mark.timeout(0)
@@ -26,7 +27,7 @@ async def test_every_run_ends_and_nothing_is_lost_or_doubled(tmp_path: Path, sta
 async def test_a_few_seeds_meet_all_that_the_loop_is_about(tmp_path: Path) -> None:
     """The loop proves nothing about what it never meets; how soon it does is up to chance."""
     met: set[str] = set()
-    seeds = count()
+    seeds = chain(LIKELY, count())
     while not met >= {"kill", "vanish", "retry", "spread", "again", "rerun", "below_not_settled"}:
         seed = next(seeds)
         assert seed < ENOUGH, f"{seed} seeds met nothing but {met}"

@@ -159,16 +159,18 @@ def test_heat_local_wins_over_a_cluster_and_a_server(csv: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     "variable", ["CORE_API_URL", "HEAT_SESSION_TOKEN", "RuntimeSessionToken", "RunnerName", "KUBERNETES_SERVICE_HOST"]
 )
-def test_a_cluster_of_heat_is_refused_and_stoker_url_named(csv: Path, tmp_path: Path, variable: str) -> None:
-    done = ran(REFERENCE, "--input", f"file={csv}", cwd=tmp_path, **{variable: "there"})
+def test_a_cluster_of_heat_is_refused_and_stoker_url_named(
+    saying: Path, csv: Path, tmp_path: Path, variable: str
+) -> None:
+    done = ran(saying, "--template", "saying", "--input", f"file={csv}", cwd=tmp_path, **{variable: "there"})
     assert done.returncode == 1
     assert variable in done.stderr
     assert "needs the HEAT HTTP dialect, which this version of heat_runtime does not serve" in done.stderr
     assert "STOKER_URL" in done.stderr
 
 
-def test_debug_mode_is_refused(csv: Path, tmp_path: Path) -> None:
-    done = ran(REFERENCE, "--node", "0", "--input", f"file={csv}", cwd=tmp_path, HEAT_LOCAL="1")
+def test_debug_mode_is_refused(saying: Path, csv: Path, tmp_path: Path) -> None:
+    done = ran(saying, "--template", "saying", "--node", "0", "--input", f"file={csv}", cwd=tmp_path, HEAT_LOCAL="1")
     assert done.returncode == 1
     assert "debug mode (--node) needs the HEAT HTTP dialect" in done.stderr
 

@@ -8,13 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import apsw
-import asyncpg
 import msgspec
 
 from core.memory import Memory
 from engine.chaos import _RUNS, _SPREADS, _TASKS
-from engine.plant import Hand, ManualClock, Plant, meet, numbered
+from engine.plant import Hand, ManualClock, Plant, meet
 from proofs.plan import Plan
 from stoker.core.model import ItemKey, Run, Spread, Task
 from stoker.core.protocol import ClaimAnswer, RunnerInfo
@@ -22,37 +20,6 @@ from stoker.errors import StokerError, Unavailable
 from stoker.storage import rows
 
 _ENDS = "SELECT id, CASE WHEN ended_at IS NULL THEN until ELSE 0 END FROM session ORDER BY id"
-
-
-class Watched(Plant):
-    """An installation whose tables are looked at after every step, through one connection."""
-
-    _look: Any = None
-
-    async def start(self) -> Plant:
-        self._looking = asyncio.Lock()  # a held claim that is answered looks too
-        return await super().start()
-
-    async def sql(self, statement: str, *parameters: Any) -> list[Any]:
-        if self.database is None:
-            if self._look is None:
-                self._look = apsw.Connection(str(self.data / "stoker.db"), flags=apsw.SQLITE_OPEN_READONLY)
-            return list(self._look.execute(statement, parameters))
-        async with self._looking:
-            if self._look is None:
-                self._look = await asyncpg.connect(self.database)
-            return [tuple(row) for row in await self._look.fetch(numbered(statement), *parameters)]
-
-    async def stop(self) -> None:
-        await super().stop()
-        await self.look_away()
-
-    async def look_away(self) -> None:
-        if self._look is not None:
-            closed = self._look.close()
-            if closed is not None:
-                await closed
-            self._look = None
 
 
 class Tables(msgspec.Struct):
@@ -74,7 +41,7 @@ class Place:
     def __init__(self, folder: Path, clock: ManualClock, databases: list[str | None]) -> None:
         self.clock = clock
         self.servers = [
-            Watched(folder / "data", clock=clock, seed=number, database=database)
+            Plant(folder / "data", clock=clock, seed=number, database=database)
             for number, database in enumerate(databases)
         ]
         self.hands: dict[str, Hand] = {}
