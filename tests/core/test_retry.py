@@ -53,6 +53,12 @@ def test_the_cap_applies_after_jitter() -> None:
     assert delay(policy(capped), 1, 1.0) == 3 * S
 
 
+def test_what_jitter_leaves_of_a_delay_is_whole_milliseconds() -> None:
+    assert delay(policy(Retry(base=0.007, jitter="full")), 1, 0.5) == 3_000
+    assert delay(policy(Retry(base=0.007, jitter="equal")), 1, 0.5) == 5_000
+    assert delay(policy(Retry(base=0.0075, jitter="none")), 1, 0.5) == 7_500
+
+
 def test_a_cap_of_zero_means_at_once() -> None:
     assert delay(policy(Retry(cap=0)), 1) == 0
 
@@ -69,7 +75,7 @@ def test_no_delay_overflows_or_is_negative(attempts: int, failures: int, factor:
     [
         (Retry(attempts=0), "retry attempts include the first and lie between 1 and 1000000, not 0"),
         (Retry(attempts=1_000_001), "not 1000001"),
-        (Retry(factor=0), "a retry factor lies between 0 and 1000, not 0"),
+        (Retry(factor=0), "a retry factor lies between 0 and 1000000, not 0"),
         (Retry(factor=float("nan")), "not nan"),
         (Retry(base="soon"), "not 'soon'"),
         (Retry(cap=-1), "not -1"),

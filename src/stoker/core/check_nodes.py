@@ -62,7 +62,7 @@ class NodeChecks:
         spec = self.spec
         if wrong := fault(spec.name):
             self.problem("bad_name", "graph", wrong)
-        if not spec.nodes:
+        if not spec.nodes and not spec.faults:
             self.problem("empty_graph", "graph", "a graph needs at least one node.")
         if (found := len(self.given.nodes)) > MAX_NODES:
             self.problem("limit", "graph", f"a graph has at most {MAX_NODES} nodes; this one has {found}.")

@@ -8,7 +8,7 @@ import msgspec
 
 from stoker.core.branch import indexes
 from stoker.core.condition import Condition
-from stoker.core.graph import Binding, GraphSpec, KindSpec, ListOf, NodeSpec, ObjectOf, Path, Text
+from stoker.core.graph import Binding, GraphSpec, KindSpec, ListOf, NodeSpec, ObjectOf, Path, RunInput, Text
 from stoker.core.loops import CompiledLoop
 from stoker.core.retry import RetryPolicy
 from stoker.core.times import Times
@@ -126,6 +126,8 @@ def binding_refs(binding: Binding) -> list[Binding]:
             return [leaf for item in items for leaf in binding_refs(item)]
         case ObjectOf(fields=fields):
             return [leaf for field in fields.values() for leaf in binding_refs(field)]
+        case RunInput(otherwise=otherwise) if otherwise is not msgspec.UNSET:
+            return [binding, *binding_refs(otherwise)]
         case _:
             return [binding]
 

@@ -43,6 +43,9 @@ class Ref(_Spec, frozen=True, tag="ref", tag_field="type"):
     """An item of another node: the one on this branch, or (`many`) all below the join's anchor, in branch order.
 
     Where the task has no item, the consumer is skipped, unless there is a `default`, or null for one (`optional`).
+    Where an item has nothing at the path, the consumer FAILS, saying what `says` says; or (`many`, `sparse`) null is
+    among the others. `lone`: of a single item, the item and not a list of it. `boxed`: an item that is no object is
+    taken for one, whose `value` it is.
     """
 
     node: str
@@ -50,6 +53,10 @@ class Ref(_Spec, frozen=True, tag="ref", tag_field="type"):
     many: bool = False
     optional: bool = False
     default: Any = msgspec.UNSET
+    sparse: bool = False
+    lone: bool = False
+    boxed: bool = False
+    says: str = ""
 
     @property
     def spared(self) -> Any:
@@ -65,10 +72,12 @@ class Element(_Spec, frozen=True, tag="element", tag_field="type"):
 
 
 class RunInput(_Spec, frozen=True, tag="run_input", tag_field="type"):
-    """An input of the run, by name."""
+    """An input of the run, by name. Where it is null, what is bound is `otherwise`, or nothing at all (`optional`)."""
 
     name: str
     path: Path = ()
+    otherwise: Binding | msgspec.UnsetType = msgspec.UNSET
+    optional: bool = False
 
 
 class Store(_Spec, frozen=True, tag="store", tag_field="type"):
@@ -79,9 +88,10 @@ class Store(_Spec, frozen=True, tag="store", tag_field="type"):
 
 
 class Text(_Spec, frozen=True, tag="text", tag_field="type"):
-    """Its parts, one after the other: a text as it is, any other value as its JSON."""
+    """Its parts, one after the other: a text as it is, any other value as compact JSON. `parsed`: then read as JSON."""
 
     parts: tuple[Binding, ...]
+    parsed: bool = False
 
 
 class ListOf(_Spec, frozen=True, tag="list", tag_field="type"):
@@ -260,7 +270,8 @@ class Defaults(_Spec, frozen=True):
 class GraphSpec(_Spec, frozen=True):
     """`mode` live: nodes fire anew whenever what they come after changes, until the run is cancelled.
 
-    `store`: keys of the run's store that nodes are bound to. A trigger may give others too.
+    `store`: keys of the run's store that nodes are bound to. A trigger may give others too. `faults`: what is wrong
+    with it. Such a version may have no nodes; it can be pushed and looked at, and no run of it is started.
     """
 
     name: str
@@ -272,6 +283,7 @@ class GraphSpec(_Spec, frozen=True):
     description: str = ""
     defaults: Defaults = Defaults()
     on_failure: Literal["continue", "stop"] = "continue"
+    faults: tuple[str, ...] = ()
 
 
 class KindSpec(_Spec, frozen=True):

@@ -7,6 +7,10 @@ import msgspec
 from stoker.core.duration import Micros, micros
 from stoker.core.graph import Retry
 
+MILLISECOND: Micros = 1_000
+LONGEST: Micros = 366 * 86_400_000_000  # of a delay without a cap
+MOST_FACTOR = 1_000_000
+
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """A `Retry` with its durations read."""
@@ -28,8 +32,8 @@ def policy(retry: Retry | None) -> RetryPolicy:
         return NO_RETRY
     if not 1 <= retry.attempts <= 1_000_000:
         raise ValueError(f"retry attempts include the first and lie between 1 and 1000000, not {retry.attempts}")
-    if not 0 < retry.factor <= 1000:
-        raise ValueError(f"a retry factor lies between 0 and 1000, not {retry.factor}")
+    if not 0 < retry.factor <= MOST_FACTOR:
+        raise ValueError(f"a retry factor lies between 0 and {MOST_FACTOR}, not {retry.factor}")
     return RetryPolicy(
         attempts=retry.attempts,
         strategy=retry.strategy,
@@ -41,7 +45,7 @@ def policy(retry: Retry | None) -> RetryPolicy:
 
 
 def delay(policy: RetryPolicy, failures: int, dice: float = 1.0) -> Micros | None:
-    """How long after the `failures`-th failure to wait; None: spent. `dice` in 0..1 decides the jitter."""
+    """How long after the `failures`-th failure to wait; None: spent. `dice` in 0..1 decides the jitter, in whole ms."""
     if failures >= policy.attempts:
         return None
     match policy.strategy:
@@ -56,5 +60,7 @@ def delay(policy: RetryPolicy, failures: int, dice: float = 1.0) -> Micros | Non
             whole *= dice
         case "equal":
             whole *= 0.5 + dice / 2
-    bound = policy.cap if policy.cap is not None else 366 * 86_400_000_000
-    return min(int(min(whole, 1e18)), bound)
+    pause = int(min(whole, 1e18))
+    if policy.jitter != "none":
+        pause -= pause % MILLISECOND
+    return min(pause, policy.cap if policy.cap is not None else LONGEST)

@@ -7,7 +7,7 @@ zones are arguments: their rules come from outside.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from itertools import islice
 from typing import Literal, NamedTuple
 
@@ -23,7 +23,9 @@ MOST_CAUGHT_UP = 100  # times of one outage that `all` makes good: the newest
 LATE: Micros = 60 * SECOND  # what comes this late is on time, for a schedule that catches nothing up
 SHORTEST: Micros = SECOND
 LONGEST_CRON = 200
-_FIELDS = 5
+_FIELDS = 5  # or one more in front of them, for seconds
+_MINUTE = 60
+_SLACK = timedelta(days=2)  # no change of an offset is as long
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,8 +56,8 @@ def cron_fault(cron: str, now: datetime) -> str | None:
     """What is wrong with an expression; None if nothing is."""
     if len(cron) > LONGEST_CRON:
         return f"it has {len(cron)} characters; the limit is {LONGEST_CRON}"
-    if len(cron.split()) != _FIELDS:
-        return f"it has {len(cron.split())} fields, not {_FIELDS}"
+    if len(cron.split()) not in (_FIELDS, _FIELDS + 1):
+        return f"it has {len(cron.split())} fields, not {_FIELDS}, nor {_FIELDS + 1} with seconds in front"
     try:
         if next(CronSim(cron, now), None) is None:
             return "it names a day that never comes"
@@ -134,16 +136,41 @@ def _intervals(timing: Timing, after: Micros) -> Iterator[Micros]:
 
 
 def _crons(cron: str, zone: tzinfo, after: Micros) -> Iterator[Micros]:
-    """A local time that does not exist is at the next that does; one that occurs twice is once, if its hour is fixed.
-
-    Begun inside the hour that occurs twice, the library would give times of its first half again.
-    """
+    """With a fixed hour, by the local time: one that does not exist is at the next that does, one that occurs twice is
+    once. With any hour, as time goes by."""
     last = after
-    for found in CronSim(cron, datetime.fromtimestamp(after // SECOND, zone)):
-        time = round(found.timestamp()) * SECOND
+    for time in _local(cron, zone, after) if _hour_is_fixed(cron) else _real(cron, zone, after):
         if time > last:
             last = time
             yield time
+
+
+def _hour_is_fixed(cron: str) -> bool:
+    return not cron.split()[-4].startswith("*")
+
+
+def _real(cron: str, zone: tzinfo, after: Micros) -> Iterator[Micros]:
+    """Begun inside the hour that occurs twice, the library would give times of its first half again."""
+    for found in CronSim(cron, datetime.fromtimestamp(after // SECOND, zone)):
+        yield round(found.timestamp()) * SECOND
+
+
+def _local(cron: str, zone: tzinfo, after: Micros) -> Iterator[Micros]:
+    begin = datetime.fromtimestamp(after // SECOND, zone).replace(tzinfo=None) - _SLACK
+    for found in CronSim(cron, begin):
+        yield _instant(found, zone)
+
+
+def _instant(local: datetime, zone: tzinfo) -> Micros:
+    """The first moment at which clocks show this, else the first at which they show something later."""
+    moment = local
+    while (at := round(moment.replace(tzinfo=zone).timestamp())) and _shown(at, zone) != moment:
+        moment = moment.replace(second=0) + timedelta(seconds=_MINUTE)
+    return at * SECOND
+
+
+def _shown(at: int, zone: tzinfo) -> datetime:
+    return datetime.fromtimestamp(at, zone).replace(tzinfo=None)
 
 
 def first_times(timing: Timing, after: Micros, count: int) -> list[Micros]:

@@ -12,7 +12,7 @@ Outcome = Literal["fired", "queued", "skipped", "missed", "failed"]
 
 
 class ScheduleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When to run a graph, and with what. Either `cron`, five fields read in `zone`, or `every`, such as `15m`.
+    """When to run a graph, and with what. Either `cron`, five fields read in `zone` (six: seconds first), or `every`.
 
     `version` None: the newest at each firing. `overlap`: what to do while a run of it still runs: start one all the
     same, skip this time, or queue one behind it. `catch_up`: of the times that came while no server was there, run

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from stoker.core.graph import (
     ITEM_KIND,
     Each,
@@ -44,11 +46,13 @@ def mismatch(
         case Value(value=value):
             given: Mapping[str, Any] = {"type": _OF_VALUE.get(type(value))}
             source = "the literal"
+        case Text(parsed=True) | Ref(lone=True):
+            return None
         case Text():
             given, source = {"type": "string"}, "the text"
         case Store(name=key, path=()):
             given, source = spec.store[key].schema, f"the store's {key!r}"
-        case RunInput(name=run_input, path=()):
+        case RunInput(name=run_input, path=(), otherwise=msgspec.UNSET):
             given, source = spec.inputs[run_input].schema, f"the run's input {run_input!r}"
         case Ref(node=other, path=path, many=many):
             output = _below(kinds[_maker(spec, names, other).name].output, path)

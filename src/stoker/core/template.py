@@ -6,7 +6,8 @@ they were received as; nothing is scanned for placeholders.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ from stoker.core.compiled import TRIGGER, Compiled, Step
 from stoker.core.graph import Binding, Element, ListOf, ObjectOf, Ref, RunInput, Store, Text, Value
 from stoker.core.live import Bound
 from stoker.core.model import ItemKey
-from stoker.core.values import NULL, BadPath, as_list, as_object, as_text, elements, encode, pick
+from stoker.core.values import NULL, BadPath, as_list, as_object, as_text, elements, encode, parsed, pick
 
 
 class Place(NamedTuple):
@@ -75,8 +76,10 @@ def needs(graph: Compiled, place: Place, binding: Binding) -> Iterator[Need]:
                 yield from needs(graph, place, field)
         case Ref():
             yield source(graph, place, binding)
-        case RunInput():
+        case RunInput(otherwise=otherwise):
             yield place.run
+            if otherwise is not UNSET:
+                yield from needs(graph, place, otherwise)
         case Store():
             yield StoreOf(place.run)
         case Element(of=name):
@@ -87,15 +90,29 @@ def needs(graph: Compiled, place: Place, binding: Binding) -> Iterator[Need]:
             pass
 
 
+class LeftOut(Exception):
+    """The run was not given an input that may be left out; so is what is bound to it."""
+
+
+def inputs(graph: Compiled, place: Place, bind: Mapping[str, Binding], found: Found) -> dict[str, bytes]:
+    """The JSON of each input, without those that are left out. BadPath where a value has no such part."""
+    bound = {}
+    for name, binding in bind.items():
+        with suppress(LeftOut):
+            bound[name] = render(graph, place, binding, found)
+    return bound
+
+
 def render(graph: Compiled, place: Place, binding: Binding, found: Found) -> bytes:
-    """The JSON of a binding. BadPath where a value has no such part."""
+    """The JSON of a binding. BadPath where a value has no such part; LeftOut: there is none to be."""
     match binding:
         case Value(value=value):
             return encode(value)
         case ListOf(items=items):
             return as_list(render(graph, place, item, found) for item in items)
         case Text(parts=parts):
-            return encode("".join(as_text(render(graph, place, part, found)) for part in parts))
+            text = "".join(as_text(render(graph, place, part, found)) for part in parts)
+            return parsed(text) if binding.parsed else encode(text)
         case ObjectOf(fields=fields):
             return as_object({name: render(graph, place, field, found) for name, field in fields.items()})
         case Ref(path=path) | RunInput(path=path) if place.bound is not None:
@@ -103,23 +120,62 @@ def render(graph: Compiled, place: Place, binding: Binding, found: Found) -> byt
             if output is not None:
                 return pick(found.items[output], path)
             return encode(binding.spared) if isinstance(binding, Ref) and binding.spared is not UNSET else NULL
-        case RunInput(name=name, path=path):
-            return pick(found.run_inputs.get(place.run, {}).get(name, NULL), path)
+        case RunInput():
+            return _given(graph, place, binding, found)
         case Store(name=name, path=path):
             return pick(_stored(found.stores.get(StoreOf(place.run), {}), name), path)
-        case Ref(path=path):
+        case Ref():
             key = source(graph, place, binding)
             if isinstance(key, Below):
-                return as_list(pick(body, path) for body in found.below[key])
+                return gathered(binding, found.below[key])
             body = found.items.get(key)
             if body is not None:
-                return pick(body, path)
+                return part(binding, body)
             if binding.spared is UNSET:
                 raise BadPath(f"{binding.node!r} has no item here")
             return encode(binding.spared)
         case Element(of=name, path=path):
             return pick(_element(graph, place, name, found), path)
     raise AssertionError(binding)
+
+
+def part(ref: Ref, body: bytes) -> bytes:
+    """What a reference takes of an item. BadPath where there is nothing, in its own words if it has some."""
+    path = ref.path
+    if ref.boxed and path[:1] == ("value",) and not body.lstrip().startswith(b"{"):
+        path = path[1:]
+    try:
+        return pick(body, path)
+    except BadPath as error:
+        raise BadPath(ref.says or str(error)) from None
+
+
+def among(ref: Ref, body: bytes) -> bytes:
+    """The same, of one item of many."""
+    try:
+        return part(ref, body)
+    except BadPath:
+        if ref.sparse:
+            return NULL
+        raise
+
+
+def gathered(ref: Ref, bodies: Sequence[bytes]) -> bytes:
+    """What a reference takes of many items."""
+    if ref.lone and len(bodies) == 1:
+        return part(ref, bodies[0])
+    return as_list(among(ref, body) for body in bodies)
+
+
+def _given(graph: Compiled, place: Place, leaf: RunInput, found: Found) -> bytes:
+    body = found.run_inputs.get(place.run, {}).get(leaf.name, NULL)
+    if body != NULL:
+        return pick(body, leaf.path)
+    if leaf.otherwise is not UNSET:
+        return render(graph, place, leaf.otherwise, found)
+    if leaf.optional:
+        raise LeftOut
+    return pick(body, leaf.path)
 
 
 def _stored(store: Mapping[str, bytes], name: str) -> bytes:

@@ -56,6 +56,14 @@ def _below(body: bytes, key: str | int, path: Path) -> bytes:
         raise BadPath(f"there is nothing at {show(path)}") from None
 
 
+def parsed(text: str) -> bytes:
+    """The JSON that a text is. BadPath if it is none."""
+    try:
+        return bytes(msgspec.json.decode(text, type=msgspec.Raw))
+    except (msgspec.DecodeError, UnicodeEncodeError):  # a lone surrogate
+        raise BadPath(f"the text {text[:80]!r} is not JSON, and something else than a text is wanted") from None
+
+
 def elements(body: bytes, path: Path = ()) -> list[bytes]:
     """The elements of the list found at a path, each as JSON. BadPath if there is no list."""
     found = pick(body, path)
@@ -123,9 +131,9 @@ def as_object(fields: Mapping[str, bytes]) -> bytes:
 
 
 def as_text(body: bytes) -> str:
-    """A JSON text as the text it is; any other value as its JSON."""
+    """A JSON text as the text it is; any other value as compact JSON."""
     if not body.startswith(b'"'):
-        return body.decode()
+        return msgspec.json.format(body, indent=-1).decode()
     try:
         return msgspec.json.decode(body, type=str)
     except msgspec.DecodeError as fault:

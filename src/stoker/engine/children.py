@@ -15,7 +15,7 @@ from stoker.core.model import PAYLOAD_INLINE, Run, Task
 from stoker.core.picture import Body, Want
 from stoker.core.reopen import reopen, retryable
 from stoker.core.states import RunState, TaskState
-from stoker.core.template import Need, Place, needs, render
+from stoker.core.template import Need, Place, inputs, needs, render
 from stoker.core.values import NULL, BadPath, fields
 from stoker.engine.inputs import Sources, task_needs, task_place, whole
 from stoker.engine.ports import Tx
@@ -206,7 +206,7 @@ class Children:
 def _bound(fold: Fold, task: Task, sources: Sources) -> dict[str, msgspec.Raw]:
     graph, place = fold.graph_of(task), task_place(task)
     bind = graph.nodes[task.node].spec.bind
-    return {name: msgspec.Raw(render(graph, place, binding, sources.found)) for name, binding in bind.items()}
+    return {name: msgspec.Raw(body) for name, body in inputs(graph, place, bind, sources.found).items()}
 
 
 def _result_needs(fold: Fold, run: Run) -> list[Need]:

@@ -10,8 +10,8 @@ from stoker.core.graph import Binding, Ref
 from stoker.core.live import Bound
 from stoker.core.model import ItemKey, NewItem, StoredItem, Task
 from stoker.core.protocol import INLINE_INPUT
-from stoker.core.template import Below, Found, Need, Place, StoreOf, needs, render
-from stoker.core.values import NULL, as_object, encode, fields, pick
+from stoker.core.template import Below, Found, LeftOut, Need, Place, StoreOf, among, inputs, needs, render
+from stoker.core.values import NULL, as_object, encode, fields
 from stoker.engine.ports import Blobs, Store
 
 PAGE = 64  # items of a gathered list in memory at once, each up to 1 MiB
@@ -133,7 +133,7 @@ def task_input(graph: Compiled, task: Task, sources: Sources, bound: Bound | Non
     if any(sources.large(need) for need in task_needs(graph, task, bound)):
         return None
     place = task_place(task, bound)
-    body = as_object({name: render(graph, place, binding, sources.found) for name, binding in bind.items()})
+    body = as_object(inputs(graph, place, bind, sources.found))
     return body if len(body) <= INLINE_INPUT else None
 
 
@@ -197,11 +197,16 @@ class Streaming:
         if not bindings:
             yield as_object({})
             return
-        for number, (name, binding) in enumerate(bindings.items()):
-            yield (b"," if number else b"{") + encode(name) + b":"
-            async for chunk in self.value(place, binding):
-                yield chunk
-        yield b"}"
+        before = b"{"
+        for name, binding in bindings.items():
+            try:
+                async for chunk in self.value(place, binding):
+                    yield before + encode(name) + b":" + chunk if before else chunk
+                    before = b""
+            except LeftOut:
+                continue
+            before = b","
+        yield b"{}" if before == b"{" else b"}"
 
     async def value(self, place: Place, binding: Binding) -> AsyncIterator[bytes]:
         """The JSON of one binding."""
@@ -214,11 +219,14 @@ class Streaming:
     async def _gathered(self, place: Place, ref: Ref) -> AsyncIterator[bytes]:
         (need,) = needs(self._graph, place, ref)
         assert isinstance(need, Below)
+        if ref.lone and (await self._reader.size_below(*need))[1] == 1:
+            yield await self._whole(place, ref)
+            return
         first = True
         async for page in self._reader.pages_below(*need):
             for item in page:
                 body = item.body if item.blob is None else await fetch(self._blobs, item.blob)
-                yield (b"[" if first else b",") + pick(body or NULL, ref.path)
+                yield (b"[" if first else b",") + among(ref, body or NULL)
                 first = False
         yield b"[]" if first else b"]"
 

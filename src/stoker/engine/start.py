@@ -30,6 +30,7 @@ class Start(NamedTuple):
 
 def start_of(version: Version, request: TriggerRequest) -> Start:
     """A checked run. Invalid, TooLarge: it cannot be started like this."""
+    check_faults(version)
     if not 0 <= request.priority <= 9:
         raise Invalid(f"a priority lies between 0 and 9, not {request.priority}.", code="bad_option", place="priority")
     if not 1 <= request.weight <= MOST_WEIGHT:
@@ -45,6 +46,18 @@ def start_of(version: Version, request: TriggerRequest) -> Start:
         check_size("inputs", inputs)
         check_size("store", store)
     return Start(version, request, inputs, store)
+
+
+def check_faults(version: Version) -> None:
+    """Invalid if this version was pushed although something is wrong with it."""
+    spec = version.graph.spec
+    if spec.faults:
+        raise Invalid(
+            f"version {version.number} of the graph {spec.name!r} cannot be run: {'; '.join(spec.faults)}",
+            code="graph_not_valid",
+            place="graph",
+            remedy="Push a version that is right.",
+        )
 
 
 def check_tags(tags: Mapping[str, str]) -> None:
