@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from stoker.core import loops
 from stoker.core.compiled import Step, binding_refs
-from stoker.core.graph import Binding, Each, Edge, Element, Join, OnChange, Ref
+from stoker.core.graph import Binding, Each, Edge, Element, Join, ListOf, ObjectOf, OnChange, Ref, Splice, Text
 from stoker.core.schemas import mismatch
 from stoker.core.spine import Spine
 
@@ -82,14 +82,31 @@ class EdgeChecks(Spine):
         for index, node in enumerate(self.spec.nodes):
             place = f"node {node.name!r}"
             for name, binding in node.bind.items():
+                self._check_splices(f"{place}, input {name!r}", binding)
                 for leaf in binding_refs(binding):
                     self._check_reach(f"{place}, input {name!r}", index, leaf, own=True)
                 if wrong := mismatch(self.spec, self.kinds, self.names, node, name):
                     self.problem("schema_mismatch", f"{place}, input {name!r}", wrong)
             for leaf in binding_refs(node.expand.over) if node.expand else ():
                 self._check_reach(f"{place}, expand", index, leaf, own=False)
+        if self.spec.result:
+            self._check_splices("result", self.spec.result)
         for leaf in binding_refs(self.spec.result) if self.spec.result else ():
             self._check_result(leaf)
+
+    def _check_splices(self, place: str, binding: Binding) -> None:
+        """What several paths lead to is a list."""
+        match binding:
+            case ListOf(items=inner) | Text(parts=inner):
+                for each in inner:
+                    self._check_splices(place, each)
+            case ObjectOf(fields=fields):
+                for each in fields.values():
+                    self._check_splices(place, each)
+            case Splice(of=refs):
+                for name in sorted({self.paths.origins.get(ref.node, ref.node) for ref in refs if not ref.many}):
+                    message = f"{name!r} can have several items here; refer to them with many=true."
+                    self.problem("bad_ref", place, message)
 
     def _check_reach(self, place: str, index: int, leaf: Binding, *, own: bool) -> None:
         match leaf:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from stoker.core import compile_live, edges, gate, key, loops, own
+from stoker.core import compile_live, edges, gate, key, loops, own, paths
 from stoker.core.compiled import TRIGGER, Step, binding_refs
 from stoker.core.graph import (
     Binding,
     Each,
-    Edge,
     Element,
     GraphSpec,
     Iteration,
@@ -36,7 +35,8 @@ class NodeChecks:
         self, spec: GraphSpec, kinds: Mapping[str, KindSpec], lanes: Mapping[str, int], gates: Mapping[str, int]
     ) -> None:
         self.given = spec
-        self.spec = edges.lowered(spec)
+        self.paths = paths.unfolded(spec)
+        self.spec = edges.lowered(self.paths.spec)
         self.known = kinds
         found = {node.name: own.kind_of(node, kinds) for node in self.spec.nodes}
         self.kinds = {name: kind for name, kind in found.items() if kind is not None}  # by the name of the node
@@ -81,7 +81,7 @@ class NodeChecks:
             self.problems.extend(edges.problems(node, self.spec.inputs))
         for node in spec.nodes:
             self._check_node(node)
-        self.problems += loops.problems(self.spec)
+        self.problems += [*paths.problems(self.given), *loops.problems(self.spec)]
         for leaf in binding_refs(spec.result) if spec.result else ():
             self._check_leaf("result", leaf)
         self.problems += compile_live.problems(spec, self.kinds)
@@ -184,10 +184,8 @@ class NodeChecks:
     @staticmethod
     def _edges_in(node: NodeSpec) -> list[str]:
         match node.fire:
-            case Each(way=None):
-                return []
-            case Each(way=Edge(node=name)):
-                return [name]
+            case Each():
+                return [way.node for way in paths.ways(node)]
             case Iteration(of=loop):
                 return [loop]
             case Join(anchor=anchor, of=of):

@@ -70,7 +70,7 @@ class _Compiler(EdgeChecks):
             opens=tuple(opens.get(TRIGGER, ())),
             row_depth={index: len(self.steps[self.parent[index]]) for index, _ in self.joins()},
             live=self.spec.mode == "live",
-            warnings=doubts(nodes),
+            warnings=doubts(nodes, self.paths.paths),
             asks=any(node.when is not None and node.when.around for node in nodes),
         )
 
@@ -124,10 +124,16 @@ class _Compiler(EdgeChecks):
             losses_are_failures=given.losses_are_failures,
             live=live,
             counted=live or bool(self.steps[index]),
-            lane=self.lanes.get(spec.name, 0),
-            **_under(spec, self.gates),
+            lane=self.lanes.get(self.paths.origins.get(spec.name, spec.name), 0),
+            **_under(spec, self.paths.origins.get(spec.name, spec.name), self.gates),
             when=self._when(spec),
+            copy_of=self._copy_of(spec.name),
+            beyond=self.paths.beyond.get(spec.name, ""),
         )
+
+    def _copy_of(self, name: str) -> str | None:
+        origin = self.paths.origins.get(name, name)
+        return origin if origin != name else None
 
     @staticmethod
     def _when(node: NodeSpec) -> Condition | None:
@@ -164,16 +170,17 @@ def _ones(bits: int) -> tuple[int, ...]:
     return tuple(at for at, bit in enumerate(reversed(f"{bits:b}")) if bit == "1")
 
 
-def _under(node: NodeSpec, gates: Mapping[str, int]) -> dict[str, int | None]:
+def _under(node: NodeSpec, name: str, gates: Mapping[str, int]) -> dict[str, int | None]:
     """The limit of a node, as a compiled one has it."""
     by_value = node.limit is not None and bool(node.limit.by)
-    return {"template" if by_value else "gate": gates.get(node.name)}
+    return {"template" if by_value else "gate": gates.get(name)}
 
 
 def with_lanes(graph: Compiled, lanes: Mapping[str, int], gates: Mapping[str, int] | None = None) -> Compiled:
     """The same graph, each node in its queue and under its limit."""
     limits = gates or {}
     nodes = tuple(
-        msgspec.structs.replace(node, lane=lanes.get(node.name, 0), **_under(node.spec, limits)) for node in graph.nodes
+        msgspec.structs.replace(node, lane=lanes.get(node.name, 0), **_under(node.spec, node.name, limits))
+        for node in graph.nodes
     )
     return msgspec.structs.replace(graph, nodes=nodes)

@@ -77,7 +77,7 @@ def _of_node(node: NodeSpec, kinds: Mapping[str, KindSpec]) -> Iterator[Problem]
     match node.fire:
         case Join():
             yield _problem("bad_live", node, "a live graph has no joins: each change passes on by itself.", _ON_CHANGE)
-        case Each(way=way) if way is not None:
+        case Each(way=way, ways=ways) if way is not None or ways:
             yield _problem("bad_live", node, "nodes of a live graph do not fire for each item.", _ON_CHANGE)
         case OnChange(of=of):
             yield from _of_parents(node, of, kinds)

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import msgspec
 
 from stoker.core.branch import indexes
 from stoker.core.condition import Condition
-from stoker.core.graph import Binding, GraphSpec, KindSpec, ListOf, NodeSpec, ObjectOf, Path, RunInput, Text
+from stoker.core.graph import (
+    Binding,
+    GraphSpec,
+    KindSpec,
+    ListOf,
+    NodeSpec,
+    ObjectOf,
+    Path,
+    Ref,
+    RunInput,
+    Splice,
+    Text,
+)
 from stoker.core.loops import CompiledLoop
 from stoker.core.retry import RetryPolicy
 from stoker.core.times import Times
@@ -51,7 +64,8 @@ class CompiledNode(msgspec.Struct, frozen=True, kw_only=True):
     where all of them SUCCEEDED, so did the `must_have`. `live`: it belongs to a live graph: `of` are the nodes it comes
     after, `must_have` those of them that it cannot do without. `when`: the condition on its way in. `gate`: its limit.
     `template`: its limit instead, if each value has a gate of its own. `home`: the namespace in which its tasks are
-    offered, if that is another one than its run's.
+    offered, if that is another one than its run's. `copy_of`: the node that it is, on another path. `beyond`: what
+    fails each task of it, since no more paths are copied.
     """
 
     index: int
@@ -84,10 +98,13 @@ class CompiledNode(msgspec.Struct, frozen=True, kw_only=True):
     template: int | None = None
     home: int | None = None
     when: Condition | None = None
+    copy_of: str | None = None
+    beyond: str = ""
 
     @property
     def name(self) -> str:
-        return self.spec.name
+        """As people know it; a copy has the name of the node that it is one of."""
+        return self.copy_of or self.spec.name
 
     @property
     def depth(self) -> int:
@@ -126,10 +143,33 @@ def binding_refs(binding: Binding) -> list[Binding]:
             return [leaf for item in items for leaf in binding_refs(item)]
         case ObjectOf(fields=fields):
             return [leaf for field in fields.values() for leaf in binding_refs(field)]
+        case Splice(of=refs):
+            return list(refs)
         case RunInput(otherwise=otherwise) if otherwise is not msgspec.UNSET:
             return [binding, *binding_refs(otherwise)]
         case _:
             return [binding]
+
+
+def mapped(binding: Binding, turn: Callable[[Binding], Binding]) -> Binding:
+    """The same tree with other leaves."""
+    match binding:
+        case ListOf(items=items):
+            return ListOf(items=tuple(mapped(item, turn) for item in items))
+        case Text(parts=parts):
+            return msgspec.structs.replace(binding, parts=tuple(mapped(part, turn) for part in parts))
+        case ObjectOf(fields=fields):
+            return ObjectOf(fields={name: mapped(field, turn) for name, field in fields.items()})
+        case Splice(of=refs):
+            return Splice(of=tuple(leaf for ref in refs for leaf in _references(mapped(ref, turn))))
+        case RunInput(otherwise=otherwise) if otherwise is not msgspec.UNSET:
+            return msgspec.structs.replace(binding, otherwise=mapped(otherwise, turn))
+        case _:
+            return turn(binding)
+
+
+def _references(binding: Binding) -> list[Ref]:
+    return [leaf for leaf in binding_refs(binding) if isinstance(leaf, Ref)]
 
 
 def text_of(graph: Compiled, node: int, branch: bytes) -> str:

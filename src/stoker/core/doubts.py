@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from stoker.core.compiled import CompiledNode, binding_refs
 from stoker.core.graph import Ref
 
 
-def doubts(nodes: Sequence[CompiledNode]) -> tuple[str, ...]:
-    return tuple(told for node in nodes if (told := _multiplies(nodes, node)))
+def doubts(nodes: Sequence[CompiledNode], paths: Mapping[str, int]) -> tuple[str, ...]:
+    """`paths`: over how many each node is reached that several ways lead to."""
+    repeated = [
+        f"{count} paths lead to the node {name!r}, which runs once for each. A join would unite them."
+        for name, count in paths.items()
+    ]
+    return (*repeated, *(told for node in nodes if (told := _multiplies(nodes, node))))
 
 
 def _multiplies(nodes: Sequence[CompiledNode], node: CompiledNode) -> str:

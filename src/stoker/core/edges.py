@@ -11,6 +11,7 @@ from collections.abc import Container, Iterator
 
 from msgspec.structs import replace
 
+from stoker.core.compiled import mapped
 from stoker.core.condition import BadCondition, parse
 from stoker.core.graph import (
     ITEM_KIND,
@@ -20,11 +21,8 @@ from stoker.core.graph import (
     Expand,
     GraphSpec,
     Join,
-    ListOf,
     NodeSpec,
-    ObjectOf,
     Ref,
-    Text,
 )
 from stoker.errors import Problem
 
@@ -38,6 +36,8 @@ def conditional(spec: GraphSpec) -> bool:
 def conditions(node: NodeSpec) -> Iterator[tuple[str, str]]:
     """The ways into a node that have a condition: where each comes from, and the condition."""
     match node.fire:
+        case Each(way=None, ways=ways):
+            yield from ((way.node, way.when) for way in ways if way.when is not None)
         case Each(way=Edge(node=name, when=str() as when)):
             yield name, when
         case Join(when=ways):
@@ -106,14 +106,7 @@ def _behind(node: NodeSpec, doors: dict[str, str]) -> NodeSpec:
 
 
 def _through(binding: Binding, doors: dict[str, str]) -> Binding:
-    match binding:
-        case Ref(node=name) if name in doors:
-            return replace(binding, node=doors[name])
-        case ListOf(items=items):
-            return ListOf(items=tuple(_through(item, doors) for item in items))
-        case Text(parts=parts):
-            return Text(parts=tuple(_through(part, doors) for part in parts))
-        case ObjectOf(fields=fields):
-            return ObjectOf(fields={key: _through(field, doors) for key, field in fields.items()})
-        case _:
-            return binding
+    def turn(leaf: Binding) -> Binding:
+        return replace(leaf, node=doors[leaf.node]) if isinstance(leaf, Ref) and leaf.node in doors else leaf
+
+    return mapped(binding, turn)

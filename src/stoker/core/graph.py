@@ -87,6 +87,12 @@ class Store(_Spec, frozen=True, tag="store", tag_field="type"):
     path: Path = ()
 
 
+class Splice(_Spec, frozen=True, tag="splice", tag_field="type"):
+    """In a join: one list of what several references gather, in branch order."""
+
+    of: tuple[Ref, ...]
+
+
 class Text(_Spec, frozen=True, tag="text", tag_field="type"):
     """Its parts, one after the other: a text as it is, any other value as compact JSON. `parsed`: then read as JSON."""
 
@@ -102,7 +108,7 @@ class ObjectOf(_Spec, frozen=True, tag="object", tag_field="type"):
     fields: dict[str, Binding]
 
 
-Binding = Value | Ref | Element | RunInput | Store | Text | ListOf | ObjectOf
+Binding = Value | Ref | Element | RunInput | Store | Splice | Text | ListOf | ObjectOf
 
 
 # --- firing ---
@@ -121,9 +127,13 @@ class Edge(_Spec, frozen=True):
 
 
 class Each(_Spec, frozen=True, tag="each", tag_field="type"):
-    """One task per item (or expanded element) that arrives. `way` None: one task when the run is triggered."""
+    """One task per item (or expanded element) that arrives. `way` None: one task when the run is triggered.
+
+    `ways`: several, each of which makes tasks: what lies behind runs once for each path that leads there.
+    """
 
     way: Edge | None = None
+    ways: tuple[Edge, ...] = ()
 
 
 class Join(_Spec, frozen=True, tag="join", tag_field="type"):

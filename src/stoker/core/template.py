@@ -6,17 +6,18 @@ they were received as; nothing is scanned for placeholders.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from operator import itemgetter
 from types import MappingProxyType
 from typing import NamedTuple
 
 from msgspec import UNSET
 
-from stoker.core.branch import cut, index_at
+from stoker.core.branch import cut, index_at, indexes
 from stoker.core.compile_live import parent
 from stoker.core.compiled import TRIGGER, Compiled, Step
-from stoker.core.graph import Binding, Element, ListOf, ObjectOf, Ref, RunInput, Store, Text, Value
+from stoker.core.graph import Binding, Element, ListOf, ObjectOf, Ref, RunInput, Splice, Store, Text, Value
 from stoker.core.live import Bound
 from stoker.core.model import ItemKey
 from stoker.core.values import NULL, BadPath, as_list, as_object, as_text, elements, encode, parsed, pick
@@ -50,12 +51,13 @@ class StoreOf(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What was read. An item that does not exist is not there."""
+    """What was read. An item that does not exist is not there. `keys`: of the items below, in the same order."""
 
     items: Mapping[ItemKey, bytes]
     below: Mapping[Below, list[bytes]]
     run_inputs: Mapping[int, Mapping[str, bytes]]
     stores: Mapping[StoreOf, Mapping[str, bytes]] = MappingProxyType({})
+    keys: Mapping[Below, Sequence[ItemKey]] = MappingProxyType({})
 
 
 Need = ItemKey | Below | StoreOf | int  # int: the inputs of this run
@@ -68,7 +70,7 @@ def needs(graph: Compiled, place: Place, binding: Binding) -> Iterator[Need]:
             key = _bound(graph, place, binding)
             if key is not None:
                 yield key
-        case ListOf(items=items) | Text(parts=items):
+        case ListOf(items=items) | Text(parts=items) | Splice(of=items):
             for item in items:
                 yield from needs(graph, place, item)
         case ObjectOf(fields=fields):
@@ -115,6 +117,8 @@ def render(graph: Compiled, place: Place, binding: Binding, found: Found) -> byt
             return parsed(text) if binding.parsed else encode(text)
         case ObjectOf(fields=fields):
             return as_object({name: render(graph, place, field, found) for name, field in fields.items()})
+        case Splice(of=refs):
+            return spliced(graph, place, refs, found)
         case Ref(path=path) | RunInput(path=path) if place.bound is not None:
             output = _bound(graph, place, binding)
             if output is not None:
@@ -165,6 +169,35 @@ def gathered(ref: Ref, bodies: Sequence[bytes]) -> bytes:
     if ref.lone and len(bodies) == 1:
         return part(ref, bodies[0])
     return as_list(among(ref, body) for body in bodies)
+
+
+def spliced(graph: Compiled, place: Place, refs: Sequence[Ref], found: Found) -> bytes:
+    """What several references gather, in branch order."""
+    ranked = []
+    for ref in refs:
+        below = source(graph, place, ref)
+        assert isinstance(below, Below)
+        rank = _ranking(graph, below.node)
+        items = zip(found.keys[below], found.below[below], strict=True)
+        ranked += [(rank(key), among(ref, body)) for key, body in items]
+    return as_list(body for _, body in sorted(ranked, key=itemgetter(0)))
+
+
+def _ranking(graph: Compiled, node: int) -> Callable[[ItemKey], tuple[tuple[int, ...], ...]]:
+    """Where an item stands among those of all paths: by node and index, step by step from the trigger down."""
+    steps, chain = graph.nodes[node].steps, []
+    at = node
+    while at != TRIGGER:
+        written = [position for position, step in enumerate(steps) if step.producer == at]
+        chain.append((graph.names[graph.nodes[at].name], written))
+        at = graph.nodes[at].parent
+    chain.reverse()
+
+    def rank(key: ItemKey) -> tuple[tuple[int, ...], ...]:
+        index = indexes(key.branch)
+        return (*((name, *(index[each] for each in written)) for name, written in chain), (key.item,))
+
+    return rank
 
 
 def _given(graph: Compiled, place: Place, leaf: RunInput, found: Found) -> bytes:

@@ -217,9 +217,9 @@ class Unlocking(Living):
         way, held = node.spec.fire.way, []
         keeps = node.inline or way.expand is not None
         for place, item in places:
-            wrong = ""
+            wrong = node.beyond
             try:
-                if node.when.holds(item, _last_index(branch + place), around):
+                if not wrong and node.when.holds(item, _last_index(branch + place), around):
                     held.append((place, item if keeps else None))
                     continue
             except Untold as error:
@@ -246,12 +246,12 @@ class Unlocking(Living):
             generation=generation,
             attempt=1,
             parent=parent,
-            code="condition",
+            code="limit" if node.beyond else "condition",
             created_at=created_at,
         )
         task = self._settle(task, TaskState.FAILED if wrong else TaskState.SKIPPED, Verb.NONE)
         if wrong:
-            self._remember(task, "failed", ErrorInfo(code="condition", message=wrong))
+            self._remember(task, "failed", ErrorInfo(code=task.code, message=wrong))
         self._leave(task, failed=bool(wrong))
 
     def _ask_keys(self, tasks: Sequence[Task]) -> None:

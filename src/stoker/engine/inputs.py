@@ -25,6 +25,7 @@ class Sources:
         self._blobs = blobs or {}
         self._items: dict[ItemKey, bytes] = {}
         self._below: dict[Below, list[bytes]] = {}
+        self._keys: dict[Below, list[ItemKey]] = {}
         self._run_inputs: dict[int, dict[str, bytes]] = {}
         self._stores: dict[StoreOf, dict[str, bytes]] = {}
         self._large: set[Need] = set()
@@ -32,7 +33,7 @@ class Sources:
 
     @property
     def found(self) -> Found:
-        return Found(self._items, self._below, self._run_inputs, self._stores)
+        return Found(self._items, self._below, self._run_inputs, self._stores, self._keys)
 
     def large(self, need: Need) -> bool:
         """Whether this was left unread because of its size."""
@@ -82,11 +83,13 @@ class Sources:
         if limit is not None and (await self._reader.size_below(*need))[0] > limit:
             self._large.add(need)
             return
-        bodies = [self._body(item.body, item.blob) for item in await self._reader.items_below(*need)]
+        items = await self._reader.items_below(*need)
+        bodies = [self._body(item.body, item.blob) for item in items]
         if any(body is None for body in bodies):
             self._large.add(need)
         else:
             self._below[need] = [body for body in bodies if body is not None]
+            self._keys[need] = [item.key for item in items]
 
     def _body(self, body: bytes | None, blob: str | None) -> bytes | None:
         if blob is None:

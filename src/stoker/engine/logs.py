@@ -130,11 +130,10 @@ def _filtered(
 
 
 def _node(graph: Compiled, name: str) -> int:
-    numbers = {node.name: number for number, node in enumerate(graph.nodes)}
-    if name not in numbers:
-        known = ", ".join(repr(node) for node in list(numbers)[:10])
+    if name not in graph.names:
+        known = ", ".join(repr(node) for node in list(graph.names)[:10])
         raise Invalid(f"the graph has no node {name!r}.", code="no_node", place="node", remedy=f"Its nodes: {known}.")
-    return numbers[name]
+    return graph.names[name]
 
 
 def _instant(since: str | None, now: Micros) -> Micros:

@@ -27,8 +27,17 @@ async def node_counts(reader: Reader, run: Run, graph: Compiled) -> list[NodeCou
         found["ready"] = found.get("ready", 0) + unmade
     for node, fraction, message in await reader.rows("run_progress", run.id):
         counts.setdefault(node, {}).update(progress=fraction, message=message)
+    for node in graph.nodes:
+        if node.copy_of is not None:
+            _add(counts.setdefault(graph.names[node.copy_of], {}), counts.pop(node.index, {}))
     return [
         NodeCounts(node=node.name, kind=node.spec.kind, **counts.get(node.index, {}))
         for node in graph.nodes
-        if not node.inline or node.held
+        if node.copy_of is None and (not node.inline or node.held)
     ]
+
+
+def _add(counts: dict[str, Any], more: dict[str, Any]) -> None:
+    """What copies of a node have is that of the node."""
+    for name, count in more.items():
+        counts[name] = counts[name] + count if isinstance(count, int) and name in counts else count
