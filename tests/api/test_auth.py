@@ -209,3 +209,18 @@ async def test_below_a_prefix_nothing_answers_outside_it(engine: FakeEngine) -> 
         for path in (f"{ROOT}/kinds", "/healthz", "/stokerr/healthz"):
             status, problem, _ = await served.ask("GET", path)
             assert (status, problem["code"]) == (404, "no_such_route")
+
+
+@pytest.mark.parametrize(("of", "inner"), [("a", False), ("b", False), ("b", True)])
+async def test_a_graph_takes_kinds_only_of_namespaces_that_its_token_is_for(
+    served: Served, of: str, inner: bool
+) -> None:
+    served.engine.allow("limited", "author", namespaces=("a",))
+    taking = {"name": "g", "nodes": [{"name": "n", "kind": "k", "namespace": of}]}
+    plain = {"name": "p", "nodes": [{"name": "n", "kind": "k"}]}
+    body = {"graph": plain, "inner": [taking]} if inner else {"graph": taking}
+    status, answer, _ = await served.ask("POST", "/v1/namespaces/a/graphs", body, token="limited")
+    if of == "a":
+        assert status in (200, 201)
+    else:
+        assert (status, answer["detail"].startswith("the token 'limited' is not for the namespace 'b'")) == (403, True)

@@ -22,7 +22,7 @@ class Callers:
         self._sessions = sessions
         self._ids = ids
         self._clock = clock
-        self._stretched: dict[Waiter, int] = {}  # claims that may take more than they want, as long as they are alone
+        self._waiting: dict[Waiter, int] = {}  # what each wants that may take more as long as it is alone
 
     async def session(self, namespace: int, asked: OwnClaim) -> Session:
         """The session of a caller, which is one as long as it says the same of itself."""
@@ -60,11 +60,10 @@ class Callers:
     def begin(self, waiter: Waiter, want: int) -> None:
         """A claim begins: those of others that stretch, and wait for the same kinds, are held to what they want."""
         session, kinds = waiter.session, set(waiter.session.info.kinds)
-        for other, plain in list(self._stretched.items()):
+        for other, plain in list(self._waiting.items()):
             if other.session.namespace == session.namespace and not kinds.isdisjoint(other.session.info.kinds):
                 other.want = min(other.want, plain)
-        if waiter.want > want:
-            self._stretched[waiter] = want
+        self._waiting[waiter] = want
 
     def end(self, waiter: Waiter) -> None:
-        self._stretched.pop(waiter, None)
+        self._waiting.pop(waiter, None)
