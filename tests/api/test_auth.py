@@ -219,7 +219,9 @@ async def test_a_graph_takes_kinds_only_of_namespaces_that_its_token_is_for(
     taking = {"name": "g", "nodes": [{"name": "n", "kind": "k", "namespace": of}]}
     plain = {"name": "p", "nodes": [{"name": "n", "kind": "k"}]}
     body = {"graph": plain, "inner": [taking]} if inner else {"graph": taking}
-    status, answer, _ = await served.ask("POST", "/v1/namespaces/a/graphs", body, token="limited")
+    status, answer, _ = await served.ask(
+        "POST", "/v1/namespaces/a/graphs", body, headers={"Authorization": "Bearer limited"}
+    )
     if of == "a":
         assert status in (200, 201)
     else:
