@@ -29,7 +29,7 @@ async def furnish(pen: Pen) -> None:
         return
     await pen.add(MARK, "made", Mark())
     system = user.Record(type=UserType.SystemUser.value, external_heat_id="00000000-0000-4000-8000-000000000001")
-    await pen.add(user.NOUN, None, system)
+    await pen.add(user.NOUN, system.external_heat_id, system)
     await pen.add(datasource.NOUN, STORE, datasource.Record(type=DataSourceType.S3.value, connection_string=""))
     of_the_platform = feature.Record(display_name="Platform", ownership_type=OwnershipType.platform.value)
     await pen.add(feature.NOUN, _FEATURE, of_the_platform)

@@ -25,9 +25,9 @@ class Desk:
     def __init__(self, documents: Look) -> None:
         self._documents = documents
 
-    async def all(self, noun: Noun[R]) -> list[Kept[R]]:
-        """In the order of creation."""
-        return [_kept(noun, each) for each in await self._documents.list(noun.sort)]
+    async def all(self, noun: Noun[R], parent: str | None = None) -> list[Kept[R]]:
+        """All, or those of one parent, in the order of creation."""
+        return [_kept(noun, each) for each in await self._documents.list(noun.sort, parent)]
 
     async def find(self, noun: Noun[R], id_: int) -> Kept[R] | None:
         found = await self._documents.get(noun.sort, id_)
@@ -52,10 +52,12 @@ class Pen(Desk):
         super().__init__(documents)
         self._changes = documents
 
-    async def add(self, noun: Noun[R], name: str | None, record: R, *, unnamed: str = "") -> Kept[R]:
+    async def add(
+        self, noun: Noun[R], name: str | None, record: R, *, unnamed: str = "", parent: str | None = None
+    ) -> Kept[R]:
         """Keep a new one. `unnamed`: what it is called if it has no name, made of its id. Conflict for a taken name."""
         await self._check_free(noun, name, 0)
-        made = await self._changes.add(noun.sort, _body(record), name=name or None)
+        made = await self._changes.add(noun.sort, _body(record), name=name or None, parent=parent)
         if unnamed and not name:
             return await self.put(noun, made.id, unnamed.format(made.id), record)
         return _kept(noun, made)

@@ -8,7 +8,10 @@ from stoker.api.dialects.heat.noun import Noun
 
 
 class Record(Struct, frozen=True, kw_only=True, rename="camel"):
-    """`node_templates`: the ids of those that its nodes use. `hidden`: deleted; the rest of it goes later."""
+    """What is kept; its name is the GUID of the session, which is the parent of all that belongs to it.
+
+    `node_templates`: the ids of those that its nodes use. `hidden`: deleted; the rest of it goes later.
+    """
 
     project_id: int
     session_template_id: int

@@ -9,6 +9,8 @@ from stoker.api.dialects.heat.noun import Noun
 
 
 class Record(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What is kept; its name is `externalHEATId`."""
+
     email: str = ""
     type: int = UserType.ExternalUser.value
     is_active: bool = True

@@ -5,9 +5,11 @@ from __future__ import annotations
 from stoker.api.dialects.heat.routes import (
     configuration,
     datasources,
+    members,
     nodetemplates,
     projects,
     runnertypes,
+    scenarios,
     sessiontemplates,
     templatenodes,
 )
@@ -18,6 +20,8 @@ ROUTES: tuple[Route, ...] = (
     *projects.ROUTES,
     *sessiontemplates.ROUTES,
     *templatenodes.ROUTES,
+    *members.ROUTES,
+    *scenarios.ROUTES,
     *nodetemplates.ROUTES,
     *runnertypes.ROUTES,
     *configuration.ROUTES,
