@@ -300,7 +300,10 @@ async def test_hostile_calls_beside_good_ones_disturb_none(server: Served) -> No
     assert [one["status"] for (one,) in answers[12:]] == ["accepted"] * 8
 
 
-@pytest.mark.parametrize("name", ["%00", "..%2f..%2fetc", "%ff", "a" * 5_000, "%F0%9F%8C%8D", "99999999999999999999"])
+NAMES = ["%00", "..%2f..%2fetc", "%ff", "a" * 5_000, "%F0%9F%8C%8D", "99999999999999999999"]
+
+
 @pytest.mark.parametrize("path", ["graphs/{}", "kinds/{}", "runs/{}", "tasks/{}", "runs?state={}", "runs?after={}"])
-async def test_hostile_names_in_a_path_find_nothing(server: Served, path: str, name: str) -> None:
-    assert (await sent(server, path.format(name), b"", "GET"))[0] in (400, 404, 405, 414)
+async def test_hostile_names_in_a_path_find_nothing(server: Served, path: str) -> None:
+    statuses = {name: (await sent(server, path.format(name), b"", "GET"))[0] for name in NAMES}
+    assert set(statuses.values()) <= {400, 404, 405, 414}, statuses
