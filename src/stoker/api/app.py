@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import msgspec
@@ -15,7 +15,6 @@ from stoker.api.call import Exposition, Receive, Scope, Send, Server
 from stoker.api.closing import Closing
 from stoker.api.dialects.dialect import Dialect
 from stoker.api.dialects.mounted import Mounted
-from stoker.api.openapi import describe
 from stoker.api.pipeline import Resource
 from stoker.api.route import NAMESPACED, Route, check
 from stoker.api.routes import ROUTES
@@ -48,7 +47,7 @@ def build(
         version=version,
         path_prefix=path_prefix,
         insecure=insecure,
-        openapi=_described(tuple(routes), version, path_prefix),
+        openapi=partial(_described, tuple(routes), version, path_prefix),
         metrics=metrics,
         opened=frozenset(opened),
         dialects=tuple(dialect.name for dialect in dialects),
@@ -58,7 +57,9 @@ def build(
 
 @cache
 def _described(routes: tuple[Route, ...], version: str, path_prefix: str) -> bytes:
-    """Made once: a process may open many servers, one after the other."""
+    """Made once, when it is first asked for: a process may open many servers, one after the other."""
+    from stoker.api.openapi import describe
+
     return msgspec.json.encode(describe(routes, version=version, path_prefix=path_prefix))
 
 

@@ -37,7 +37,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""
     path_prefix: str = ""
     insecure: bool = False
-    openapi: bytes = b""
+    openapi: Callable[[], bytes] = bytes
     metrics: Exposition | None = None
     opened: frozenset[str] = frozenset()
     dialects: tuple[str, ...] = ()

@@ -17,58 +17,38 @@ from stoker.bootstrap.clock import SystemClock, SystemDice
 from stoker.bootstrap.databases import postgres
 from stoker.bootstrap.keyring import Keyring
 from stoker.bootstrap.lock import locked
+from stoker.bootstrap.seldom import Seldom
 from stoker.core.keep_views import KeepSpec
 from stoker.engine.alarm import Alarm
 from stoker.engine.artifacts import Artifacts
 from stoker.engine.audit import FOR_EVER, Audit, Auditing
-from stoker.engine.backup import Backups
 from stoker.engine.batch import Batches
-from stoker.engine.bulk import Bulk
-from stoker.engine.callers import Callers
 from stoker.engine.catalog import Catalog
 from stoker.engine.collecting import Collecting
 from stoker.engine.delivery import Delivery
-from stoker.engine.diff import Differing
 from stoker.engine.dispatch import Dispatcher
-from stoker.engine.documents import Documents
 from stoker.engine.events import Hub
-from stoker.engine.exporting import Exporting
-from stoker.engine.fork import Forks
 from stoker.engine.gates import Gates
 from stoker.engine.holds import Holds
 from stoker.engine.ids import Ids
-from stoker.engine.importing import Importing
 from stoker.engine.known import Keys
 from stoker.engine.large import Large
 from stoker.engine.leases import Leases
-from stoker.engine.lists import Lists
-from stoker.engine.live import Live
-from stoker.engine.logs import Logs
-from stoker.engine.manifest import Manifests
 from stoker.engine.namespaces import Namespaces
-from stoker.engine.opaque import Opaque
-from stoker.engine.overview import Overview
-from stoker.engine.own import Own
 from stoker.engine.peers import Peers
 from stoker.engine.ports import Clock, Dice
 from stoker.engine.preparing import Preparing
-from stoker.engine.recorded import Recorded
 from stoker.engine.retention import Retention
 from stoker.engine.roles import Roles
 from stoker.engine.runs import Runs
-from stoker.engine.schedules import Schedules
 from stoker.engine.secrets import Secrets, told
 from stoker.engine.sessions import Sessions
-from stoker.engine.tasks import Tasks
 from stoker.engine.tokens import Tokens
 from stoker.engine.tools import Tools
 from stoker.engine.transaction import Outcome
 from stoker.engine.upkeep import Refuse, Upkeep
-from stoker.engine.usage import Usage
-from stoker.engine.verify import Verifying
 from stoker.engine.versions import Versions
 from stoker.engine.views import Views
-from stoker.engine.waits import Waits
 from stoker.errors import Unavailable
 from stoker.runner.settings import DEFAULT_NAMESPACE
 from stoker.scheduler import loop
@@ -81,7 +61,7 @@ _log = logging.getLogger("stoker.secrets")
 _RESTORE = "Give the server the key (STOKER_SECRET_KEY, or the file of `secret_key_file`), and start it anew."
 
 
-class StokerEngine:
+class StokerEngine(Seldom):
     """The engine over one SQLite file and one folder of artifacts."""
 
     def __init__(
@@ -99,14 +79,14 @@ class StokerEngine:
         audit: Auditing = FOR_EVER,
     ) -> None:
         self.clock = clock or SystemClock()
-        dice = dice or SystemDice()
+        self._dice = dice = dice or SystemDice()
         keys = keys or Keyring()
         self.store = _store(data, database, durable=durable)
         self._folder = artifacts or data / "artifacts"
         self.blobs = FileStore(self._folder, sync=durable)
         self._ids = Ids(self.store)
         self._namespaces = Namespaces(self.store)
-        versions = Versions()
+        self._versions = versions = Versions()
         self.alarm = Alarm()
         self.dispatcher = Dispatcher()
         self.gates = Gates(self.alarm)
@@ -139,8 +119,6 @@ class StokerEngine:
         )
         self.catalog = Catalog(self.store, self._namespaces, versions, self.sessions, self.peers, self.clock)
         self.views = Views(self.store, self._namespaces, versions, self.sessions, self.clock, keys)
-        self.overview = Overview(self.store, self._namespaces, versions)
-        self.logs = Logs(self.store, self._namespaces, versions, self.events, self.clock)
         self.runs = Runs(
             self.store,
             self._namespaces,
@@ -154,18 +132,9 @@ class StokerEngine:
             self.peers,
             self.alarm,
         )
-        self.bulk = Bulk(self.store, self._namespaces, Lists(self.store, self.clock), self.runs, self.clock)
-        self.tasks = Tasks(self.batches, self.views, self.peers)
-        self.live = Live(self.store, self._namespaces, versions, self.batches, self.blobs)
-        self.waits = Waits(self.store, self._namespaces, versions, self.batches, self.views)
-        self.forks = Forks(self.store, self._namespaces, versions, self.batches, self.blobs, self._ids)
-        self.recorded = Recorded(self.store, self._namespaces, versions, self.blobs)
-        self.manifests = Manifests(self.store, self._namespaces, versions, self.recorded)
-        self.verifying = Verifying(self.store, self.manifests, self.recorded, self.blobs)
-        self.differing = Differing(self.manifests)
-        delivery = Delivery(self.store, self._namespaces, keys, self.batches)
-        preparing = Preparing(self.store, self.blobs)
-        large = Large(self.store, self.blobs, self.batches)
+        self._delivery = Delivery(self.store, self._namespaces, keys, self.batches)
+        self._preparing = Preparing(self.store, self.blobs)
+        self._large = Large(self.store, self.blobs, self.batches)
         self.leases = Leases(
             self.store,
             self._namespaces,
@@ -173,40 +142,19 @@ class StokerEngine:
             versions,
             self.batches,
             self.dispatcher,
-            delivery,
-            preparing,
-            large,
+            self._delivery,
+            self._preparing,
+            self._large,
             self._ids,
-            self.clock,
-        )
-        self.own = Own(
-            self.store,
-            self._namespaces,
-            Callers(self.store, self.sessions, self._ids, self.clock),
-            versions,
-            self.batches,
-            self.dispatcher,
-            delivery,
-            preparing,
-            large,
             self.clock,
         )
         self.artifacts = Artifacts(self.store, self._namespaces, self.blobs, self._ids, self.clock)
         self.secrets = Secrets(self.store, self._namespaces, keys, self.clock)
-        self.documents = Documents(self.store, self._namespaces, self.clock)
-        self.opaque = Opaque(self.store, self.clock, dice)
         self.tokens = Tokens(self.store, self.clock, dice, root_token)
         self.roles = Roles(self.store, self.clock, self.tokens.changed)
-        self.schedules = Schedules(
-            self.store, self._namespaces, self.catalog, self.batches, self._ids, self.clock, self.alarm
-        )
         self.audit = Audit(self.store, self.clock, self.alarm, audit)
-        holds = Holds(self.store, self.clock, dice)
+        self._holds = holds = Holds(self.store, self.clock, dice)
         self.collecting = Collecting(self.store, self.blobs, self.clock, holds)
-        self.backups = Backups(self.store, self.blobs, self.clock, holds)
-        self.exporting = Exporting(self.store, self._namespaces, self.blobs, self.clock)
-        self.importing = Importing(self.store, self._namespaces, self.blobs, self.clock, dice)
-        self.usage = Usage(self.store, self._namespaces, self.blobs)
         self.retention = Retention(self.store, self._namespaces, self.collecting, self.clock, self.alarm, keep)
         self.upkeep = Upkeep(
             self.store,

@@ -14,7 +14,6 @@ from cyclopts import App, Parameter
 from stoker.cli import exits, terminal
 from stoker.cli.options import TEXT, Options
 from stoker.config import as_environment, load, new_secret_key, new_secret_key_file, secret_keys_in
-from stoker.core.keep_views import keep_spec
 from stoker.storage.postgres import address
 
 app = App(name="server", help="The server that holds graphs, runs and tasks.", version_flags=[], help_epilogue="")
@@ -113,7 +112,10 @@ def start(
     settings = load(flags, config=config)
     if settings.secret_key_file is not None:
         secret_keys_in(settings.secret_key_file)  # a mistake shows here, before anything is served
-    keep_spec(settings.keep)
+    if settings.keep:
+        from stoker.core.keep_views import keep_spec
+
+        keep_spec(settings.keep)
     database = address.parse(settings.database_url).shown if settings.database_url is not None else None
     environment = {name: value for name, value in os.environ.items() if not name.startswith("STOKER_")}
     environment |= as_environment(replace(settings, url=None))

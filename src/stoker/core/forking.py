@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -10,7 +11,6 @@ from stoker.core.compiled import Compiled, Kid
 from stoker.core.condition import Around
 from stoker.core.ends import Ending
 from stoker.core.firing import is_bad
-from stoker.core.fork import Forking, Way
 from stoker.core.model import MAX_ITEMS, MAX_TASKS, JoinKey, JoinState, Run, Task
 from stoker.core.picture import Body
 from stoker.core.spread import Place
@@ -18,8 +18,11 @@ from stoker.core.unlock import Child, places_of_family
 from stoker.core.values import BadPath
 from stoker.errors import Invalid
 
+if TYPE_CHECKING:
+    from stoker.core.fork import Forking, Way
+
 _replace = msgspec.structs.replace
-Family = tuple[Way, Kid, list[Child]]
+Family = tuple["Way", Kid, list[Child]]
 
 
 class Forks(Ending):

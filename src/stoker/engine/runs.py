@@ -13,14 +13,12 @@ from stoker.core.values import NULL, BadPath
 from stoker.core.views import RetryAnswer, RunRef, RunView, TriggerRequest
 from stoker.engine import acting
 from stoker.engine.acting import Note
-from stoker.engine.again import RetryRun, RetryTask
 from stoker.engine.alarm import Alarm
 from stoker.engine.batch import Batches
 from stoker.engine.catalog import Catalog
 from stoker.engine.events import Hub
 from stoker.engine.ids import Ids
 from stoker.engine.inputs import Reading, Streaming
-from stoker.engine.missing import missing
 from stoker.engine.namespaces import Namespaces
 from stoker.engine.peers import Peers
 from stoker.engine.ports import Blobs, Store, Tx
@@ -184,6 +182,8 @@ class Runs:
 
     async def retry(self, namespace: str, run: int, *, rerun_below: bool = False) -> RetryAnswer:
         """Offer again what failed or was cancelled; the run goes on."""
+        from stoker.engine.again import RetryRun
+
         await self._existing(namespace, run)
         answer: RetryAnswer = (await self._batches.submit(RetryRun(run, rerun_below=rerun_below))).value
         return answer
@@ -195,6 +195,8 @@ class Runs:
 
         `attempt`: only while that is its last one. `key`: a second call with it is refused.
         """
+        from stoker.engine.again import RetryTask
+
         await self._views.task(namespace, task)  # it is there, and here
         verb = RetryTask(task, rerun_below=rerun_below, attempt=attempt, key=key)
         answer: RetryAnswer = (await self._batches.submit(verb)).value
@@ -225,6 +227,8 @@ class Runs:
         try:
             return b"".join([chunk async for chunk in streaming.value(Place(run, TRIGGER, b""), binding)])
         except BadPath as error:
+            from stoker.engine.missing import missing
+
             why = await self._store.read(lambda reader: missing(reader, run, version.graph))
             raise NoResult(
                 f"run {run} SUCCEEDED without a result: {why or error}.",

@@ -17,7 +17,6 @@ from stoker.core.states import TaskState
 from stoker.engine.alarm import NEVER, Alarm
 from stoker.engine.audit import Audit
 from stoker.engine.batch import Batches
-from stoker.engine.firing import FireSchedule
 from stoker.engine.gates import Gates
 from stoker.engine.ids import Ids
 from stoker.engine.known import Keys
@@ -361,10 +360,14 @@ class Upkeep:
         """Start what schedules are due to start, each schedule in a transaction of its own."""
         now = self._clock.now()
         due = await self._store.read(lambda reader: reader.ids("due_schedules", now, ROWS))
+        if not due:
+            return False
+        from stoker.engine.firing import FireSchedule
+
         for schedule in due:
             running = await self._store.read(partial(_running, schedule))
             await self._batches.submit(FireSchedule(schedule, running, self._ids))
-        return bool(due)
+        return True
 
 
 async def look(reader: Reader) -> Ahead:

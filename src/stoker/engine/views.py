@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Container
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -23,7 +25,6 @@ from stoker.core.views import (
 )
 from stoker.engine import livestate
 from stoker.engine.catalog import when
-from stoker.engine.explain.explaining import Explaining
 from stoker.engine.found import run_of, task_of
 from stoker.engine.lists import Lists, together
 from stoker.engine.namespaces import Namespaces
@@ -33,6 +34,9 @@ from stoker.engine.sessions import Sessions, runner_names
 from stoker.engine.shown import branch_of, maybe, run_view, schedules_of, tags_of, task_runners, task_view
 from stoker.engine.tally import node_counts
 from stoker.engine.versions import Versions
+
+if TYPE_CHECKING:
+    from stoker.engine.explain.explaining import Explaining
 
 MOST_CAUSES = 10
 
@@ -53,8 +57,15 @@ class Views:
         self._namespaces = namespaces
         self._versions = versions
         self._sessions = sessions
-        self._explaining = Explaining(sessions, clock, keys)
+        self._clock = clock
+        self._keys = keys
         self._lists = Lists(store, clock)
+
+    @cached_property
+    def _explaining(self) -> Explaining:
+        from stoker.engine.explain.explaining import Explaining  # few ask, and it is much
+
+        return Explaining(self._sessions, self._clock, self._keys)
 
     async def run(self, namespace: str, run: int) -> RunView:
         """One run with the counts of its nodes and the first causes of its failure."""

@@ -22,8 +22,18 @@ def _nobody(value: Any, name: str, number: int) -> None:
     raise AssertionError(f"output {number} ({name}: {value!r}) was given before the attempt began")
 
 
+def _nobody_any_more(value: Any, name: str, number: int) -> None:
+    """What is given after the end, by a thread that was left behind, is lost."""
+
+
 class TaskContext(Task):
     """One attempt, seen from inside. `ends_at`: when it times out, by `now`, the monotonic clock of this machine."""
+
+    known = False  # to the code: it has looked, or was interrupted
+    given = 0  # outputs
+    give: Giving = staticmethod(_nobody)
+    _cancelled = False
+    _scratch: Path | None = None
 
     def __init__(
         self,
@@ -41,11 +51,6 @@ class TaskContext(Task):
         self._now = now
         self._secrets = assignment.secrets
         self._journal = journal
-        self.known = False  # to the code: it has looked, or was interrupted
-        self._cancelled = False
-        self._scratch: Path | None = None
-        self.given = 0  # outputs
-        self.give: Giving = _nobody
 
     def progress(self, fraction: float | None = None, message: str = "") -> None:
         self._journal.progress(None if fraction is None else min(1.0, max(0.0, float(fraction))), str(message))
@@ -85,5 +90,7 @@ class TaskContext(Task):
         self._cancelled = True
 
     def close(self) -> None:
+        """The attempt is over. What gives outputs knows the attempt, and only the collector would part the two."""
+        self.give = _nobody_any_more
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)

@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from stoker.core.protocol import Complete, Fail, Report
-from stoker.runner.execute import Kit
-from stoker.runner.job import Job
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a server asks here whether spans are wanted, and needs nothing of a runner for it
     from opentelemetry.trace import Span
 
-Run = Callable[[Job, Kit], list[Report]]
-RunAsync = Callable[[Job, Kit], Awaitable[list[Report]]]
+    from stoker.runner.execute import Kit
+    from stoker.runner.job import Job
+
+Run = Callable[["Job", "Kit"], list[Report]]
+RunAsync = Callable[["Job", "Kit"], Awaitable[list[Report]]]
 
 
 def wanted() -> bool:

@@ -18,10 +18,21 @@ _NEXT_TO_SIGNS = re.compile(r" ?([,()=<>]) ?")
 _PARAMETER = re.compile(r"(?<!:):([a-z_0-9]+)")
 
 
-def sqlite() -> dict[str, str]:
+class Statements(dict[str, str]):
+    """Statements for SQLite, each made of what is written when it is first asked for."""
+
+    def __init__(self, written: dict[str, str]) -> None:
+        self._written = written
+
+    def __missing__(self, name: str) -> str:
+        listed = _ANY.sub(r"IN (SELECT value FROM json_each(:\1))", self._written[name])
+        self[name] = _short(_numbered(listed, "?"))
+        return self[name]
+
+
+def sqlite() -> Statements:
     """The statements for SQLite, which is given a list as its JSON. Short: the driver hashes the text for each row."""
-    listed = {name: _ANY.sub(r"IN (SELECT value FROM json_each(:\1))", sql) for name, sql in written("sqlite").items()}
-    return {name: _short(_numbered(sql, "?")) for name, sql in listed.items()}
+    return Statements(written("sqlite"))
 
 
 def postgres() -> dict[str, str]:

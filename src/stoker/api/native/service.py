@@ -44,7 +44,7 @@ async def readiness(call: Call) -> Answer:
 
 
 async def openapi(call: Call) -> Answer:
-    return Answer(body=call.server.openapi)
+    return Answer(body=call.server.openapi())
 
 
 async def metrics(call: Call) -> Answer:
