@@ -8,17 +8,24 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Iterable
+from functools import lru_cache
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
 
 MAC_DIGITS = 16
 RUN_BITS = 60
 _PROOF_BITS = 62
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 _VERSION, _VARIANT = 8, 2
+_BLOCK = 64
 
 
 def mac(key: bytes, text: str) -> str:
     """The first 8 bytes of HMAC-SHA-256, in hex."""
-    return hmac.digest(key, text.encode(), "sha256")[: MAC_DIGITS // 2].hex()
+    return _digest(key, text)[: MAC_DIGITS // 2].hex()
 
 
 def proves(keys: Iterable[bytes], text: str, given: str) -> bool:
@@ -49,4 +56,19 @@ def run_of(keys: Iterable[bytes], uuid: str) -> int | None:
 
 
 def _proof(key: bytes, run: int) -> int:
-    return int.from_bytes(hmac.digest(key, f"run {run}".encode(), "sha256")[:8]) >> 64 - _PROOF_BITS
+    return int.from_bytes(_digest(key, f"run {run}")[:8]) >> 64 - _PROOF_BITS
+
+
+def _digest(key: bytes, text: str) -> bytes:
+    """HMAC-SHA-256. That of the library lets go of the interpreter, and so waits for other threads, each time."""
+    inner, outer = (half.copy() for half in _halves(key))
+    inner.update(text.encode())
+    outer.update(inner.digest())
+    return outer.digest()
+
+
+@lru_cache(16)
+def _halves(key: bytes) -> tuple[Hash, Hash]:
+    """The two hashes of a key, ready for a text."""
+    padded = (sha256(key).digest() if len(key) > _BLOCK else key).ljust(_BLOCK, b"\0")
+    return sha256(bytes(byte ^ 0x36 for byte in padded)), sha256(bytes(byte ^ 0x5C for byte in padded))

@@ -33,7 +33,7 @@ class Tokens:
         self._clock = clock
         self._dice = dice
         self._root = None if root is None else _hash(root)
-        self._seen: dict[bytes, tuple[Micros, Row]] = {}
+        self._seen: dict[bytes, tuple[Micros, Row, Caller]] = {}
         self._changes = 0  # of tokens and roles here: what was read before one is not believed after it
 
     async def caller(self, token: str) -> Caller:
@@ -42,8 +42,8 @@ class Tokens:
         if digest == self._root:
             return Caller(token_id=0, name="root", scopes=EVERYTHING, namespaces=frozenset({"*"}))
         now = self._clock.now()
-        at, row = self._seen.get(digest, (0, ()))
-        if now - at > KNOWN_FOR:
+        found = self._seen.get(digest)
+        if found is None or now - found[0] > KNOWN_FOR:
             changes = self._changes
             rows = await self._store.read(lambda reader: reader.rows("token_by_hash", digest))
             if not rows:
@@ -51,10 +51,12 @@ class Tokens:
                     "this token is not known here.",
                     remedy="Pass the server's token in STOKER_TOKEN; on its own machine it lies in <data>/token.",
                 )
-            row = rows[0]
+            found = (now, rows[0], _caller(rows[0]))
             if changes == self._changes:
-                self._seen[digest] = (now, row)
-        return _caller(row, now)
+                self._seen[digest] = found
+        _, row, caller = found
+        _check(row, now)
+        return caller
 
     def changed(self) -> None:
         """Look every token up anew: one was revoked, or a role was changed."""
@@ -118,8 +120,9 @@ def _json(values: Any) -> str:
     return msgspec.json.encode(values).decode()
 
 
-def _caller(row: Row, now: Micros) -> Caller:
-    id_, name, _, namespaces, kinds, _, expires, revoked, role, _ = row
+def _check(row: Row, now: Micros) -> None:
+    """Refuse a token whose time is over."""
+    id_, name, *_, expires, revoked, _, _ = row
     place = f"tokens/{id_}"
     if revoked is not None:
         raise Unauthorized(
@@ -129,6 +132,10 @@ def _caller(row: Row, now: Micros) -> Caller:
         raise Unauthorized(
             f"the token {name!r} has expired.", code="token_expired", place=place, remedy="Ask for a new one."
         )
+
+
+def _caller(row: Row) -> Caller:
+    id_, name, _, namespaces, kinds, _, _, _, role, _ = row
     return Caller(
         token_id=id_,
         name=name,

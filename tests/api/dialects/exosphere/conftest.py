@@ -19,7 +19,6 @@ from stoker.api.serve import serve
 from stoker.config import Exosphere
 from stoker.core.views import TokenRequest
 
-STORES = ["sqlite", "postgres"]
 TOKEN = TokenRequest(name="worker", scopes=["run"])
 
 
@@ -60,10 +59,9 @@ def _no_lingering(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stoker.api.serve.LINGER_S", 0.0)
 
 
-@pytest.fixture(params=STORES)
-async def plant(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Plant]:
-    database = request.getfixturevalue("database") if request.param == "postgres" else None
-    plant = await Plant(tmp_path / "data", database=database).start()
+@pytest.fixture
+async def plant(tmp_path: Path) -> AsyncIterator[Plant]:
+    plant = await Plant(tmp_path / "data").start()
     yield plant
     await plant.stop()
 
@@ -72,3 +70,13 @@ async def plant(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 async def spoken(plant: Plant) -> AsyncIterator[Spoken]:
     async with speaking(plant) as spoken:
         yield spoken
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def everywhere(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Spoken]:
+    """As `spoken`, on each database."""
+    database = request.getfixturevalue("database") if request.param == "postgres" else None
+    plant = await Plant(tmp_path / "data", database=database).start()
+    async with speaking(plant) as spoken:
+        yield spoken
+    await plant.stop()

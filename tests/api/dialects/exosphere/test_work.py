@@ -39,9 +39,11 @@ def without_due(answers: list[Any]) -> list[dict[str, Any]]:
     return [{name: value for name, value in answer.items() if name != "enqueue_after"} for answer in answers]
 
 
-async def test_a_state_is_given_with_its_inputs_and_executed(spoken: Spoken) -> None:
+async def test_a_state_is_given_with_its_inputs_and_executed(everywhere: Spoken) -> None:
     sdk, run = await begun(
-        spoken, node("a", bind={"x": Value(value="1")}), node("b", after("a"), bind={"y": Ref(node="a", path=("out",))})
+        everywhere,
+        node("a", bind={"x": Value(value="1")}),
+        node("b", after("a"), bind={"y": Ref(node="a", path=("out",))}),
     )
     state = await sdk.take()
     assert state == {
@@ -53,7 +55,7 @@ async def test_a_state_is_given_with_its_inputs_and_executed(spoken: Spoken) -> 
     }
     assert await sdk.executed(state["state_id"], {"out": "next"}) == {"status": "EXECUTED"}
     assert (await sdk.take())["inputs"] == {"y": "next"}
-    assert await spoken.plant.states(run) == ["SUCCEEDED", "LEASED"]
+    assert await everywhere.plant.states(run) == ["SUCCEEDED", "LEASED"]
 
 
 async def test_inputs_that_are_no_texts_are_given_as_json_text(spoken: Spoken) -> None:
@@ -93,19 +95,19 @@ async def test_nothing_is_given_for_an_empty_batch_or_no_nodes(spoken: Spoken) -
     assert await spoken.plant.states(run) == ["READY"]
 
 
-async def test_an_error_is_retried_by_the_policy_and_then_final(spoken: Spoken) -> None:
-    sdk, state, run = await taken(spoken, node("a", retry=TWICE))
+async def test_an_error_is_retried_by_the_policy_and_then_final(everywhere: Spoken) -> None:
+    sdk, state, run = await taken(everywhere, node("a", retry=TWICE))
     assert await sdk.errored(state, "a\ud800\0b") == {"status": "ERRORED", "retry_created": True}
     assert without_due(await sdk.all_four(state)) == refusal("RETRY_CREATED", "superseded")
     assert await sdk.enqueue() == []
-    await spoken.plant.pass_time(2)
+    await everywhere.plant.pass_time(2)
     again = (await sdk.take())["state_id"]
     assert again != state
     assert without_due(await sdk.all_four(state)) == refusal("RETRY_CREATED", "superseded")
     assert await sdk.errored(again) == {"status": "ERRORED", "retry_created": False}
     assert without_due(await sdk.all_four(again)) == refusal("ERRORED", "settled")
-    (task,) = await spoken.plant.tasks(run)
-    (first, second) = await spoken.plant.engine.views.attempts(NS, task.id)
+    (task,) = await everywhere.plant.tasks(run)
+    (first, second) = await everywhere.plant.engine.views.attempts(NS, task.id)
     assert (task.state, first.message, second.message) == ("FAILED", "a\ufffd\ufffdb", "it broke")
 
 
@@ -140,27 +142,27 @@ async def test_a_state_that_goes_back_is_given_again_after_its_delay_under_a_new
     assert (task.failures, task.losses) == (0, 0)
 
 
-async def test_a_lost_state_is_given_again_and_its_old_id_is_superseded_before_that(spoken: Spoken) -> None:
-    sdk, state, run = await taken(spoken)
-    await spoken.plant.pass_time(900)
+async def test_a_lost_state_is_given_again_and_its_old_id_is_superseded_before_that(everywhere: Spoken) -> None:
+    sdk, state, run = await taken(everywhere)
+    await everywhere.plant.pass_time(900)
     assert without_due(await sdk.all_four(state)) == refusal("RETRY_CREATED", "superseded")
     again = (await sdk.take())["state_id"]
     assert without_due(await sdk.all_four(state)) == refusal("RETRY_CREATED", "superseded")
     assert await sdk.executed(again, {}) == {"status": "EXECUTED"}
-    assert await spoken.plant.states(run) == ["SUCCEEDED"]
+    assert await everywhere.plant.states(run) == ["SUCCEEDED"]
 
 
-async def test_reports_on_a_cancelled_run_close_it_and_one_that_succeeds_unlocks_nothing(spoken: Spoken) -> None:
-    sdk, run = await begun(spoken, node("a"), node("b"), node("c"), node("d"), node("e"), node("f", after("a")))
+async def test_reports_on_a_cancelled_run_close_it_and_one_that_succeeds_unlocks_nothing(everywhere: Spoken) -> None:
+    sdk, run = await begun(everywhere, node("a"), node("b"), node("c"), node("d"), node("e"), node("f", after("a")))
     a, b, c, d, e = [state["state_id"] for state in await sdk.enqueue()]
-    await spoken.plant.engine.runs.cancel(NS, run)
+    await everywhere.plant.engine.runs.cancel(NS, run)
     closed = {"status": "ERRORED", "accepted": False, "reason": "run_closed"}
     assert await sdk.executed(a, {}) == {"status": "EXECUTED"}
     assert await sdk.errored(b) == {**closed, "retry_created": False}
     assert without_due([*[{}] * 2, await sdk.prune(c), await sdk.requeue(d, 5)])[2:] == [closed, closed]
-    await spoken.plant.pass_time(31)
+    await everywhere.plant.pass_time(31)
     assert await sdk.executed(e, {}) == closed
-    assert await spoken.plant.states(run) == ["SUCCEEDED", *["CANCELLED"] * 4]
+    assert await everywhere.plant.states(run) == ["SUCCEEDED", *["CANCELLED"] * 4]
 
 
 async def test_an_id_that_was_never_given_out_is_unknown(spoken: Spoken) -> None:
@@ -213,8 +215,8 @@ async def test_what_cannot_be_kept_fails_the_state_which_is_retried(
     assert answer["retry_created"] is False
 
 
-async def test_lone_surrogates_and_nul_go_from_outputs_to_inputs(spoken: Spoken) -> None:
-    sdk, state, _ = await taken(spoken, node("a"), node("b", after("a"), bind={"x": Ref(node="a", path=("x",))}))
+async def test_lone_surrogates_and_nul_go_from_outputs_to_inputs(everywhere: Spoken) -> None:
+    sdk, state, _ = await taken(everywhere, node("a"), node("b", after("a"), bind={"x": Ref(node="a", path=("x",))}))
     _, answer = await sdk.ask("POST", f"state/{state}/executed", b'{"outputs":[{"x":"a\\u0000\\ud800z"}]}')
     assert answer == {"status": "EXECUTED"}
     assert (await sdk.take())["inputs"] == {"x": "a\0\ud800z"}
