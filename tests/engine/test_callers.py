@@ -84,6 +84,13 @@ async def test_a_claim_that_waits_alone_is_held_to_its_want_when_another_comes(p
     assert [len(tasks) for tasks in await asyncio.gather(*calls)] == [2, 2]
 
 
+async def test_first_calls_at_once_make_one_session_and_find_its_lanes(plant: Plant) -> None:
+    await backlog(plant, 5)
+    given = await asyncio.gather(*(claim(plant, 1, stretch=1) for _ in range(5)))
+    assert [len(tasks) for tasks in given] == [1] * 5
+    assert await plant.sql("SELECT COUNT(*) FROM session") == [(1,)]
+
+
 # --- answers that are lost ---
 
 

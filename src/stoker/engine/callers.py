@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from hashlib import sha256
 
 import msgspec
@@ -22,6 +23,7 @@ class Callers:
         self._sessions = sessions
         self._ids = ids
         self._clock = clock
+        self._introducing = asyncio.Lock()
         self._waiting: dict[Waiter, int] = {}  # what each wants that may take more as long as it is alone
 
     async def session(self, namespace: int, asked: OwnClaim) -> Session:
@@ -30,9 +32,10 @@ class Callers:
         said = msgspec.json.encode([namespace, asked.name, asked.caller, kinds])
         key = sha256(b"own " + said).digest()  # secrets of sessions are hex digits, so that none has this hash
         info = RunnerInfo(name=asked.name, kinds=kinds, capacity=max(1, asked.want))
-        session = await self._sessions.caller(namespace, key, info, None)
-        if session is None:
-            session = await self._sessions.caller(namespace, key, info, await self._ids.one("session"))
+        async with self._introducing:  # many first calls at once make one row, and know its lanes when they go on
+            session = await self._sessions.caller(namespace, key, info, None)
+            if session is None:
+                session = await self._sessions.caller(namespace, key, info, await self._ids.one("session"))
         assert session is not None
         return session
 
