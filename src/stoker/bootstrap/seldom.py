@@ -31,6 +31,7 @@ from stoker.storage.sqlite.store import Sqlite
 if TYPE_CHECKING:
     from stoker.engine.backup import Backups
     from stoker.engine.bulk import Bulk
+    from stoker.engine.demand import Demand
     from stoker.engine.diff import Differing
     from stoker.engine.documents import Documents
     from stoker.engine.exporting import Exporting
@@ -195,6 +196,12 @@ class Seldom:
         from stoker.engine.opaque import Opaque
 
         return Opaque(self.store, self.clock, self._dice)
+
+    @cached_property
+    def demand(self) -> Demand:
+        from stoker.engine.demand import Demand
+
+        return Demand(self.store, self._namespaces, self.sessions, self.clock)
 
     @cached_property
     def overview(self) -> Overview:

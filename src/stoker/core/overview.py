@@ -12,6 +12,8 @@ from stoker.core.states import RunState, TaskState
 
 FOLLOWED = ("failed", "timeout", "lost", "expired", "exhausted")
 """How an attempt ended that is shown beside the one that followed it. One that was given back is not."""
+FAILED = ("failed", "timeout")
+"""How an attempt ended that counts as a failure for its retry policy."""
 BAD = frozenset({TaskState.FAILED, TaskState.CANCELLED})
 
 

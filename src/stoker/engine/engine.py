@@ -17,6 +17,7 @@ from stoker.core.fork_views import ForkAnswer, ForkRequest
 from stoker.core.graph import KindSpec
 from stoker.core.keep_views import KeepSpec, KeepView
 from stoker.core.manifest_views import DiffAnswer, VerifyAnswer
+from stoker.core.model import Task
 from stoker.core.own_claim import OwnClaim, OwnTask
 from stoker.core.protocol import ClaimAnswer, ClaimRequest, Report, ReportAnswer, ReportRequest
 from stoker.core.schedule_views import FiringView, RunNowRequest, ScheduleSpec, ScheduleView
@@ -50,6 +51,7 @@ from stoker.core.views import (
     TriggerRequest,
 )
 from stoker.engine.acting import Act
+from stoker.engine.demand import Wanted
 from stoker.engine.documents import Along, Beside, Changes, Document, Look
 from stoker.engine.graph_secrets import GraphSecrets
 from stoker.engine.overview import Close, Drawn, RunsPage
@@ -162,6 +164,12 @@ class Own(Protocol):
         ...
 
 
+class Demand(Protocol):
+    async def kinds(self, namespace: str) -> dict[str, Wanted]:
+        """What there is to do of each kind of a namespace, and when somebody who does it was seen last."""
+        ...
+
+
 class Overview(Protocol):
     async def page(self, namespace: str, *, skip: int, limit: int) -> RunsPage:
         """Runs that are not child runs, newest first, each with its states counted."""
@@ -173,6 +181,10 @@ class Overview(Protocol):
 
     async def task(self, namespace: str, task: int) -> Close:
         """One task with the tasks above it."""
+        ...
+
+    async def causes(self, namespace: str, task: int) -> list[Task]:
+        """What kept a SKIPPED join from firing and can be retried; the first of it."""
         ...
 
 
@@ -255,6 +267,10 @@ class Recorded(Protocol):
 
     async def items(self, namespace: str, task: int) -> AsyncIterator[bytes]:
         """What a task settled with, to be streamed as one JSON list."""
+        ...
+
+    async def item(self, namespace: str, task: int, number: int) -> bytes | None:
+        """The JSON of one item of a task, by its number; None if it has no such item."""
         ...
 
 
@@ -437,6 +453,8 @@ class Engine(Protocol):
     def own(self) -> Own: ...
     @property
     def views(self) -> Views: ...
+    @property
+    def demand(self) -> Demand: ...
     @property
     def overview(self) -> Overview: ...
     @property

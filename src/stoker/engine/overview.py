@@ -14,7 +14,8 @@ from stoker.core.branch import END, cut
 from stoker.core.compiled import TRIGGER, Compiled
 from stoker.core.duration import Micros
 from stoker.core.model import Run, Task
-from stoker.core.overview import BAD, FOLLOWED, Counts, counted, present
+from stoker.core.overview import BAD, FAILED, FOLLOWED, Counts, counted, present
+from stoker.core.retriable import causes
 from stoker.core.states import TaskState
 from stoker.engine.found import run_of, task_of
 from stoker.engine.namespaces import Namespaces
@@ -22,6 +23,7 @@ from stoker.engine.ports import Place, Reader, Row, Store
 from stoker.engine.versions import Versions
 
 MOST = 10_000  # runs of a page, tasks of a picture
+MOST_CAUSES = 20  # tasks named that keep a join from firing
 MOST_TIPS = 1_000  # tasks that a close look at a join names
 CUT = 1_000  # characters of a message in a picture
 
@@ -64,6 +66,11 @@ class Past(NamedTuple):
         """The attempts that are shown beside the present one."""
         found = {end.attempt for end in self.ends if end.outcome in FOLLOWED} | {*self.retried}
         return sorted(attempt for attempt in found if attempt < present(task))
+
+    def failures(self, attempt: int) -> int:
+        """How many attempts before this one failed, since it was retried by hand, if it was."""
+        since = max((again for again in self.retried if again < attempt), default=0)
+        return len({end.attempt for end in self.ends if end.outcome in FAILED and since < end.attempt < attempt})
 
 
 class Drawn(NamedTuple):
@@ -152,6 +159,17 @@ class Overview:
             more = [] if version.graph.live else await reader.more_at(places)
             past = await _past(reader, run.id, [found], None)
             return Close(run, version.graph, found, past[found.id], line, tips, _spots(more))
+
+        return await self._store.read(find)
+
+    async def causes(self, namespace: str, task: int) -> list[Task]:
+        """What kept a SKIPPED join from firing and can be retried, oldest first; the first of it."""
+        number = await self._namespaces.existing(namespace)
+
+        async def find(reader: Reader) -> list[Task]:
+            found, run, version = await task_of(reader, self._versions, (namespace, number), task)
+            node = version.graph.nodes[found.node]
+            return causes(version.graph, node, found, await reader.task_rows("run_tasks", run.id))[:MOST_CAUSES]
 
         return await self._store.read(find)
 

@@ -57,6 +57,13 @@ class Recorded:
         """The items of a task that is known, in order."""
         return await self._store.read(lambda reader: gave(reader, graph, task))
 
+    async def item(self, namespace: str, task: int, number: int) -> bytes | None:
+        """The JSON of one item of a task, by its number; None if it has no such item."""
+        found, _ = await self._task(namespace, task)
+        place = (found.run, found.node, found.branch)
+        rows = await self._store.read(lambda reader: reader.item_rows("one_item", *place, number))
+        return await self.body(rows[0]) if rows else None
+
     async def body(self, item: StoredItem) -> bytes:
         """The JSON of an item, whatever its size."""
         return item.body or NULL if item.blob is None else await fetch(self._blobs, item.blob)

@@ -85,3 +85,13 @@ ON CONFLICT (run, task, attempt) DO UPDATE SET name = excluded.name, at = exclud
 -- name: erase_task_retry
 DELETE FROM task_retry WHERE (run, task, attempt) IN (
     SELECT run, task, attempt FROM task_retry WHERE run = ANY(:runs) LIMIT :limit) RETURNING 1;
+
+-- name: ready_kinds
+-- How many tasks of each kind of a namespace may be claimed now.
+SELECT l.kind, COUNT(*) FROM lane AS l JOIN task AS t ON t.lane = l.id
+WHERE l.namespace = :namespace AND t.state = 1 AND t.due_at IS NULL GROUP BY l.kind;
+
+-- name: leased_kinds
+-- How many of them are being run.
+SELECT l.kind, COUNT(*) FROM task AS t JOIN lane AS l ON l.id = t.lane
+WHERE t.state = 2 AND t.session IS NOT NULL AND l.namespace = :namespace GROUP BY l.kind;

@@ -6,7 +6,9 @@ One table says which task stands for which status; nothing here decides, and not
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import msgspec
 
 from stoker.api.dialects.exosphere.ids import StateId
 from stoker.core.model import Run, Task
@@ -79,6 +81,20 @@ def error(run: Run, task: Task, past: Past) -> str | None:
     if task.state is TaskState.FAILED:
         return error_of(past.ends, task.attempt) or task.code
     return _UNCONFIRMED if task.code == "unconfirmed" else _CANCELLED
+
+
+def pruned(task: Task, past: Past) -> dict[str, Any]:
+    """What a pruned state was ended with, or why a join, or what a condition turned away, never ran."""
+    if task.state is TaskState.SKIPPED:
+        return {"reason": task.code}
+    said = next((end.message for end in reversed(past.ends) if end.outcome == "pruned"), "")
+    if task.state is not TaskState.PRUNED or not said:
+        return {}
+    try:
+        found = msgspec.json.decode(said)
+    except msgspec.DecodeError:
+        return {"reason": said}
+    return found if isinstance(found, dict) else {"reason": said}
 
 
 def error_of(ends: list[End], attempt: int) -> str | None:

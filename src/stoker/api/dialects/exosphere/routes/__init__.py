@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from stoker.api.dialects.exosphere.routes import enqueue, states
+from stoker.api.dialects.exosphere.routes import details, enqueue, nodes, runs, service, states
 from stoker.api.route import Route
 
-ROUTES: tuple[Route, ...] = (*enqueue.ROUTES, *states.ROUTES)
+ROUTES: tuple[Route, ...] = (
+    *service.ROUTES,
+    *nodes.ROUTES,
+    *enqueue.ROUTES,
+    *states.ROUTES,
+    *runs.ROUTES,
+    *details.ROUTES,
+)
