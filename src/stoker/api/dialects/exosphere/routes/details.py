@@ -128,7 +128,7 @@ async def _shown(call: Call, close: Close, state: State) -> dict[str, Any]:
 def _lineage(call: Call, close: Close) -> tuple[dict[str, str], list[str]]:
     """The item of each task above that it comes from, by identifier; of a join, the branch tips too."""
     mac, graph = call.engine.opaque.mac, close.graph
-    below = [*close.line[1:], close.task]
+    below = [*close.line, close.task][1:]
     parents = {
         graph.nodes[above.node].name: spell(
             StateId(above.id, present(above), item_of(graph, graph.nodes[after.node], after.branch)), mac

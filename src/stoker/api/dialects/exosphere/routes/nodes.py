@@ -87,29 +87,24 @@ async def list_nodes(call: Call) -> Answer:
 
 
 def _check(asked: Registration) -> None:
+    """Unprocessable, with every name that cannot be one, and every time that is none."""
+    names: list[tuple[list[str | int], str]] = [(["body", "runtime_name"], asked.runtime_name)]
+    times: list[tuple[list[str | int], float]] = []
+    for number, node in enumerate(asked.nodes):
+        place: list[str | int] = ["body", "nodes", number]
+        names.append(([*place, "name"], node.name))
+        names += [([*place, "secrets", at], secret) for at, secret in enumerate(node.secrets)]
+        if node.timeout_minutes is not None:
+            times.append(([*place, "timeout_minutes"], node.timeout_minutes))
     wrong = [
-        entry("value_error", loc, f"Value error, {what}", given, error={})
-        for loc, given in [
-            (["body", "runtime_name"], asked.runtime_name),
-            *((["body", "nodes", number, "name"], node.name) for number, node in enumerate(asked.nodes)),
-            *(
-                (["body", "nodes", number, "secrets", at], secret)
-                for number, node in enumerate(asked.nodes)
-                for at, secret in enumerate(node.secrets)
-            ),
-        ]
-        if (what := fault(given))
+        entry("value_error", place, f"Value error, {what}", name, error={})
+        for place, name in names
+        if (what := fault(name))
     ]
     wrong += [
-        entry(
-            "greater_than",
-            ["body", "nodes", number, "timeout_minutes"],
-            "Input should be greater than 0",
-            minutes,
-            gt=0,
-        )
-        for number, node in enumerate(asked.nodes)
-        if (minutes := node.timeout_minutes) is not None and minutes <= 0
+        entry("greater_than", place, "Input should be greater than 0", minutes, gt=0)
+        for place, minutes in times
+        if minutes <= 0
     ]
     if wrong:
         raise Unprocessable(wrong)

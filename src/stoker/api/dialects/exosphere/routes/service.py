@@ -31,7 +31,6 @@ ROUTES = (
         summary="Whether the server and its database answer",
         endpoint=health,
         response=dict[str, str],
-        also=(503,),
     ),
     Route(
         method="GET",
