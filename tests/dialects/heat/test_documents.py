@@ -38,7 +38,7 @@ async def test_a_data_source_that_is_deleted_is_gone(served: Served) -> None:
 async def test_the_name_of_a_data_source_is_taken_once(served: Served) -> None:
     await served.make("/api/datasources", STORE)
     other = await served.make("/api/datasources", {**STORE, "name": "other"})
-    assert "store" in await served.refused(409, "POST", "/api/datasources", STORE)
+    assert "data source 'store' already" in await served.refused(409, "POST", "/api/datasources", STORE)
     await served.refused(409, "PUT", f"/api/datasources/{other['id']}", {"name": "store"})
 
 
@@ -65,6 +65,13 @@ async def test_users_see_redacted_strings_and_may_put_them_back(served: Served) 
     answered = await served.ask("PUT", f"/api/datasources/{made['id']}", seen, role="user")
     assert answered.status == 200
     assert await served.get(f"/api/datasources/{made['id']}") == made
+
+
+async def test_what_is_shown_can_be_sent_back_as_a_whole(served: Served) -> None:
+    for made in (await served.make("/api/datasources", STORE), await served.get("/api/datasources/1")):
+        answered = await served.ask("PUT", f"/api/datasources/{made['id']}", made)
+        assert (answered.status, answered.value) == (200, made)
+    await served.refused(400, "PUT", "/api/datasources/2", {"type": 5})
 
 
 async def test_a_project_is_shown_with_its_owner_and_its_default(served: Served) -> None:

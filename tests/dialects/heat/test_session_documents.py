@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from dialects.heat.served import NS, Served
-from stoker.api.dialects.heat.desk import keep
+from stoker.api.dialects.heat.desk import Pen, keep
 from stoker.api.dialects.heat.nouns import session
 
 SID = "0b9c4a8e-55d2-4f0e-9a6d-2f4f3f1d7a10"
@@ -98,3 +99,15 @@ async def test_what_a_session_uses_stays(served: Served) -> None:
     hidden = session.Record(project_id=1, session_template_id=1, node_templates=(template,), hidden=True)
     await keep(served.plant.engine, NS, lambda pen: pen.put(session.NOUN, kept.id, OUTSIDE, hidden))
     assert (await served.ask("DELETE", f"/api/nodetemplates/{template}")).status == 204
+
+
+async def test_a_session_that_was_deleted_is_not_there_any_more(served: Served) -> None:
+    async def hide(pen: Pen) -> None:
+        kept = await pen.named(session.NOUN, SID)
+        assert kept is not None
+        await pen.put(session.NOUN, kept.id, SID, replace(kept.record, hidden=True))
+
+    assert await users(served) == []
+    await keep(served.plant.engine, NS, hide)
+    await served.refused(404, "GET", USERS)
+    await served.refused(404, "POST", SCENARIOS, {})

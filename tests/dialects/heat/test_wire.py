@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 from dialects.heat.served import Served, serving
+from stoker.api.dialects.heat.manner import Speaking
+from stoker.config import Heat
+from stoker.errors import Unavailable
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/api/projects"), ("PUT", "/api/sessiontemplates/1")])
@@ -107,3 +110,14 @@ async def test_every_route_is_described_with_the_shape_that_it_answers(served: S
     shapes = described["components"]["schemas"]
     assert set(shapes["DataSource"]["properties"]) >= {"id", "connectionString", "createdAt"}
     assert shapes["Envelope_NodeTemplate"]["properties"]["template"] == {"$ref": "#/components/schemas/NodeTemplate"}
+
+
+@pytest.mark.parametrize(("path", "status"), [("/api/tasks/claim", 404), ("/api/tasks/1/signal", 503)])
+def test_to_whoever_claims_a_busy_server_has_nothing_to_do(path: str, status: int) -> None:
+    answer = Speaking(Heat()).refuse(Unavailable("the database is busy"), {"path": path})
+    assert answer.status == status
+
+
+async def test_a_head_is_answered_like_a_get(served: Served) -> None:
+    assert (await served.ask("HEAD", "/api/projects")).status == 200
+    assert (await served.ask("HEAD", "/api/projects/9")).status == 404

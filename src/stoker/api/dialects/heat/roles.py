@@ -47,10 +47,6 @@ def sees_connections(role: Role) -> bool:
     return role is not Role.USER
 
 
-def may_claim(role: Role) -> bool:
-    return role is not Role.USER
-
-
 def may_write(role: Role, name: str) -> bool:
     """Whether a role may write this configuration entry."""
     match role:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from msgspec import UNSET
 from msgspec.structs import replace
 
 from stoker.api.call import NO_CONTENT, Answer, Call
@@ -43,7 +42,7 @@ async def update_data_source(call: Call) -> Answer:
         fields = datasource.kept(given(sent), before.record)
         name = fields.pop("name", before.name)
         record = replace(before.record, **fields)
-        if sent.type is not UNSET or "connection_string" in fields:
+        if (record.type, record.connection_string) != (before.record.type, before.record.connection_string):
             _check(record)
         return shown.data_source(await pen.put(NOUN, before.id, name, record), role_of(call.caller.scopes))
 
