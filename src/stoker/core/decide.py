@@ -46,8 +46,8 @@ class Fold(Forks):
 
     __slots__ = ()
 
-    def trigger(self, run: Run, graph: Compiled, inputs: bytes = b"", store: bytes = b"") -> None:
-        """Start a run: open the joins of the trigger and make the first tasks.
+    def trigger(self, run: Run, graph: Compiled, inputs: bytes = b"", store: bytes = b"", delay: Micros = 0) -> None:
+        """Start a run: open the joins of the trigger and make the first tasks, which nobody may have before the delay.
 
         `inputs`, `store`: one JSON object each, or empty.
         """
@@ -66,6 +66,14 @@ class Fold(Forks):
         self._open_joins(run, graph, graph.opens, b"")
         for kid in graph.kids:
             self._fire(run, graph, kid, None, b"", [])
+        if delay:
+            self._hold_back(run, self.now + delay)
+
+    def _hold_back(self, run: Run, due_at: Micros) -> None:
+        """What a trigger has made READY is so only then."""
+        for task in [task for task in self.tasks.values() if task.run == run.id and task.state is TaskState.READY]:
+            self._offer(task.lane, -1)
+            self.tasks[task.id] = _replace(task, due_at=due_at, deadline=task.expires_at)
 
     def claim(self, task: Task, session: int, answer: int, lease: Micros | None = None) -> Task | None:
         """Lease a READY task to a session; None if its run is stopping, or its time is over.

@@ -300,7 +300,8 @@ class KindSpec(_Spec, frozen=True):
     """A registered sort of work. `items`: whether a task settles with exactly one item or with several.
 
     `max_attempts`: what a task may need of them in all; None: as many as it takes. `lease`: as of nodes that say none.
-    `namespace`: set where a version of a graph in another namespace keeps it.
+    `namespace`: set where a version of a graph in another namespace keeps it. `loose`: nothing that it gives is held
+    against `output`.
     """
 
     name: str
@@ -313,3 +314,4 @@ class KindSpec(_Spec, frozen=True):
     max_attempts: Annotated[int, msgspec.Meta(ge=1)] | None = None
     lease: Duration | None = None
     namespace: str | None = None
+    loose: bool = False

@@ -55,7 +55,8 @@ def mismatch(
         case RunInput(name=run_input, path=(), otherwise=msgspec.UNSET):
             given, source = spec.inputs[run_input].schema, f"the run's input {run_input!r}"
         case Ref(node=other, path=path, many=many):
-            output = _below(kinds[_maker(spec, names, other).name].output, path)
+            maker = kinds[_maker(spec, names, other).name]
+            output = {} if maker.loose else _below(maker.output, path)
             given = {"type": "array", "items": output} if many else output
             source = f"{other!r}"
         case Element(of=other, path=()):

@@ -7,7 +7,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
-from stoker.core.graph import GraphSpec, KindSpec
+from stoker.core.graph import Duration, GraphSpec, KindSpec
 from stoker.core.protocol import ABSENT
 from stoker.core.roles import ScopeName
 
@@ -51,7 +51,7 @@ class TriggerRequest(_View, frozen=True, forbid_unknown_fields=True):
 
     `priority`: 0 to 9; the tasks of a run of higher priority go first. `weight`: 1 to 100; where runs have many tasks,
     so many of this one are claimed for one of a run of weight 1. `tags`: names and values to find it by, at most 32.
-    `store`: key-values that nodes and conditions may read.
+    `store`: key-values that nodes and conditions may read. `delay`: after which the first tasks may be had.
     """
 
     graph: str
@@ -62,6 +62,7 @@ class TriggerRequest(_View, frozen=True, forbid_unknown_fields=True):
     weight: int = 1
     tags: dict[str, str] = {}
     store: dict[str, msgspec.Raw] = {}
+    delay: Duration | None = None
 
 
 class TriggerBatch(_View, frozen=True, forbid_unknown_fields=True):

@@ -20,6 +20,7 @@ from stoker.engine.acting import Note
 from stoker.engine.graph_secrets import GraphSecrets
 from stoker.engine.namespaces import Namespaces
 from stoker.engine.ports import Clock, Reader, Row, Store, Tx
+from stoker.engine.schedule_sets import ScheduleSet
 from stoker.errors import Conflict, Invalid, NotFound
 
 T = TypeVar("T")
@@ -112,6 +113,11 @@ class Changes(Look):
         """Let a graph have these secrets of its own, and no others; see `Secrets.sealed`."""
         await secrets.put(self._tx, self._namespace, self._now)
         self.subjects.append(f"secrets:{secrets.graph}")
+
+    async def put_schedules(self, schedules: ScheduleSet) -> None:
+        """Let there be these schedules of the set, and no others; see `Schedules.changed`."""
+        await schedules.put(self._tx, self._namespace, self._now)
+        self.subjects += [f"schedule:{name}" for name in sorted(schedules.specs)]
 
     async def _check_name(self, sort: str, name: str | None, id_: int) -> None:
         if name is None:

@@ -53,7 +53,7 @@ class Trigger(Verb):
         again = iter(made)
         known = await self._known(tx)
         answers: list[RunRef] = []
-        for version, request, inputs, store in self._starts:
+        for version, request, inputs, store, delay in self._starts:
             key = request.idempotency_key
             if key is not None and key in known:
                 answers.append(RunRef(id=known[key], created=False))
@@ -68,7 +68,7 @@ class Trigger(Verb):
                 traceparent=self._traceparent,
                 token=self._token,
             )
-            batch.fold.trigger(run, version.graph, inputs, store)
+            batch.fold.trigger(run, version.graph, inputs, store, delay)
             if request.tags:
                 batch.fold.new_tags[run.id] = request.tags
             if key is not None:

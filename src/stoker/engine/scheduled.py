@@ -44,7 +44,7 @@ class Schedule(NamedTuple):
 
     @property
     def timing(self) -> Timing:
-        return timing_of(self.spec, ZoneInfo(self.spec.zone))
+        return at_zone(self.spec)
 
 
 class Firing(NamedTuple):
@@ -69,6 +69,11 @@ def timing_of(spec: ScheduleSpec, zone: tzinfo) -> Timing:
         start=None if spec.start is None else at_of(spec.start),
         end=None if spec.end is None else at_of(spec.end),
     )
+
+
+def at_zone(spec: ScheduleSpec) -> Timing:
+    """The times of a schedule whose zone is one."""
+    return timing_of(spec, ZoneInfo(spec.zone))
 
 
 def at_of(moment: datetime) -> Micros:

@@ -95,6 +95,10 @@ class Schedules:
         self._due(schedule.next_at)
         return self._view(schedule, SHOWN, created=created)
 
+    def changed(self) -> None:
+        """Look anew at when the next is due: others were put, by `Changes.put_schedules`."""
+        self._alarm.at(0)
+
     async def pause(self, namespace: str, name: str, *, paused: bool) -> ScheduleView:
         """Fire no more, or again: what falls into a pause is not caught up."""
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from stoker.core.duration import Micros, micros
 from stoker.core.model import PAYLOAD_INLINE
 from stoker.core.names import fault
 from stoker.core.tags import RULE as TAGS
@@ -26,6 +27,7 @@ class Start(NamedTuple):
     request: TriggerRequest
     inputs: bytes
     store: bytes
+    delay: Micros = 0
 
 
 def start_of(version: Version, request: TriggerRequest) -> Start:
@@ -45,7 +47,20 @@ def start_of(version: Version, request: TriggerRequest) -> Start:
     if max(len(inputs), len(store)) > PAYLOAD_INLINE:
         check_size("inputs", inputs)
         check_size("store", store)
-    return Start(version, request, inputs, store)
+    return Start(version, request, inputs, store, _delay(version, request))
+
+
+def _delay(version: Version, request: TriggerRequest) -> Micros:
+    if request.delay is None:
+        return 0
+    graph = version.graph
+    if graph.live or any(graph.nodes[kid.node].spec.expand for kid in graph.kids):
+        wrong = "a live run, or one that begins with an expand, begins at once."
+        raise Invalid(wrong, code="bad_delay", place="delay", remedy="Leave out the delay.")
+    try:
+        return micros(request.delay)
+    except ValueError as error:
+        raise Invalid(f"{error}.", code="bad_delay", place="delay", remedy="Write 90s, 15m or 1h30m.") from None
 
 
 def check_faults(version: Version) -> None:
@@ -81,4 +96,5 @@ def request_hash(request: TriggerRequest) -> bytes:
     asked: list[object] = [request.graph, request.version, body]
     asked += [sorted(request.tags.items())] if request.tags else []  # without tags, as before there were any
     asked += [{name: bytes(value).decode() for name, value in sorted(request.store.items())}] if request.store else []
+    asked += [["delay", request.delay]] if request.delay is not None else []
     return sha256(msgspec.json.encode(asked)).digest()

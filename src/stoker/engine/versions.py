@@ -10,7 +10,7 @@ import msgspec
 
 from stoker.core.away import by_key, namespaces, with_homes
 from stoker.core.compile import compile_graph
-from stoker.core.compiled import Compiled
+from stoker.core.compiled import Compiled, CompiledNode
 from stoker.core.graph import INPUT_KIND, GraphSpec, KindSpec, NodeSpec
 from stoker.core.key import gate_name
 from stoker.core.model import MAX_ITEMS
@@ -91,9 +91,12 @@ class Version:
         self.graph = graph
         self.inputs = {name: Schema(spec.schema) for name, spec in graph.spec.inputs.items()}
         self.store = {name: Schema(spec.schema) for name, spec in graph.spec.store.items()}
-        self.outputs = [
-            self.inputs[node.name] if node.kind.name == INPUT_KIND else Schema(node.kind.output) for node in graph.nodes
-        ]
+        self.outputs = [self._output(node) for node in graph.nodes]
+
+    def _output(self, node: CompiledNode) -> Schema:
+        if node.kind.name == INPUT_KIND:
+            return self.inputs[node.name]
+        return _FREE if node.kind.loose else Schema(node.kind.output)
 
     def input_body(self, given: dict[str, msgspec.Raw]) -> bytes:
         """The run's inputs as they are kept: given ones checked, defaults filled in. Invalid lists every fault."""

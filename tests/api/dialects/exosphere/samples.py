@@ -22,9 +22,8 @@ def schema(*required: str, optional: tuple[str, ...] = (), **types: str) -> dict
     }
 
 
-WORK = KindSpec(
-    name="Work", items="many", input=schema(optional=("x", "y", "z")), output=schema(optional=("x", "y", "z"))
-)
+FIELDS = schema(optional=("x", "y", "z"))
+WORK = KindSpec(name="Work", items="many", loose=True, input=FIELDS, output=FIELDS)
 NATIVE = KindSpec(
     name="Native", input=schema("n", optional=("label",), n="integer"), output=schema(optional=("n",), n="integer")
 )

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from api.dialects.exosphere.samples import body, node
-from stoker.api.dialects.exosphere.entries import Unprocessable
+from stoker.api.dialects.exosphere.refusals import Unprocessable
 from stoker.api.dialects.exosphere.upsert import read_trigger, read_upsert
 from stoker.api.dialects.exosphere.wire import Cron, Policy, StoreConfig, Trigger
 

@@ -104,14 +104,14 @@ def _schedule(graph: str, cron: Cron, accepted: set[str]) -> ScheduleSpec:
         graph=graph,
         cron=seconds_first(cron.expression),
         zone=cron.timezone or "UTC",
-        inputs={name: _raw(value) for name, value in inputs.items() if name in accepted},
-        store={name: _raw(value) for name, value in (cron.store or {}).items()},
+        inputs={name: raw(value) for name, value in inputs.items() if name in accepted},
+        store={name: raw(value) for name, value in (cron.store or {}).items()},
         overlap="allow",
         catch_up=_MISFIRES[cron.misfire or "latest"],
     )
 
 
-def _raw(value: str) -> msgspec.Raw:
+def raw(value: str) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(value))
 
 

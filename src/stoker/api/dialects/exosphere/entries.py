@@ -5,17 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from stoker.api.dialects.exosphere.refusals import Unprocessable, entry
 from stoker.core.names import fault
 
 Loc = tuple[str | int, ...]
-
-
-class Unprocessable(Exception):
-    """422: what is wrong, field by field."""
-
-    def __init__(self, entries: Sequence[dict[str, Any]]) -> None:
-        super().__init__("; ".join(f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in entries))
-        self.entries = list(entries)
 
 
 class Entries:
@@ -30,8 +23,7 @@ class Entries:
             raise Unprocessable(self.found)
 
     def add(self, sort: str, loc: Loc, message: str, given: object, **ctx: object) -> None:
-        entry = {"type": sort, "loc": list(loc), "msg": message, "input": given}
-        self.found.append({**entry, "ctx": ctx} if ctx else entry)
+        self.found.append(entry(sort, loc, message, given, **ctx))
 
     def wrong(self, loc: Loc, message: str, given: object) -> None:
         """A value that is of the right sort and still none."""

@@ -7,8 +7,9 @@ from typing import Any, cast
 import msgspec
 
 from stoker.api.dialects.exosphere import crons
-from stoker.api.dialects.exosphere.entries import Entries, Loc, Unprocessable
+from stoker.api.dialects.exosphere.entries import Entries, Loc
 from stoker.api.dialects.exosphere.placeholders import STORE
+from stoker.api.dialects.exosphere.refusals import Unprocessable
 from stoker.api.dialects.exosphere.wire import (
     STRATEGIES,
     Node,

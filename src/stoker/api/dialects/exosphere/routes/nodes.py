@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from stoker.api.call import Answer, Call, as_json
+from stoker.api.dialects.exosphere.kinds import SORT
 from stoker.api.dialects.exosphere.refusals import Unprocessable, entry
 from stoker.api.dialects.exosphere.times import shown
 from stoker.api.route import Route
@@ -18,7 +19,6 @@ from stoker.engine.documents import Changes, Document
 from stoker.errors import Forbidden, NotFound
 
 PATH = "/v0/namespace/{namespace}/nodes"
-SORT = "exosphere.node"
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,13 +111,14 @@ def _check(asked: Registration) -> None:
 
 
 def _kind(node: Node) -> KindSpec:
-    """A node of this protocol may settle with any number of outputs."""
+    """A node of this protocol may settle with any number of outputs, whose fields nobody checks."""
     minutes = node.timeout_minutes
     return KindSpec(
         name=node.name,
         input=node.inputs_schema,
         output=node.outputs_schema,
         items="many",
+        loose=True,
         secrets=tuple(dict.fromkeys(node.secrets)),
         lease=None if minutes is None else minutes * 60,
     )
