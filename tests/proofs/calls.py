@@ -27,6 +27,7 @@ from stoker.core.schedule_views import RunNowRequest, ScheduleSpec
 from stoker.core.secret_views import SecretRequest
 from stoker.core.views import PublishRequest, RoleRequest, SettleRequest, TokenRequest
 from stoker.engine.acting import Act as Doing
+from stoker.engine.declared import Declared
 from stoker.engine.dispatch import Handed
 from stoker.engine.documents import Changes
 from stoker.engine.known import GateName
@@ -280,8 +281,10 @@ async def put_off(plant: Stage) -> Act:
     delivery = plant.engine.leases._delivery
     delivery._keys = Keyring()
 
+    declared = Declared(session.namespace, "g", ("TOKEN",))
+
     async def fill() -> None:
-        handed = await delivery.fill(session, Handed(1, [task], 0, {task.task: ("TOKEN",)}))
+        handed = await delivery.fill(session, Handed(1, [task], 0, {task.task: declared}))
         assert handed.tasks == []
         await plant.settled()
 
