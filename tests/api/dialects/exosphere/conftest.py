@@ -10,15 +10,22 @@ from typing import Any
 
 import pytest
 
+from api.dialects.exosphere.putting import register
+from api.dialects.exosphere.samples import WORK, schema
 from api.dialects.exosphere.sdk import Sdk
+from engine.plant import NS as HOME
 from engine.plant import Plant
 from stoker.api import listener
 from stoker.api.app import App, build
 from stoker.api.dialects.exosphere.dialect import exosphere
 from stoker.api.serve import serve
 from stoker.config import Exosphere
+from stoker.core.graph import KindSpec
+from stoker.core.roles import ScopeName
 from stoker.core.views import TokenRequest
 
+AUTHOR: list[ScopeName] = ["read", "trigger", "run", "author"]
+SECRETIVE = KindSpec(name="Secretive", items="many", secrets=("KEY",), input=schema(optional=("x",)))
 TOKEN = TokenRequest(name="worker", scopes=["run"])
 
 
@@ -61,7 +68,7 @@ def _no_lingering(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def plant(tmp_path: Path) -> AsyncIterator[Plant]:
-    plant = await Plant(tmp_path / "data").start()
+    plant = await Plant(tmp_path / "data", keys=[b"k" * 32]).start()
     yield plant
     await plant.stop()
 
@@ -76,7 +83,19 @@ async def spoken(plant: Plant) -> AsyncIterator[Spoken]:
 async def everywhere(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Spoken]:
     """As `spoken`, on each database."""
     database = request.getfixturevalue("database") if request.param == "postgres" else None
-    plant = await Plant(tmp_path / "data", database=database).start()
+    plant = await Plant(tmp_path / "data", database=database, keys=[b"k" * 32]).start()
     async with speaking(plant) as spoken:
         yield spoken
     await plant.stop()
+
+
+async def author(spoken: Spoken) -> Sdk:
+    """A caller that may do everything but administer, in a namespace with kinds."""
+    await register(spoken.plant, HOME, WORK, SECRETIVE)
+    spoken.key = (await spoken.plant.engine.tokens.create(TokenRequest(name="all", scopes=AUTHOR))).token or ""
+    return spoken.sdk("Work", "Secretive")
+
+
+@pytest.fixture
+async def sdk(spoken: Spoken) -> Sdk:
+    return await author(spoken)

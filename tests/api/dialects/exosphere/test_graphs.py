@@ -5,63 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
-from api.dialects.exosphere.conftest import Spoken
-from api.dialects.exosphere.samples import WORK, body, node, schema
+from api.dialects.exosphere.conftest import AUTHOR, Spoken, author
+from api.dialects.exosphere.putting import at_home, put, register, start
+from api.dialects.exosphere.samples import WORK, node, schema
 from api.dialects.exosphere.sdk import Sdk
 from engine.plant import NS as HOME
-from engine.plant import Plant, encoded
-from stoker.api.dialects.exosphere.kinds import SORT
+from engine.plant import encoded
 from stoker.core.graph import KindSpec
 from stoker.core.views import TokenRequest, TriggerRequest
-from stoker.engine.documents import Changes
-
-SCOPES = ["read", "trigger", "run", "author"]
-SECRETIVE = KindSpec(name="Secretive", items="many", secrets=("KEY",), input=schema(optional=("x",)))
-
-
-def at_home(*nodes: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return body(*({**each, "namespace": each["namespace"].replace("plant", HOME)} for each in nodes), **more)
-
-
-@pytest.fixture
-async def plant(plant: Plant) -> Plant:
-    """With a key to encrypt under."""
-    plant.keys = (b"k" * 32,)
-    await plant.restart()
-    return plant
-
-
-async def register(plant: Plant, namespace: str, *kinds: KindSpec) -> None:
-    """As runtimes do it."""
-
-    async def along(changes: Changes) -> None:
-        for kind in kinds:
-            await changes.add(SORT, b"{}", name=kind.name)
-
-    await plant.engine.catalog.put_kinds(namespace, kinds, along)
-
-
-@pytest.fixture
-async def sdk(spoken: Spoken) -> Sdk:
-    """A caller that may do everything but administer, in a namespace with kinds."""
-    await register(spoken.plant, HOME, WORK, SECRETIVE)
-    spoken.key = (await spoken.plant.engine.tokens.create(TokenRequest(name="all", scopes=SCOPES))).token or ""
-    return spoken.sdk("Work", "Secretive")
-
-
-async def put(sdk: Sdk, *nodes: dict[str, Any], name: str = "g", **more: Any) -> Any:
-    status, answer = await sdk.ask("PUT", f"graph/{name}", at_home(*nodes, **more))
-    assert status == 201, answer
-    return answer
-
-
-async def start(sdk: Sdk, name: str = "g", **given: Any) -> str:
-    status, answer = await sdk.ask("POST", f"graph/{name}/trigger", given)
-    assert (status, answer.get("status")) == (200, "CREATED"), answer
-    run: str = answer["run_id"]
-    return run
 
 
 def tops(states: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
@@ -200,12 +151,14 @@ async def test_a_field_that_is_not_there_fails_the_child_and_not_its_parent(spok
     assert "Output field 'y' not found on current state 'a' for template 'b'" in attempt.message
 
 
-async def test_a_change_of_triggers_replaces_those_of_this_graph_alone(spoken: Spoken, sdk: Sdk) -> None:
+async def test_a_change_of_triggers_replaces_those_of_this_graph_alone(everywhere: Spoken) -> None:
+    sdk = await author(everywhere)
+
     def every(*expressions: str) -> list[dict[str, Any]]:
         return [{"value": {"type": "CRON", "expression": each}} for each in expressions]
 
     async def crons() -> list[tuple[str, str | None]]:
-        page = await spoken.plant.engine.schedules.list(HOME, limit=9, after=None)
+        page = await everywhere.plant.engine.schedules.list(HOME, limit=9, after=None)
         return sorted((each.spec.graph, each.spec.cron) for each in page.items)
 
     await put(sdk, node("a"), name="other", triggers=every("0 1 * * *"))
@@ -249,7 +202,7 @@ async def test_a_node_of_another_namespace_is_named_by_those_who_may(spoken: Spo
     assert await sdk.enqueue() == []
     away = Sdk(spoken.url, spoken.key, "Work", namespace="there")
     assert tops(await away.enqueue()) == [("b", {"x": "1"})]
-    only = (await engine.tokens.create(TokenRequest(name="only", scopes=SCOPES, namespaces=[HOME]))).token or ""
+    only = (await engine.tokens.create(TokenRequest(name="only", scopes=AUTHOR, namespaces=[HOME]))).token or ""
     bound = Sdk(spoken.url, only, "Work")
     refused = (403, {"detail": "API key has no access to namespace there"})
     assert await bound.ask("PUT", "graph/g", at_home(node("a", "b"), there)) == refused

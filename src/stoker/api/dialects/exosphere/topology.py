@@ -45,14 +45,15 @@ class Topology:
 class Sight:
     """What each node of a graph without cycles has above it.
 
-    `above`: on every way to it, not through a join: what it may read, one item of each. `ahead`: on some way.
-    `paths`: over how many ways it is reached, each of which makes tasks of it.
+    `above`: on every way to it: a task of it stands below one of theirs. `read`: those of which it may read one item;
+    behind a join, not its anchor. `ahead`: on some way. `paths`: over how many ways it is reached, each of which makes
+    tasks of it.
     """
 
     def __init__(self, topology: Topology) -> None:
         self.topology = topology
         size = len(topology.nodes)
-        self.above, self.ahead, self.paths = [0] * size, [0] * size, [1] * size
+        self.above, self.read, self.ahead, self.paths = [0] * size, [0] * size, [0] * size, [1] * size
         for place in topology.order():
             self._look(place)
 
@@ -61,12 +62,17 @@ class Sight:
         for parent in before:
             self.ahead[place] |= self.ahead[parent] | 1 << parent
         if anchor is not None:
-            self.above[place], self.paths[place] = self.above[anchor], self.paths[anchor]
+            self.above[place], self.read[place] = self.above[anchor] | 1 << anchor, self.read[anchor]
+            self.paths[place] = self.paths[anchor]
         elif before:
-            self.above[place] = self.above[before[0]] | 1 << before[0]
-            for parent in before[1:]:
-                self.above[place] &= self.above[parent] | 1 << parent
+            for upper in (self.above, self.read):
+                upper[place] = upper[before[0]] | 1 << before[0]
+                for parent in before[1:]:
+                    upper[place] &= upper[parent] | 1 << parent
             self.paths[place] = sum(self.paths[parent] for parent in before)
+
+    def is_read_once(self, upper: int, lower: int) -> bool:
+        return bool(self.read[lower] >> upper & 1)
 
     def is_above(self, upper: int, lower: int) -> bool:
         return bool(self.above[lower] >> upper & 1)
@@ -83,5 +89,5 @@ class Sight:
         """The nodes whose outputs a node may be bound to, as bits."""
         anchor = self.topology.anchors[place]
         if anchor is None:
-            return self.above[place]
-        return self.above[place] | 1 << anchor | self.between(anchor, place)
+            return self.read[place]
+        return self.read[place] | 1 << anchor | self.between(anchor, place)

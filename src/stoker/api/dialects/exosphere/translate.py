@@ -131,7 +131,7 @@ class _Translation:
         )
         if source == self.topology.anchors[place]:
             return msgspec.structs.replace(ref, many=True, lone=True, sparse=True)
-        if self.sight.is_above(source, place):
+        if self.sight.is_read_once(source, place):
             return ref
         return msgspec.structs.replace(ref, many=True, sparse=True, says="")
 
