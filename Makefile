@@ -10,7 +10,7 @@ SEEDS ?= 1000
 # Tests wait for disks and other processes half of the time: two of them for each core.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * os.cpu_count())')
 
-.PHONY: setup postgres demo test check conformance-heat bench grind simulate prove guards lock clean
+.PHONY: setup postgres demo test check conformance-heat conformance-exosphere bench grind simulate prove guards lock clean
 
 setup: $(STAMP)
 
@@ -40,6 +40,12 @@ check: setup
 conformance-heat: setup
 	npm ci --prefix conformance/heat --no-progress
 	$(BIN)/python -m pytest conformance/heat
+
+# The published SDK of Exosphere, pinned, in an environment of its own (Python >= 3.12), as processes on real servers.
+# SHORT=1: without what takes minutes.
+conformance-exosphere: setup
+	$(BIN)/python conformance/exosphere/environment.py
+	$(BIN)/python -m pytest $(if $(SHORT),-m "not long") conformance/exosphere
 
 bench: setup postgres
 	$(BIN)/python bench/run.py

@@ -9,8 +9,11 @@ import environment
 import pytest
 from place import SdkSite
 
+import rooms
+
 
 def pytest_configure(config: pytest.Config) -> None:
+    rooms.settle()
     config.addinivalue_line("markers", "long: takes more than some seconds; left out of the short form")
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from e2e.site import Site, until
 
 SDK = Path(__file__).parent / "sdk"
 NS = "Conformance"
+KEY = base64.b64encode(bytes(range(32))).decode()
 
 
 class Refused(Exception):
@@ -24,7 +27,8 @@ class SdkSite(Site):
     def __init__(self, folder: Path, python: Path, **settings: str) -> None:
         self._python = python
         self._manager: subprocess.Popen[str] | None = None
-        super().__init__(folder, {"STOKER_DIALECTS": "exosphere", **settings})
+        given = {"STOKER_DIALECTS": "exosphere", "STOKER_SECRET_KEY": KEY}
+        super().__init__(folder, {**given, **settings})
 
     def runtime(self, name: str = "runtime", **options: Any) -> subprocess.Popen[bytes]:
         """A Runtime that has registered its nodes."""
@@ -51,6 +55,11 @@ class SdkSite(Site):
             raise Refused(told["error"])
         return told
 
+    def close(self) -> None:
+        super().close()
+        if self._manager is not None:
+            self._manager.communicate()
+
     def upsert(self, name: str, *nodes: dict[str, Any], **more: Any) -> dict[str, Any]:
         return self.ask_sdk("upsert", name=name, nodes=list(nodes), **more)
 
@@ -70,8 +79,12 @@ class SdkSite(Site):
         headers = {"x-api-key": self.token, "content-type": "application/json"}
         url = f"{self.url}/v0/namespace/{NS}/{path}"
         request = urllib.request.Request(url, body, headers, method=method)
-        with urllib.request.urlopen(request, timeout=60) as response:
-            return json.load(response)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:
+                return json.load(response)
+        except urllib.error.HTTPError as error:
+            with error:
+                raise Refused(f"{method} {path}: {error.code} {error.read().decode()}") from None
 
     def runs(self) -> dict[str, dict[str, Any]]:
         return {run["run_id"]: run for run in self.get("runs/1/0")["runs"]}
@@ -109,21 +122,21 @@ class SdkSite(Site):
             found.setdefault(node["identifier"], []).append(details)
         return found
 
-    def trace(self, node: str) -> list[tuple[float, dict[str, str]]]:
+    def executed(self, node: str) -> list[tuple[float, dict[str, str]]]:
         """Each execution of a node: when (seconds of wall clock), and with which inputs."""
-        lines = [line.split(" ", 2) for line in self.trace_file.read_text().splitlines()]
+        lines = [line.split(" ", 2) for line in self.noted.read_text().splitlines()]
         return [(int(at) / 1e9, json.loads(inputs)) for at, name, inputs in lines if name == node]
 
     @property
-    def trace_file(self) -> Path:
+    def noted(self) -> Path:
         return self.log.with_name("executed")
 
     def _environment(self) -> dict[str, str]:
-        self.trace_file.touch()
+        self.noted.touch()
         return {
             "EXOSPHERE_STATE_MANAGER_URI": self.url,
             "EXOSPHERE_API_KEY": self.token,
-            "TRACE": str(self.trace_file),
+            "TRACE": str(self.noted),
             "PATH": "/usr/bin:/bin",
         }
 
@@ -132,13 +145,13 @@ class SdkSite(Site):
 
 
 def node(
-    name: str, identifier: str = "", *next_nodes: str, unites: str | dict[str, str] = "", **inputs: str
+    kind: str, identifier: str = "", /, *next_nodes: str, unites: str | dict[str, str] = "", **inputs: str
 ) -> dict[str, Any]:
     """A node of a graph, as the SDK is given it."""
     given: dict[str, Any] = {
-        "node_name": name,
+        "node_name": kind,
         "namespace": NS,
-        "identifier": identifier or name.lower(),
+        "identifier": identifier or kind.lower(),
         "inputs": inputs,
         "next_nodes": list(next_nodes),
     }

@@ -20,7 +20,7 @@ def test_what_a_killed_runtime_held_and_had_prefetched_is_done_by_the_next(site:
     first = site.runtime("first", batch_size=8, workers=2)
     site.put("slow", {"secrets": {}, "nodes": [node("Slow", seconds="0.2", name="x")], "lease": 2})
     runs = site.trigger("slow", times=8)
-    until(lambda: len(site.trace("Slow")) >= 2, "states to be executed")
+    until(lambda: len(site.executed("Slow")) >= 2, "states to be executed")
     first.kill()
     second = site.runtime("second", batch_size=8, workers=8)
     listed = site.ended(runs, 30)
@@ -30,12 +30,14 @@ def test_what_a_killed_runtime_held_and_had_prefetched_is_done_by_the_next(site:
 
 
 def test_a_server_that_is_killed_hard_under_load_goes_on_and_every_run_ends_well(site: SdkSite) -> None:
+    """An answer that is cut off loses its states until their leases end."""
     runtime = site.runtime(batch_size=16, workers=8)
-    site.upsert("chain", *CHAIN, retry_policy={"max_retries": 9, "strategy": "FIXED", "backoff_factor": 10})
+    policy = {"max_retries": 9, "strategy": "FIXED", "backoff_factor": 10}
+    site.put("chain", {"secrets": {}, "nodes": list(CHAIN), "lease": 4, "retry_policy": policy})
     runs = site.trigger("chain", times=10)
     for _ in range(3):
-        executed = len(site.trace("Process"))
-        until(lambda executed=executed: len(site.trace("Process")) > executed, "more states to be executed")
+        executed = len(site.executed("Process"))
+        until(lambda executed=executed: len(site.executed("Process")) > executed, "more states to be executed")
         site.kill_child()
     assert {run["status"] for run in site.ended(runs)} == {"SUCCESS"}
     assert alive(runtime)
@@ -69,7 +71,7 @@ def test_a_state_that_kills_its_runtime_every_time_fails_at_the_fifth_loss(site:
     site.put("deadly", graph)
     (run,) = site.trigger("deadly")
     for number in range(5):
-        until(lambda number=number: len(site.trace("Deadly")) > number, "the next victim to be killed")
+        until(lambda number=number: len(site.executed("Deadly")) > number, "the next victim to be killed")
         if number < 4:
             site.runtime(f"victim-{number}")
     (listed,) = site.ended([run])
@@ -85,7 +87,7 @@ def test_two_runtimes_share_a_thousand_runs(site: SdkSite) -> None:
     site.upsert("load", node("Counted", number="0"))
     runs = site.trigger("load", times=1_000)
     assert {run["status"] for run in site.ended(runs, 120)} == {"SUCCESS"}
-    executed = site.trace("Counted")
+    executed = site.executed("Counted")
     assert len(executed) == 1_000
     assert len({inputs["pid"] for _, inputs in executed}) == 2
     assert alive(*runtimes)

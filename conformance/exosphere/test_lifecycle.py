@@ -89,7 +89,7 @@ def test_a_state_that_goes_back_runs_again_after_its_delay_and_is_counted_once(s
     site.upsert("later", node("Later", ms="300"))
     listed, states = site.run("later")
     assert (listed["status"], listed["total_count"], states["later"][0]["outputs"]) == ("SUCCESS", 1, {"times": "2"})
-    (first, _), (second, _) = site.trace("Later")
+    (first, _), (second, _) = site.executed("Later")
     assert second - first >= 0.3
 
 
@@ -97,7 +97,7 @@ def test_a_state_that_always_fails_is_executed_three_times_with_two_retries(site
     policy = {"max_retries": 2, "strategy": "FIXED", "backoff_factor": 10}
     site.upsert("failing", node("Fail", message="no way"), retry_policy=policy)
     listed, states = site.run("failing")
-    assert (listed["status"], len(site.trace("Fail"))) == ("FAILED", 3)
+    assert (listed["status"], len(site.executed("Fail"))) == ("FAILED", 3)
     assert [state["status"] for state in states["fail"]] == ["RETRY_CREATED", "RETRY_CREATED", "ERRORED"]
     assert {state["error"] for state in states["fail"]} == {"no way"}
 
