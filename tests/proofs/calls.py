@@ -18,6 +18,7 @@ from core.player import slices_of
 from engine.gating import limited
 from engine.plant import KINDS, NS, Plant, after, completion, encoded, failure, join, node, run_input
 from stoker.bootstrap.keyring import Keyring
+from stoker.core.by_node import SayRequest
 from stoker.core.fork_views import ForkRequest
 from stoker.core.graph import WAIT_KIND, KindSpec, OnChange, Ref, Retry, RunInput, Wait
 from stoker.core.keep_views import KeepSpec
@@ -159,10 +160,10 @@ async def publish(plant: Stage) -> Act:
     return lambda: plant.engine.live.publish(NS, run, "a", PublishRequest(value=encoded(1)))
 
 
-@call("Said", anew=True)
+@call("Say", anew=True)
 async def say(plant: Stage) -> Act:
     run = await live(plant)
-    return lambda: plant.engine.live.say(NS, run, "a", PublishRequest(value=encoded(1)), None)
+    return lambda: plant.engine.nodes.say(NS, run, "a", SayRequest(value=encoded(1)))
 
 
 @call("Fire", anew=True)

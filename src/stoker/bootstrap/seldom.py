@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from stoker.engine.live import Live
     from stoker.engine.logs import Logs
     from stoker.engine.manifest import Manifests
+    from stoker.engine.nodes import Nodes
     from stoker.engine.opaque import Opaque
     from stoker.engine.overview import Overview
     from stoker.engine.own import Own
@@ -100,6 +101,12 @@ class Seldom:
         from stoker.engine.live import Live
 
         return Live(self.store, self._namespaces, self._versions, self.batches, self.blobs)
+
+    @cached_property
+    def nodes(self) -> Nodes:
+        from stoker.engine.nodes import Nodes
+
+        return Nodes(self.store, self._namespaces, self._versions, self.batches, self.live)
 
     @cached_property
     def waits(self) -> Waits:

@@ -17,6 +17,7 @@ from stoker.core.duration import Micros
 from stoker.core.firing import is_bad
 from stoker.core.forking import Forks
 from stoker.core.holder import BY_ATTEMPT, had
+from stoker.core.live import UNLABELLED, Label
 from stoker.core.model import (
     GRACE,
     MAX_ITEMS,
@@ -105,10 +106,16 @@ class Fold(Forks):
             )
         )
 
-    def extend(self, task_id: int, attempt: int, lease: Micros, *, shorten: bool = False) -> Receipt:
-        """Have an own lease last so long from now on; it ends earlier than it would have only if `shorten` says so."""
+    def extend(
+        self, task_id: int, attempt: int, lease: Micros, *, shorten: bool = False, heard: bool = True
+    ) -> Receipt:
+        """Have an own lease last so long from now on; it ends earlier than it would have only if `shorten` says so.
+
+        `heard`: whether its holder says it of itself.
+        """
         task, receipt = self._held(task_id, attempt, BY_ATTEMPT, Verb.NONE)
         if task is None or task.until is None:
+            self._heard_late(task_id, attempt)
             return receipt
         times, begun = self.node_of(task).times, task.claimed_at or self.now
         until = times.of_lease(self.now, begun, lease)
@@ -116,8 +123,14 @@ class Fold(Forks):
         deadline = earliest(until, times.of_attempt(begun, task.expires_at))
         if task.cancel_at is not None:
             deadline = earliest(task.cancel_at + GRACE, deadline)
-        self._put(_replace(task, until=until, deadline=deadline, answer=-abs(task.answer)))
+        self._put(_replace(task, until=until, deadline=deadline, answer=-abs(task.answer) if heard else task.answer))
         return receipt
+
+    def _heard_late(self, task_id: int, attempt: int) -> None:
+        """Who still holds on to an attempt that has settled a task of a live run reminds its node of that."""
+        task = self.tasks.get(task_id)
+        if task is not None and had(task, attempt, BY_ATTEMPT) and self.graph_of(task).live:
+            self._restate(task, self.node_of(task))
 
     def complete(self, task_id: int, attempt: int, session: int, bodies: Sequence[Body]) -> Receipt:
         """Settle a task with its items and unlock what comes next."""
@@ -155,7 +168,7 @@ class Fold(Forks):
             return self.invalid(task, wrong)
         row = self.live[task.run][task.node]
         for body in bodies:
-            self._give_by(row, task.id, task.attempt, body, "")
+            self._give_by(row, task.id, task.attempt, body, UNLABELLED)
         task = self._settle(
             _replace(task, withheld=bool(self.runs[task.run].stopping)), TaskState.SUCCEEDED, Verb.COMPLETE
         )
@@ -173,7 +186,7 @@ class Fold(Forks):
             return STALE
         row = self._changing(self.runs[task.run], self.node_of(task))
         if row.giver != attempt or number > row.given_by:
-            self._give_by(row, task_id, attempt, body, name, number)
+            self._give_by(row, task_id, attempt, body, Label(name), number)
         return ACCEPTED
 
     def invalid(self, task: Task, message: str, *, code: str = "invalid_output") -> Receipt:

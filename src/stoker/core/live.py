@@ -66,7 +66,9 @@ class LiveNode(msgspec.Struct, kw_only=True):
 class Output(msgspec.Struct, frozen=True, kw_only=True):
     """An output of a node: its value is the item of that number. Without `task` it was published from outside.
 
-    `attempt` 0: of an attempt that is not known any more. The order of the fields is the order of the columns in SQL.
+    `attempt` 0: of an attempt that is not known any more. Those of an attempt that have a `key` and a name in
+    common are one: the first. `about`: what its giver says of it, which no rule reads. The order of the fields is the
+    order of the columns in SQL.
     """
 
     id: int
@@ -77,9 +79,22 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     name: str
     created_at: Micros
+    key: str = ""
+    about: str = ""
 
 
 # --- who says it: outputs and states that name only the node ---
+
+
+class Label(NamedTuple):
+    """What is said of an output besides its value; see `Output`."""
+
+    name: str = ""
+    key: str = ""
+    about: str = ""
+
+
+UNLABELLED = Label()
 
 
 class Belongs(NamedTuple):

@@ -6,10 +6,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from stoker.core.compiled import Compiled, CompiledNode
-from stoker.core.live import NOTHING, Bound, LiveNode, Output, by_node, current, may_fire
+from stoker.core.live import (
+    NOTHING,
+    UNLABELLED,
+    Belongs,
+    Bound,
+    Label,
+    LiveNode,
+    Output,
+    by_node,
+    current,
+    may_fire,
+)
 from stoker.core.model import ItemKey, NewItem, Run, Task
 from stoker.core.picture import Body, Picture
 from stoker.core.states import LIVE, TaskState
@@ -35,10 +46,10 @@ class Living(Picture):
 
     # --- verbs ---
 
-    def publish(self, run: Run, node: CompiledNode, body: Body, name: str = "", status: str = "") -> Output:
+    def publish(self, run: Run, node: CompiledNode, body: Body, label: Label = UNLABELLED, status: str = "") -> Output:
         """An output from outside becomes the current one of a node."""
         row = self._changing(run, node)
-        output = self._give(row, body, name)
+        output = self._give(row, body, label)
         self._happened(run, node, TaskState.SUCCEEDED, status, output.number)
         return output
 
@@ -53,24 +64,31 @@ class Living(Picture):
         self._bind(row, task, current(node, self.live[run.id]))
         return Fired(task.id, row.generation, task.state, row.dirty(task))
 
-    def say(self, run: Run, node: CompiledNode, own: int | None, body: Body, name: str = "") -> Output:
+    def say(self, run: Run, node: CompiledNode, own: int | None, body: Body, label: Label = UNLABELLED) -> Output:
         """An output that names only its node. `own`: the session of the caller, if it has one of its own."""
         row = self._changing(run, node)
-        whose = by_node(self._open(row), own)
+        whose = self.whose(run, node, own)
         if whose == "external":
-            return self.publish(run, node, body, name)
+            return self.publish(run, node, body, label)
         if whose.open:
-            return self._give_by(row, whose.task, whose.attempt, body, name)
-        return self._give(row, body, name, whose.task, whose.attempt)
+            return self._give_by(row, whose.task, whose.attempt, body, label)
+        return self._give(row, body, label, whose.task, whose.attempt)
 
-    def tell(self, run: Run, node: CompiledNode, own: int | None, state: TaskState, status: str) -> None:
-        """A state that names only its node: advice of the attempt that is being run, ignored of a superseded one."""
+    def tell(self, run: Run, node: CompiledNode, own: int | None, state: TaskState | None, status: str) -> None:
+        """A state that names only its node: advice of the attempt that is being run, ignored of a superseded one.
+
+        Without a state, only a text.
+        """
         row = self._changing(run, node)
-        whose = by_node(self._open(row), own)
-        if whose == "external":
+        whose = self.whose(run, node, own)
+        if whose == "external" and state is not None:
             self.announce(run, node, state, status)
-        elif whose.open:
+        elif whose == "external" or whose.open:
             row.status = status
+
+    def whose(self, run: Run, node: CompiledNode, own: int | None) -> Belongs | Literal["external"]:
+        """Whose an output or a state is that names only its node."""
+        return by_node(self._open(self.live[run.id][node.index]), own)
 
     # --- what other decisions lead to ---
 
@@ -177,15 +195,15 @@ class Living(Picture):
     # --- outputs ---
 
     def _give_by(
-        self, row: LiveNode, task: int, attempt: int, body: Body, name: str, number: int | None = None
+        self, row: LiveNode, task: int, attempt: int, body: Body, label: Label, number: int | None = None
     ) -> Output:
         """An output of the attempt that is being run; it becomes current when that completes."""
-        output = self._give(row, body, name, task, attempt)
+        output = self._give(row, body, label, task, attempt)
         before = row.given_by if row.giver == attempt else 0
         row.giver, row.given_by, row.given = attempt, before + 1 if number is None else number, output.number
         return output
 
-    def _give(self, row: LiveNode, body: Body, name: str, task: int | None = None, attempt: int = 0) -> Output:
+    def _give(self, row: LiveNode, body: Body, label: Label, task: int | None = None, attempt: int = 0) -> Output:
         row.outputs += 1
         output = Output(
             id=self.next_id(),
@@ -194,8 +212,10 @@ class Living(Picture):
             number=row.outputs,
             task=task,
             attempt=attempt,
-            name=name,
+            name=label.name,
             created_at=self.now,
+            key=label.key,
+            about=label.about,
         )
         self.outputs.append(output)
         key = ItemKey(row.run, row.node, b"", row.outputs)

@@ -329,10 +329,14 @@ class RetryAnswer(_View, frozen=True):
 
 
 class PublishRequest(_View, frozen=True, forbid_unknown_fields=True):
-    """An output of a node from outside. Without `value`: only that it settled, well or (`failed`) not."""
+    """An output of a node from outside. Without `value`: only that it settled, well or (`failed`) not.
+
+    `about`: what is given back with the output, and read by nobody; at most 64 KiB of text.
+    """
 
     value: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     name: str = ""
+    about: str = ""
     status: str = ""
     failed: bool = False
 
@@ -356,6 +360,7 @@ class OutputView(_View, frozen=True):
     name: str = ""
     task: int | None = None
     attempt: int = 0
+    about: str = ""
     value: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 

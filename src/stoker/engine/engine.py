@@ -12,6 +12,7 @@ import msgspec
 
 from stoker.core.audit_views import AuditOutcome, AuditView
 from stoker.core.bulk import BulkVerb
+from stoker.core.by_node import Said, SayRequest
 from stoker.core.duration import Micros
 from stoker.core.fork_views import ForkAnswer, ForkRequest
 from stoker.core.graph import KindSpec
@@ -56,6 +57,7 @@ from stoker.engine.documents import Along, Beside, Changes, Document, Look
 from stoker.engine.graph_secrets import GraphSecrets
 from stoker.engine.overview import Close, Drawn, RunsPage
 from stoker.engine.refusals import Refusal
+from stoker.engine.scene import Scene
 
 T = TypeVar("T")
 
@@ -114,6 +116,16 @@ class Live(Protocol):
     async def value(self, namespace: str, output: int) -> AsyncIterator[bytes]:
         """The JSON of one output, to be streamed."""
         ...
+
+
+class Nodes(Protocol):
+    """Nodes of live runs, for those who know nothing but the node; see `nodes`."""
+
+    async def say(self, namespace: str, run: int, node: str, request: SayRequest) -> Said: ...
+    async def scene(self, namespace: str, run: int) -> Scene: ...
+    async def run_of(self, namespace: str, task: int) -> int: ...
+    async def outputs(self, scene: Scene, node: int | None = None) -> list[OutputView]: ...
+    async def at(self, scene: Scene, numbers: Mapping[int, int]) -> dict[int, OutputView]: ...
 
 
 class Tasks(Protocol):
@@ -447,6 +459,8 @@ class Engine(Protocol):
     def runs(self) -> Runs: ...
     @property
     def live(self) -> Live: ...
+    @property
+    def nodes(self) -> Nodes: ...
     @property
     def bulk(self) -> Bulk: ...
     @property

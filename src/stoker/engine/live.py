@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Callable
-from functools import partial
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
 
 from stoker.core.compiled import CompiledNode
 from stoker.core.decide import Fold
-from stoker.core.live import Output, refusal
+from stoker.core.live import Label, Output, refusal
 from stoker.core.living import Fired
 from stoker.core.model import PAYLOAD_INLINE, ItemKey, Run
 from stoker.core.names import fault, text
@@ -55,7 +54,7 @@ class OnNode(Verb):
 
 
 class Publish(OnNode):
-    """An output or a state from outside. `own`: as of `Living.say`, for what names only the node; else it is external.
+    """An output or a state from outside.
 
     A repeat after a commit of unknown outcome finds the output that it made, if it did.
     """
@@ -79,23 +78,10 @@ class Publish(OnNode):
     def _publish(self, fold: Fold, run: Run, node: CompiledNode) -> Output | None:
         status = text(self._request.status)
         if self._body is not None:
-            return fold.publish(run, node, self._body, self._request.name, status)
+            return fold.publish(
+                run, node, self._body, Label(self._request.name, about=text(self._request.about)), status
+            )
         fold.announce(run, node, TaskState.FAILED if self._request.failed else TaskState.SUCCEEDED, status)
-        return None
-
-
-class Said(Publish):
-    """An output or a state that names only its node: whose it is, `core/live.by_node` decides."""
-
-    def __init__(self, own: int | None, run: int, request: PublishRequest, node: str, body: Body | None) -> None:
-        super().__init__(run, request, node, body)
-        self._own = own
-
-    def _publish(self, fold: Fold, run: Run, node: CompiledNode) -> Output | None:
-        if self._body is not None:
-            return fold.say(run, node, self._own, self._body, self._request.name)
-        state = TaskState.FAILED if self._request.failed else TaskState.SUCCEEDED
-        fold.tell(run, node, self._own, state, text(self._request.status))
         return None
 
 
@@ -128,20 +114,11 @@ class Live:
 
     async def publish(self, namespace: str, run: int, node: str, request: PublishRequest) -> OutputView | None:
         """An output from outside becomes the node's current one; without a value, only a state. None: no output."""
-        return await self._published(namespace, run, node, request, Publish)
-
-    async def say(
-        self, namespace: str, run: int, node: str, request: PublishRequest, own: int | None
-    ) -> OutputView | None:
-        """As `publish`, of a caller that names only the node. `own`: its session, where its token is one runner's."""
-        return await self._published(namespace, run, node, request, partial(Said, own))
-
-    async def _published(
-        self, namespace: str, run: int, node: str, request: PublishRequest, verb: Callable[..., Publish]
-    ) -> OutputView | None:
-        version = await self._node(namespace, run, node)
-        body = await self._body(version, node, request)
-        output: Output | None = (await self._batches.submit(verb(run, request, node, body))).value
+        if request.failed and request.value is not msgspec.UNSET:
+            message = "what failed has no output."
+            raise Invalid(message, code="bad_option", place="failed", remedy="Leave out the value, or `failed`.")
+        body = await self.body(namespace, run, node, request.name, request.value)
+        output: Output | None = (await self._batches.submit(Publish(run, request, node, body))).value
         return None if output is None else await self.output(namespace, output.id)
 
     async def fire(self, namespace: str, run: int, node: str) -> FireAnswer:
@@ -169,21 +146,21 @@ class Live:
         rows = await self._store.read(find)
         more = rows[limit - 1] if len(rows) > limit else None
         return Page(
-            items=[_view(version, row, SHOWN) for row in rows[:limit]],
+            items=[output_view(version, row, SHOWN) for row in rows[:limit]],
             after=None if more is None else paging.key(more[2], more[3]),
         )
 
     async def output(self, namespace: str, output: int) -> OutputView:
         """One output."""
         version, row = await self._output(namespace, output)
-        return _view(version, row, INLINE_INPUT)
+        return output_view(version, row, INLINE_INPUT)
 
     async def value(self, namespace: str, output: int) -> AsyncIterator[bytes]:
         """The JSON of one output, whatever its size."""
         _, row = await self._output(namespace, output)
         (item,) = await self._store.read(lambda reader: reader.items([ItemKey(row[1], row[2], b"", row[3])]))
         if item.blob is None:
-            return _once(item.body or NULL)
+            return once(item.body or NULL)
         return self._blobs.read(item.blob, 0, item.size)
 
     async def _output(self, namespace: str, output: int) -> tuple[Version, Row]:
@@ -229,21 +206,21 @@ class Live:
             raise NotFound(f"the namespace {namespace!r} has no run {run}.", code="no_run", place=f"runs/{run}")
         return version
 
-    async def _body(self, version: Version, node: str, request: PublishRequest) -> Body | None:
-        """The value, checked; a large one is put away first."""
-        if request.name and (wrong := fault(request.name)):
+    async def body(
+        self, namespace: str, run: int, node: str, name: str, value: msgspec.Raw | msgspec.UnsetType
+    ) -> Body | None:
+        """A value for a node of a live run, checked; a large one is put away first. None: there is none."""
+        version = await self._node(namespace, run, node)
+        if name and (wrong := fault(name)):
             raise Invalid(wrong, code="bad_name", place="name")
-        if request.value is msgspec.UNSET:
+        if value is msgspec.UNSET:
             return None
-        value = bytes(request.value)
-        if request.failed:
-            message = "what failed has no output."
-            raise Invalid(message, code="bad_option", place="failed", remedy="Leave out the value, or `failed`.")
-        if wrong := version.output_fault(version.graph.names[node], [value]):
+        json = bytes(value)
+        if wrong := version.output_fault(version.graph.names[node], [json]):
             raise Invalid(f"the value does not fit {node!r}: {wrong}.", code="invalid_output", place="value")
-        if len(value) <= PAYLOAD_INLINE:
-            return Body(value)
-        return Body(value, (await self._blobs.write(_once(value))).key)
+        if len(json) <= PAYLOAD_INLINE:
+            return Body(json)
+        return Body(json, (await self._blobs.write(once(json))).key)
 
 
 def _known(version: Version, run: int, node: str) -> None:
@@ -256,12 +233,12 @@ def _known(version: Version, run: int, node: str) -> None:
         )
 
 
-async def _once(body: bytes) -> AsyncIterator[bytes]:
+async def once(body: bytes) -> AsyncIterator[bytes]:
     yield body
 
 
-def _view(version: Version, row: Row, most: int) -> OutputView:
-    id_, run, node, number, task, attempt, name, created, size, body, current, counts = row
+def output_view(version: Version, row: Row, most: int) -> OutputView:
+    id_, run, node, number, task, attempt, name, created, size, body, current, counts, about = row
     return OutputView(
         id=id_,
         run=run,
@@ -270,6 +247,7 @@ def _view(version: Version, row: Row, most: int) -> OutputView:
         name=name,
         task=task,
         attempt=attempt,
+        about=about,
         counts=bool(counts),
         current=number == current,
         size=size,

@@ -33,7 +33,7 @@ def reasons(views: list[LiveNodeView]) -> list[str]:
 
 
 def _view(node: CompiledNode, row: LiveNode, task: Task | None, output: int | None, waits: str) -> LiveNodeView:
-    state = _state(row, task)
+    state = state_of(row, task)
     return LiveNodeView(
         node=node.name,
         kind=node.spec.kind,
@@ -48,7 +48,7 @@ def _view(node: CompiledNode, row: LiveNode, task: Task | None, output: int | No
     )
 
 
-def _state(row: LiveNode, task: Task | None) -> TaskState | None:
+def state_of(row: LiveNode, task: Task | None) -> TaskState | None:
     """An attempt that is being run has the word, then the node's last event; a cancel of the run makes none."""
     if task is not None and (task.state is TaskState.LEASED or row.state == TaskState.READY):
         return task.state

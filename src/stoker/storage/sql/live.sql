@@ -21,7 +21,7 @@ WHERE t.id = :task AND t.attempt = :attempt AND t.session = :session AND t.state
 -- By node, the newest first, below a cursor; node and current are optional (NULL). An output of an attempt counts for
 -- others once that has completed.
 SELECT o.id, o.run, o.node, o.number, o.task, o.attempt, o.name, o.created_at, i.size, i.body, l.current_output,
-       CASE WHEN o.task IS NULL OR (t.state = 3 AND t.attempt = o.attempt) THEN 1 ELSE 0 END
+       CASE WHEN o.task IS NULL OR (t.state = 3 AND t.attempt = o.attempt) THEN 1 ELSE 0 END, o.about
 FROM output AS o
 JOIN item AS i ON i.run = o.run AND i.node = o.node AND i.branch = :root AND i.item = o.number
 JOIN live_node AS l ON l.run = o.run AND l.node = o.node
@@ -30,6 +30,22 @@ WHERE o.run = :run AND o.node >= :after_node AND (o.node > :after_node OR o.numb
   AND (CAST(:node AS BIGINT) IS NULL OR o.node = :node)
   AND (CAST(:current AS SMALLINT) IS NULL OR o.number = l.current_output)
 ORDER BY o.node, o.number DESC LIMIT :limit;
+
+-- name: output_with_key
+-- The output that an attempt gave with this name and key.
+SELECT id, run, node, number, task, attempt, name, created_at, key, about FROM output
+WHERE run = :run AND node = :node AND task = :task AND attempt = :attempt AND name = :name AND key = :key
+ORDER BY number LIMIT 1;
+
+-- name: outputs_numbered
+-- Outputs by the numbers that they have among those of their nodes.
+SELECT o.id, o.run, o.node, o.number, o.task, o.attempt, o.name, o.created_at, i.size, i.body, l.current_output,
+       CASE WHEN o.task IS NULL OR (t.state = 3 AND t.attempt = o.attempt) THEN 1 ELSE 0 END, o.about
+FROM output AS o
+JOIN item AS i ON i.run = o.run AND i.node = o.node AND i.branch = :root AND i.item = o.number
+JOIN live_node AS l ON l.run = o.run AND l.node = o.node
+LEFT JOIN task AS t ON t.id = o.task
+WHERE o.run = :run AND o.node = ANY(:nodes) AND o.number = ANY(:numbers);
 
 -- name: output_exists
 SELECT 1 FROM output WHERE id = :id;
@@ -41,7 +57,7 @@ WHERE l.run = :run AND o.number = l.current_output;
 
 -- name: output
 SELECT o.id, o.run, o.node, o.number, o.task, o.attempt, o.name, o.created_at, i.size, i.body, l.current_output,
-       CASE WHEN o.task IS NULL OR (t.state = 3 AND t.attempt = o.attempt) THEN 1 ELSE 0 END
+       CASE WHEN o.task IS NULL OR (t.state = 3 AND t.attempt = o.attempt) THEN 1 ELSE 0 END, o.about
 FROM output AS o
 JOIN item AS i ON i.run = o.run AND i.node = o.node AND i.branch = :root AND i.item = o.number
 JOIN live_node AS l ON l.run = o.run AND l.node = o.node

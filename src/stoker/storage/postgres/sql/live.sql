@@ -14,7 +14,8 @@ ON CONFLICT (run, node) DO UPDATE SET generation = excluded.generation, task = e
     bound = excluded.bound, bound_before = excluded.bound_before;
 
 -- name: insert_output
-INSERT INTO output (id, run, node, number, task, attempt, name, created_at)
+INSERT INTO output (id, run, node, number, task, attempt, name, created_at, key, about)
 SELECT * FROM unnest(
     CAST(:id AS BIGINT[]), CAST(:run AS BIGINT[]), CAST(:node AS BIGINT[]), CAST(:number AS BIGINT[]),
-    CAST(:task AS BIGINT[]), CAST(:attempt AS BIGINT[]), CAST(:name AS TEXT[]), CAST(:created_at AS BIGINT[]));
+    CAST(:task AS BIGINT[]), CAST(:attempt AS BIGINT[]), CAST(:name AS TEXT[]), CAST(:created_at AS BIGINT[]),
+    CAST(:key AS TEXT[]), CAST(:about AS TEXT[]));

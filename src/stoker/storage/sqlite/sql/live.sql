@@ -11,5 +11,5 @@ ON CONFLICT (run, node) DO UPDATE SET generation = excluded.generation, task = e
     bound = excluded.bound, bound_before = excluded.bound_before;
 
 -- name: insert_output
-INSERT INTO output (id, run, node, number, task, attempt, name, created_at)
-VALUES (:id, :run, :node, :number, :task, :attempt, :name, :created_at);
+INSERT INTO output (id, run, node, number, task, attempt, name, created_at, key, about)
+VALUES (:id, :run, :node, :number, :task, :attempt, :name, :created_at, :key, :about);
