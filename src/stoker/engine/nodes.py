@@ -148,7 +148,7 @@ class Nodes:
             rows = await self._store.read(partial(_output_page, asked))
             found += [output_view(scene.version, row, INLINE_INPUT) for row in rows]
             if len(rows) < _PAGE:
-                return sorted(found, key=lambda view: (view.created_at, view.node, view.number))
+                return sorted(found, key=lambda view: (view.created_at, view.id))
             after = rows[-1][2], rows[-1][3]
 
     async def at(self, scene: Scene, numbers: Mapping[int, int]) -> dict[int, OutputView]:

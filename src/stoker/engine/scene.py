@@ -53,7 +53,9 @@ async def scene_of(reader: Reader, run: Run, version: Version) -> Scene:
     runners = await task_runners(reader, tasks)
     current = {node: row.current for node, row in rows.items() if row.current is not None}
     found = (
-        await reader.rows("outputs_numbered", b"", run.id, list(current), sorted(set(current.values()))) if current else []
+        await reader.rows("outputs_numbered", b"", run.id, list(current), sorted(set(current.values())))
+        if current
+        else []
     )
     outputs = {row[2]: output_view(version, row, INLINE_INPUT) for row in found if current[row[2]] == row[3]}
     nodes = []

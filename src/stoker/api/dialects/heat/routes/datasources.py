@@ -11,9 +11,10 @@ from stoker.api.dialects.heat.envelope import bare
 from stoker.api.dialects.heat.fields import given
 from stoker.api.dialects.heat.nouns import datasource
 from stoker.api.dialects.heat.nouns.datasource import NOUN, DataSource, DataSourceChange, NewDataSource, Record
+from stoker.api.dialects.heat.nouns.nodeoutput import USES
 from stoker.api.dialects.heat.roles import role_of
 from stoker.api.route import Route
-from stoker.errors import Invalid
+from stoker.errors import Conflict, Invalid
 
 
 async def list_data_sources(call: Call) -> Answer:
@@ -50,7 +51,18 @@ async def update_data_source(call: Call) -> Answer:
 
 
 async def delete_data_source(call: Call) -> Answer:
-    await change(call, lambda pen: pen.remove(NOUN, int(call.path["id"])))
+    id_ = int(call.path["id"])
+
+    async def work(pen: Pen) -> None:
+        if used := await pen.all(USES, str(id_)):
+            raise Conflict(
+                f"outputs of {len(used)} sessions lie in the data source {id_}",
+                place="path.id",
+                remedy="Delete those sessions first.",
+            )
+        await pen.remove(NOUN, id_)
+
+    await change(call, work)
     return NO_CONTENT
 
 
