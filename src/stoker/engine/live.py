@@ -22,8 +22,8 @@ from stoker.core.views import FireAnswer, OutputView, Page, PublishRequest
 from stoker.engine import paging
 from stoker.engine.acting import Note
 from stoker.engine.batch import Batches
-from stoker.engine.catalog import when
 from stoker.engine.namespaces import Namespaces
+from stoker.engine.output_views import output_view
 from stoker.engine.ports import Blobs, Reader, Row, Store, Tx
 from stoker.engine.transaction import Batch, Verb
 from stoker.engine.versions import Version, Versions
@@ -235,22 +235,3 @@ def _known(version: Version, run: int, node: str) -> None:
 
 async def once(body: bytes) -> AsyncIterator[bytes]:
     yield body
-
-
-def output_view(version: Version, row: Row, most: int) -> OutputView:
-    id_, run, node, number, task, attempt, name, created, size, body, current, counts, about = row
-    return OutputView(
-        id=id_,
-        run=run,
-        node=version.graph.nodes[node].name,
-        number=number,
-        name=name,
-        task=task,
-        attempt=attempt,
-        about=about,
-        counts=bool(counts),
-        current=number == current,
-        size=size,
-        created_at=when(created),
-        value=msgspec.Raw(body) if body is not None and size <= most else msgspec.UNSET,
-    )

@@ -19,8 +19,9 @@ from stoker.core.states import TaskState
 from stoker.core.views import OutputView
 from stoker.engine.acting import Note
 from stoker.engine.batch import Batches
-from stoker.engine.live import Live, OnNode, output_view
+from stoker.engine.live import Live, OnNode
 from stoker.engine.namespaces import Namespaces
+from stoker.engine.output_views import output_view
 from stoker.engine.ports import Reader, Row, Store, Tx
 from stoker.engine.scene import Scene, scene_of
 from stoker.engine.versions import Version, Versions

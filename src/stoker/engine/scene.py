@@ -10,8 +10,8 @@ from stoker.core.model import Run, Task
 from stoker.core.protocol import INLINE_INPUT
 from stoker.core.states import TaskState
 from stoker.core.views import OutputView
-from stoker.engine.live import output_view
 from stoker.engine.livestate import state_of
+from stoker.engine.output_views import output_view
 from stoker.engine.ports import Reader
 from stoker.engine.shown import task_runners
 from stoker.engine.versions import Version

@@ -16,7 +16,7 @@ _ENDED = {states.TaskState.FAILED: TaskState.Failed, states.TaskState.CANCELLED:
 
 
 def state_of(standing: Standing, *, over: bool) -> TaskState:
-    """Of an attempt that is known. One that failed reads Failed while its successor is offered. `over`: its session is."""
+    """Of an attempt that is known. One that failed reads so while its successor is offered. `over`: its session is."""
     task = standing.now
     assert task is not None
     if over or standing.stopping:
