@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from stoker.api.call import Call
-from stoker.api.dialects.heat import fields, ids, played, stored
+from stoker.api.dialects.heat import fields, ids, played, stored, templates
 from stoker.api.dialects.heat.bootstrap import DEFAULT_STORE
 from stoker.api.dialects.heat.desk import Desk, look
 from stoker.api.dialects.heat.noun import Kept
@@ -17,7 +17,6 @@ from stoker.api.dialects.heat.nouns.nodeinstance import CONFIGURED, NodeInstance
 from stoker.api.dialects.heat.nouns.nodeoutput import NodeOutput
 from stoker.api.dialects.heat.nouns.sessiontemplate import ParentNode
 from stoker.api.dialects.heat.played import Played, PlayedNode
-from stoker.api.dialects.heat.routes import nodetemplates
 from stoker.api.dialects.heat.scheduling import Scheduling, scheduling
 from stoker.core.duration import Micros
 from stoker.core.states import TaskState
@@ -146,7 +145,7 @@ async def stage(call: Call, run: int) -> Stage:
         return {
             "kept": await desk.named(session.NOUN, guid),
             "configured": {each.name: each.record.configuration for each in await desk.all(CONFIGURED, guid)},
-            "templates": {view.id: view for view in await nodetemplates.views(desk)},
+            "templates": {view.id: view for view in await templates.views(desk)},
             "scheduling": await scheduling(desk),
             "store": 1 if store is None else store.id,
         }

@@ -13,7 +13,7 @@ from stoker.api.dialects.heat.desk import Desk, Pen, change, look, one_of
 from stoker.api.dialects.heat.envelope import Envelope, bare, enveloped
 from stoker.api.dialects.heat.fields import given
 from stoker.api.dialects.heat.noun import Kept
-from stoker.api.dialects.heat.nouns import feature, nodetemplate, runnertype, session, sessiontemplate
+from stoker.api.dialects.heat.nouns import nodetemplate, runnertype, session, sessiontemplate
 from stoker.api.dialects.heat.nouns.nodetemplate import (
     NOUN,
     NamedRunner,
@@ -24,6 +24,7 @@ from stoker.api.dialects.heat.nouns.nodetemplate import (
     RunnerMapping,
 )
 from stoker.api.dialects.heat.routes import features
+from stoker.api.dialects.heat.templates import views
 from stoker.api.route import Route
 from stoker.errors import Conflict, Invalid
 
@@ -80,13 +81,6 @@ async def delete_node_template(call: Call) -> Answer:
 
     await change(call, work)
     return NO_CONTENT
-
-
-async def views(desk: Desk) -> list[NodeTemplate]:
-    """All node templates with what they refer to."""
-    known = {each.name: shown.feature_(each) for each in await desk.all(feature.NOUN)}
-    runners = {each.id: shown.runner_type(each) for each in await desk.all(runnertype.NOUN)}
-    return [shown.node_template(each, known, runners) for each in await desk.all(NOUN)]
 
 
 async def _view(desk: Desk, id_: int) -> NodeTemplate:

@@ -14,7 +14,7 @@ from stoker.api.dialects.heat.fields import given
 from stoker.api.dialects.heat.nouns import nodetemplate, runnertype
 from stoker.api.dialects.heat.nouns.runnertype import NOUN, NewRunnerType, Record, RunnerType, RunnerTypeChange
 from stoker.api.dialects.heat.routes import features
-from stoker.api.dialects.heat.routes.nodetemplates import views
+from stoker.api.dialects.heat.templates import views
 from stoker.api.route import Route
 from stoker.errors import Conflict, Invalid
 

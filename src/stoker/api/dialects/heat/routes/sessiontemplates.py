@@ -21,7 +21,6 @@ from stoker.api.dialects.heat.nouns.sessiontemplate import (
     SessionTemplate,
     SessionTemplateChange,
 )
-from stoker.api.dialects.heat.routes import nodetemplates
 from stoker.api.route import Route
 from stoker.errors import Conflict
 
@@ -100,17 +99,17 @@ async def import_session_template(call: Call) -> Answer:
     raw = _OBJECT.decode(content)
 
     async def work(pen: Pen) -> list[SessionTemplate]:
-        templates = {each.name: each.id for each in await pen.all(nodetemplate.NOUN)}
-        record = exchange.imported(file, raw, templates, await pen.numbers(NODE_IDS, len(file.nodes)))
+        known = {each.name: each.id for each in await pen.all(nodetemplate.NOUN)}
+        record = exchange.imported(file, raw, known, await pen.numbers(NODE_IDS, len(file.nodes)))
         await check(pen, record)
         return await views(pen, [await pen.add(NOUN, str(file.name), record)])
 
     return bare((await change(call, work))[0], 201)
 
 
-async def views(desk: Desk, templates: list[Kept[Record]]) -> list[SessionTemplate]:
-    known = {view.id: view for view in await nodetemplates.views(desk)}
-    return [shown.session_template(each, known) for each in templates]
+async def views(desk: Desk, drafts: list[Kept[Record]]) -> list[SessionTemplate]:
+    known = {view.id: view for view in await templates.views(desk)}
+    return [shown.session_template(each, known) for each in drafts]
 
 
 async def check(desk: Desk, record: Record) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from stoker.api.call import NO_CONTENT, Answer, Call
-from stoker.api.dialects.heat import shown, tree
+from stoker.api.dialects.heat import shown, templates, tree
 from stoker.api.dialects.heat.desk import Desk, Pen, change, look
 from stoker.api.dialects.heat.envelope import bare
 from stoker.api.dialects.heat.noun import Kept
 from stoker.api.dialects.heat.nouns import sessiontemplate
 from stoker.api.dialects.heat.nouns.sessiontemplate import NODE_IDS, NOUN, NodeChange, Record, SessionTemplateNode
-from stoker.api.dialects.heat.routes import nodetemplates
 from stoker.api.dialects.heat.routes.sessiontemplates import check
 from stoker.api.route import Route
 
@@ -78,7 +77,7 @@ async def _put(pen: Pen, kept: Kept[Record], record: Record) -> None:
 
 
 async def _views(call: Call, desk: Desk) -> list[SessionTemplateNode]:
-    known = {view.id: view for view in await nodetemplates.views(desk)}
+    known = {view.id: view for view in await templates.views(desk)}
     return shown.nodes((await _template(call, desk)).record.nodes, known)
 
 
