@@ -8,7 +8,7 @@ import msgspec
 
 from stoker.api import body
 from stoker.api.call import NO_CONTENT, Answer, Call
-from stoker.api.dialects.heat import bodies, exchange, shown
+from stoker.api.dialects.heat import bodies, exchange, shown, templates
 from stoker.api.dialects.heat.desk import Desk, Pen, change, look
 from stoker.api.dialects.heat.envelope import bare
 from stoker.api.dialects.heat.fields import decoder
