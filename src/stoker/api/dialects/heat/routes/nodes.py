@@ -22,7 +22,7 @@ _NODE = "/api/nodes/{node:int}"
 _STATES = {2: "FAILED", 3: "SUCCEEDED"}
 
 
-class OfSession(Query, frozen=True, rename="camel"):
+class OfSession(Query, frozen=True, rename="camel", forbid_unknown_fields=False):
     session_id: str | None = None
 
 

@@ -31,7 +31,7 @@ _SESSION = "/api/sessions/{sid:guid}"
 _BELONGING: tuple[Noun[Any], ...] = (scenario.NOUN, sessionuser.NOUN, CONFIGURED)
 
 
-class OfProject(Query, frozen=True, rename="camel"):
+class OfProject(Query, frozen=True, rename="camel", forbid_unknown_fields=False):
     project_id: int | None = None
 
 

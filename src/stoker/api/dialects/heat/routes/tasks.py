@@ -26,7 +26,7 @@ _TASK = "/api/tasks/{task:int}"
 NO_TASK = NotFound("there is no task for this runner now", code="no_task")
 
 
-class Lasting(Query, frozen=True, rename="camel"):
+class Lasting(Query, frozen=True, rename="camel", forbid_unknown_fields=False):
     lease_seconds: Annotated[int, Meta(ge=0, le=86_400)] | None = None
 
 
