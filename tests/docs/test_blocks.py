@@ -75,7 +75,7 @@ def run_as_script(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_block_is_left_out_by_its_mark() -> None:
     marks = {block.info for page in PAGES for block in blocks(page)}
-    assert marks <= {"python", "python fragment", "console", "json", "toml", "text", ""}
+    assert marks <= {"python", "python fragment", "console", "json", "toml", "js", "text", ""}
 
 
 def test_the_long_block_of_the_readme_is_the_weather_example() -> None:

@@ -50,9 +50,10 @@ class Look:
 
     async def _close(self) -> None:
         connection, self._connection = self._connection, None
-        closed = connection and connection.close()
-        if closed is not None:  # PostgreSQL's takes its time
-            await closed
+        if isinstance(connection, asyncpg.Connection):
+            connection.terminate()  # whatever became of its other end: it has nothing more to say
+        elif connection is not None:
+            connection.close()
 
 
 def numbered(statement: str) -> str:

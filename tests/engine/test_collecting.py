@@ -26,7 +26,9 @@ SQLITE = pytest.mark.parametrize("plant", ["sqlite"], indirect=True)  # the SQL 
 DAY = 86_400.0
 MEGABYTE = 1024 * 1024
 
-READ = {"item.body", "past_item.body", "run_input.body", "run_store.body", "schedule.spec", "version.spec"}
+READ = {"item.body", "past_item.body", "run_input.body", "run_store.body", "schedule.spec", "version.spec"} | {
+    "document.body"
+}
 NAME_NONE = {
     "task.element",  # a part of an item, an input or a graph
     "past_task.body",
@@ -147,7 +149,7 @@ async def test_what_an_attempt_that_goes_on_uploaded_stays_however_old(plant: Pl
 
 
 async def test_whatever_names_an_artifact_keeps_it(plant: Plant) -> None:
-    ids = [await upload(plant, bytes([number])) for number in range(6)]
+    ids = [await upload(plant, bytes([number])) for number in range(7)]
     await plant.push(node("a"), node("b", after("a")), node("c", join("b", policy="all_done")), inputs=["x"])
     run = await plant.trigger(inputs={"x": handle(ids[0])}, store={"s": encoded(handle(ids[1]))})
     hand = plant.hand()
@@ -158,6 +160,7 @@ async def test_whatever_names_an_artifact_keeps_it(plant: Plant) -> None:
         NS, "late", ScheduleSpec(graph="sample", every="300d", inputs={"x": encoded(handle(ids[4]))})
     )
     await plant.push(node("a", bind={"x": Value(value=handle(ids[5]))}), name="other")
+    await plant.engine.documents.change(NS, lambda changes: changes.add("sort", encoded(handle(ids[6]))))
     aged(plant)
     assert (await collected(plant)).artifacts == 0
     await plant.engine.runs.retry(NS, run, rerun_below=True)  # what it gave is in the past now

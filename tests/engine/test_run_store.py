@@ -76,7 +76,7 @@ async def test_a_condition_reads_keys_that_are_declared_and_others(plant: Plant)
         (stored(bucket=5), "store.bucket"),
         (stored(bucket="x", **{"a\nb": 1}), "store"),
         ({"bucket": msgspec.Raw(b'"x"'), "deep": msgspec.Raw(b"[" * 100 + b"]" * 100)}, "store.deep"),
-        ({"bucket": msgspec.Raw(b'"x"'), "bad": msgspec.Raw(b'"\\ud800"')}, "store.bad"),
+        ({"bucket": msgspec.Raw(b'"x"'), "bad": msgspec.Raw(b"NaN")}, "store.bad"),
     ],
 )
 async def test_a_store_that_may_not_be_is_refused_at_the_trigger(plant: Plant, given: Any, place: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from engine.plant import NS, Plant, completion, join, node
 from stoker.core.protocol import ReportRequest
-from stoker.engine.runs import RetryRun
+from stoker.engine.again import RetryRun
 
 
 async def together(plant: Plant, *calls: Callable[[], Awaitable[Any]]) -> list[Any]:

@@ -10,7 +10,7 @@ from engine.plant import Hand, Plant, node, until
 from stoker.core.duration import SECOND
 from stoker.core.protocol import ClaimAnswer
 
-HANDED = 2  # statements of a trigger whose task is handed to a waiter: the run, and the task, which is never looked for
+HANDED = 3  # statements of a trigger whose task is handed to a waiter: the run, the count of them all, and the task
 
 
 async def waiting(plant: Plant, runners: int) -> list[asyncio.Task[ClaimAnswer]]:

@@ -20,7 +20,7 @@ class Source(NamedTuple):
     """A statement that gives rows: a key, that of stored bytes, and bytes or text. `begin`: before the first key."""
 
     query: str
-    begin: tuple[int | bytes, ...]
+    begin: tuple[int | str | bytes, ...]
 
 
 SOURCES = (
@@ -30,6 +30,7 @@ SOURCES = (
     Source("run_store_handles", (-1,)),
     Source("schedule_handles", (-1,)),
     Source("version_handles", (-1,)),
+    Source("document_handles", (-1, "", 0)),
 )
 
 
@@ -44,7 +45,7 @@ class Marking:
     async def pages(self) -> AsyncIterator[int]:
         """Walk; gives how many values each page had."""
         for source in SOURCES:
-            after: tuple[int | bytes, ...] | None = source.begin
+            after: tuple[int | str | bytes, ...] | None = source.begin
             while after is not None:
                 rows = await self._page(source, after)
                 for row in rows:
@@ -52,7 +53,7 @@ class Marking:
                 after = tuple(rows[-1][: len(source.begin)]) if len(rows) == PAGE else None
                 yield len(rows)
 
-    async def _page(self, source: Source, after: tuple[int | bytes, ...]) -> list[Row]:
+    async def _page(self, source: Source, after: tuple[int | str | bytes, ...]) -> list[Row]:
         return await self._store.read(lambda reader: reader.rows(source.query, *after, PAGE))
 
     async def _mark(self, row: Row) -> None:

@@ -6,6 +6,10 @@ SELECT id, NULL, spec FROM schedule WHERE id > :id ORDER BY id LIMIT :limit;
 -- name: version_handles
 SELECT id, NULL, spec FROM version WHERE id > :id ORDER BY id LIMIT :limit;
 
+-- name: document_handles
+SELECT namespace, sort, id, NULL, body FROM document
+WHERE (namespace, sort, id) > (:namespace, :sort, :id) ORDER BY namespace, sort, id LIMIT :limit;
+
 -- name: oldest_claim
 -- Since when the attempt that goes on for the longest has been going on; a lost one may still be taken back.
 SELECT MIN(claimed_at) FROM task WHERE state <= 2 AND claimed_at IS NOT NULL;
