@@ -193,6 +193,11 @@ def test_a_result_is_waited_for_in_long_polls(api: Api, client: Client) -> None:
     assert [what for what, _ in api.seen] == ["GET /v1/namespaces/default/runs/1/result?wait_s=30.0"] * 2
 
 
+def test_half_a_surrogate_pair_in_a_result_is_replaced(api: Api, client: Client) -> None:
+    api.result = b'{"a": "\\ud800"}'
+    assert client.run(1).result() == {"a": "\ufffd"}
+
+
 def test_waiting_ends_with_a_timeout(api: Api, client: Client) -> None:
     api.views = [{**RUN, "state": "RUNNING"}]
     with pytest.raises(TimeoutError, match="still RUNNING"):

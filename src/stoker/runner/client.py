@@ -16,6 +16,7 @@ from stoker.authoring.file import File, uploaded
 from stoker.core.audit_views import AuditView
 from stoker.core.fork_views import ForkAnswer, ForkEdit, ForkRequest
 from stoker.core.manifest_views import DiffAnswer, VerifyAnswer
+from stoker.core.values import decoded
 from stoker.core.views import (
     BulkAnswer,
     BulkRequest,
@@ -262,7 +263,7 @@ class Client:
 
     def value(self, document: bytes) -> Any:
         """Decode a result; artifact handles in it become files that open through this client."""
-        return self._with_files(msgspec.json.decode(document))
+        return self._with_files(decoded(document))
 
     async def publish(self, run: int, node: str, value: Any, name: str, status: str) -> OutputView | None:
         """Publish a value to a node of a live run; its files are uploaded."""
