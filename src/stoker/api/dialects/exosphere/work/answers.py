@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from stoker.api.dialects.exosphere.states import STATUS
 from stoker.core.standing import Reason, Standing
 from stoker.core.states import TaskState
 
@@ -14,15 +15,6 @@ ACCEPTED: dict[Sort, str] = {
     "errored": "ERRORED",
     "prune": "PRUNED",
     "re-enqueue-after": "CREATED",
-}
-_STATUS = {
-    TaskState.READY: "CREATED",
-    TaskState.LEASED: "QUEUED",
-    TaskState.SUCCEEDED: "SUCCESS",
-    TaskState.FAILED: "ERRORED",
-    TaskState.PRUNED: "PRUNED",
-    TaskState.SKIPPED: "PRUNED",
-    TaskState.CANCELLED: "ERRORED",
 }
 _BY_REASON: dict[Reason, str] = {
     "unknown": "UNKNOWN",
@@ -47,7 +39,7 @@ def answer(sort: Sort, standing: Standing) -> dict[str, Any]:
 
 def status(standing: Standing) -> str:
     """The wire status of the state that was reported on, as it is now."""
-    return _BY_REASON.get(standing.reason) or _STATUS[standing.state or TaskState.READY]
+    return _BY_REASON.get(standing.reason) or STATUS[standing.state or TaskState.READY]
 
 
 def due_ms(standing: Standing) -> int:
