@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from heat_runtime.runtime import HeatRuntime
-    from stoker.authoring.task import Task
 
 
 class BaseProcessor:
@@ -18,7 +17,7 @@ class BaseProcessor:
     """
 
     TEMPLATE_NAME: ClassVar[str] = ""
-    task: Task
+    task: Any
     runtime: HeatRuntime
 
     async def validate(self, inputs: dict[str, Any], config: dict[str, Any]) -> None:

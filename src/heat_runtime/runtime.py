@@ -21,8 +21,8 @@ class HeatRuntime(Helpers):
     A keyword wins over the command line, which wins over the environment. `stoker_url`, `stoker_token` and
     `stoker_namespace`: the server, and where in it. `runner_tag`: the runner's name. `shutdown_grace`: seconds (or
     `"25s"`) that a running task may take when the runner is told to stop. `local`: run without a server, whatever the
-    environment says. `core_api_url`, `session_token`, `runner_name` and `node` are of the HTTP dialect of HEAT, which
-    `init` refuses.
+    environment says. `core_api_url`, `session_token`: a server that speaks HEAT. `runner_name`: what its configuration
+    calls this runner. `poll_interval`: seconds between two claims. `node`: debug this node, and return.
     """
 
     _registry: ClassVar[Registry] = Registry()
@@ -39,6 +39,7 @@ class HeatRuntime(Helpers):
         core_api_url: str | None = None,
         session_token: str | None = None,
         runner_name: str | None = None,
+        poll_interval: str | float | None = None,
         node: int | None = None,
     ) -> None:
         self._keywords = {
@@ -51,6 +52,7 @@ class HeatRuntime(Helpers):
             "core_api_url": core_api_url,
             "session_token": session_token,
             "runner_name": runner_name,
+            "poll_interval": poll_interval,
             "node": node,
         }
 
@@ -71,9 +73,8 @@ class HeatRuntime(Helpers):
     def init(self) -> None:
         """Run, and return when it is over: after the one task of local mode, or when a signal has ended the runner.
 
-        Raises RuntimeError when nothing is registered, NotServed where only the HTTP dialect of HEAT would do, and in
-        local mode what the processor raises. Exits with 1 when the server refuses the runner, with 2 on a wrong
-        command line.
+        Raises RuntimeError when nothing is registered, and in local and debug mode what the processor raises. Exits
+        with 1 when the server refuses the runner, with 2 on a wrong command line.
         """
         if not self._registry:
             raise RuntimeError("At least one processor must be registered before calling init()")
@@ -85,3 +86,7 @@ class HeatRuntime(Helpers):
                 from heat_runtime.serving import serve
 
                 serve(settings, self._registry, self)
+            case Mode.HEAT:
+                from heat_runtime.served import serve as serve_heat
+
+                serve_heat(settings, self._registry, self)

@@ -31,7 +31,7 @@ def serve(settings: Settings, registry: Registry, runtime: HeatRuntime) -> None:
         url=settings.stoker_url,
         token=settings.stoker_token,
         namespace=settings.stoker_namespace,
-        name=settings.runner_tag or _tag(),
+        name=settings.runner_tag or tag(),
         batch_size=1,
         workers=1,
         grace=grace(settings.shutdown_grace),
@@ -51,5 +51,5 @@ def grace(given: str | float) -> str | float:
         return given
 
 
-def _tag() -> str:
+def tag() -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"

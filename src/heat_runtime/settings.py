@@ -10,13 +10,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stoker.core.duration import SECOND, micros
+
 GRACE = "25s"
+CORE_API_URL = "http://localhost:5220"
 
 HEAT = {
     "core_api_url": ("CORE_API_URL",),
     "session_token": ("HEAT_SESSION_TOKEN", "RuntimeSessionToken"),
     "runner_name": ("RunnerName",),
+    "poll_interval": ("HEAT_POLL_INTERVAL",),
 }
+ASKS = ("core_api_url", "session_token", "runner_name")
+"""What of that asks for a server that speaks HEAT."""
 STOKER = {
     "stoker_url": ("STOKER_URL",),
     "stoker_token": ("STOKER_TOKEN",),
@@ -25,19 +31,32 @@ STOKER = {
     "shutdown_grace": ("HEAT_SHUTDOWN_GRACE",),
 }
 CLUSTER = "KUBERNETES_SERVICE_HOST"
-FLAGS = ("core_api_url", "runner_name", "node", "stoker_url", "stoker_namespace", "runner_tag", "shutdown_grace")
+FLAGS = (
+    "core_api_url",
+    "runner_name",
+    "poll_interval",
+    "node",
+    "stoker_url",
+    "stoker_namespace",
+    "runner_tag",
+    "shutdown_grace",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """`heat`: where the HTTP dialect of HEAT is asked for, as people write it (`CORE_API_URL`, `--core-api-url`).
 
-    `debug`: so is its debug mode. `cluster`: this is a cluster, though nothing says of which server. The last four are
-    of the local mode: `inputs` are `KEY=PATH`, `folder` is where others lie.
+    `node`: which node its debug mode is for. `cluster`: this is a cluster, though nothing says of which server. The
+    last four are of the local mode: `inputs` are `KEY=PATH`, `folder` is where others lie.
     """
 
     heat: tuple[str, ...] = ()
-    debug: bool = False
+    core_api_url: str = CORE_API_URL
+    session_token: str | None = None
+    runner_name: str | None = None
+    poll_interval: str | float = 1.0
+    node: int | str | None = None
     cluster: bool = False
     local: bool = False
     stoker_url: str | None = None
@@ -58,10 +77,10 @@ def merged(keywords: Mapping[str, Any], argv: Sequence[str], environ: Mapping[st
     """
     line = _parsed(argv)
     found = {name: _first(name, names, keywords, line, environ) for name, names in STOKER.items()}
-    debug = keywords.get("node") is not None or line.node is not None
+    found |= {name: _first(name, names, keywords, line, environ) for name, names in HEAT.items()}
+    found["node"] = next((node for node in (keywords.get("node"), line.node) if node is not None), None)
     return Settings(
         heat=_asking(keywords, line, environ),
-        debug=debug,
         cluster=bool(environ.get(CLUSTER)),
         local=_local(keywords, environ),
         inputs=tuple(line.input or ()),
@@ -91,9 +110,9 @@ def _first(
 
 
 def _asking(keywords: Mapping[str, Any], line: Namespace, environ: Mapping[str, str]) -> tuple[str, ...]:
-    given = [f"{name}=" for name in HEAT if keywords.get(name) not in (None, "")]
-    flags = [_flag(name) for name in HEAT if getattr(line, name, None) is not None]
-    variables = [variable for known in HEAT.values() for variable in known if environ.get(variable)]
+    given = [f"{name}=" for name in ASKS if keywords.get(name) not in (None, "")]
+    flags = [_flag(name) for name in ASKS if getattr(line, name, None) is not None]
+    variables = [variable for name in ASKS for variable in HEAT[name] if environ.get(variable)]
     return (*given, *flags, *variables)
 
 
@@ -110,3 +129,11 @@ def _local(keywords: Mapping[str, Any], environ: Mapping[str, str]) -> bool:
 
 def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
+
+
+def seconds(given: str | float) -> float:
+    """A number of seconds, or a duration like `25s`. ValueError if it is neither."""
+    try:
+        return float(given)
+    except ValueError:
+        return micros(given) / SECOND

@@ -87,17 +87,18 @@ def test_the_base_refuses_anything_else() -> None:
 
 
 @pytest.mark.parametrize(
-    "call",
+    ("call", "given"),
     [
-        "create_node_output", "update_node_status", "complete_node", "fail_node", "upload_result",
-        "fetch_latest_inputs", "fetch_all_inputs", "get_platform_config", "set_platform_config", "load_env", "session",
+        ("create_node_output", (1, "{}")), ("update_node_status", (1, 3)), ("complete_node", (None,)),
+        ("fail_node", (None,)), ("upload_result", (1,)), ("fetch_latest_inputs", ()), ("fetch_all_inputs", ()),
+        ("get_platform_config", ("p",)), ("set_platform_config", ("n", "v")), ("load_env", ()), ("session", ("s",)),
     ],
 )  # fmt: skip
-def test_the_calls_of_heat_are_refused_with_the_way_to_go(call: str) -> None:
-    with pytest.raises(NotServed, match=rf"HeatRuntime\.{call}\(\) needs the HEAT HTTP dialect.*STOKER_URL"):
-        getattr(HeatRuntime(), call)(1, identifier="output")
+def test_the_calls_of_heat_are_refused_without_its_server(call: str, given: tuple[Any, ...]) -> None:
+    with pytest.raises(NotServed, match=rf"HeatRuntime\.{call}\(\) needs a server that speaks HEAT.*CORE_API_URL"):
+        getattr(HeatRuntime(), call)(*given)
 
 
 def test_the_default_store_is_refused_too() -> None:
-    with pytest.raises(NotServed, match=r"HeatRuntime\.default_store needs the HEAT HTTP dialect"):
+    with pytest.raises(NotServed, match=r"HeatRuntime\.default_store needs a server that speaks HEAT"):
         HeatRuntime().default_store
