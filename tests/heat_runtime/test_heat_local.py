@@ -156,23 +156,16 @@ def test_heat_local_wins_over_a_cluster_and_a_server(csv: Path, tmp_path: Path) 
     assert printed(ran(REFERENCE, "--input", f"file={csv}", cwd=tmp_path, **elsewhere)) == SUMS
 
 
-@pytest.mark.parametrize(
-    "variable", ["CORE_API_URL", "HEAT_SESSION_TOKEN", "RuntimeSessionToken", "RunnerName", "KUBERNETES_SERVICE_HOST"]
-)
-def test_a_cluster_of_heat_is_refused_and_stoker_url_named(
-    saying: Path, csv: Path, tmp_path: Path, variable: str
-) -> None:
-    done = ran(saying, "--template", "saying", "--input", f"file={csv}", cwd=tmp_path, **{variable: "there"})
+def test_an_address_that_is_none_is_named(saying: Path, tmp_path: Path) -> None:
+    done = ran(saying, cwd=tmp_path, CORE_API_URL="there")
     assert done.returncode == 1
-    assert variable in done.stderr
-    assert "needs the HEAT HTTP dialect, which this version of heat_runtime does not serve" in done.stderr
-    assert "STOKER_URL" in done.stderr
+    assert "CORE_API_URL='there' is no http(s) address" in done.stderr
 
 
-def test_debug_mode_is_refused(saying: Path, csv: Path, tmp_path: Path) -> None:
-    done = ran(saying, "--template", "saying", "--node", "0", "--input", f"file={csv}", cwd=tmp_path, HEAT_LOCAL="1")
+def test_debug_mode_asks_the_server_even_where_local_mode_is_asked_for(saying: Path, tmp_path: Path) -> None:
+    done = ran(saying, "--node", "0", cwd=tmp_path, HEAT_LOCAL="1", CORE_API_URL="http://127.0.0.1:9")
     assert done.returncode == 1
-    assert "debug mode (--node) needs the HEAT HTTP dialect" in done.stderr
+    assert "GET /api/nodes/0" in done.stderr
 
 
 def test_importing_it_brings_no_pandas_no_server_no_cloud_and_no_network(tmp_path: Path) -> None:
