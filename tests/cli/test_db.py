@@ -80,7 +80,8 @@ def test_on_postgresql_it_is_asked_there_and_its_password_is_not_shown(
         assert found["version"][0].isdigit()
     assert stoker("db", "status", "--database-url", url, "-o", "json").json["servers"] == []
     listed = stoker("runs", "list", "--database-url", url)
-    assert f"no runs in the database postgresql://127.0.0.1:{guarded.port}/{name_of(url)} (no server" in listed.err
+    place = f"the database postgresql://127.0.0.1:{guarded.port}/{name_of(url)}"
+    assert f"no runs in the namespace 'default' in {place} (no server" in listed.err
     assert PASSWORD not in listed.err
 
 

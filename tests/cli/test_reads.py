@@ -11,7 +11,9 @@ import pytest
 from cli.conftest import Stoker
 from stoker.bootstrap.embedded import Embedded
 from stoker.cli import exits, terminal
+from stoker.cli.graphs import _row
 from stoker.cli.logs import _Lines
+from stoker.core.graph import Each, Edge, NodeSpec
 from stoker.core.views import LogView
 
 
@@ -47,7 +49,7 @@ def test_runs_are_listed_by_terms_and_their_shorthands(stoker: Stoker, ran: tupl
     assert found("state=FAILED", f"id={good},{bad}") == {bad}
     assert found(f"id={good},{bad} state!=FAILED") == {good}
     assert found("created>1h", "--state", "FAILED", "--graph", "shares") >= {bad}
-    assert stoker("runs", "list", "graph=none").err.startswith("no runs with graph=none ")
+    assert stoker("runs", "list", "graph=none").err.startswith("no runs with graph=none in the namespace 'default' on ")
 
 
 def test_a_term_that_is_not_understood_is_said_with_its_place(stoker: Stoker, server: Embedded) -> None:
@@ -208,6 +210,11 @@ def test_graphs_are_pushed_once_and_shown(stoker: Stoker, pipeline: Path, server
     assert stoker("graphs", "get", "sizes", "--version", "1", "-o", "json").json["spec"]["name"] == "sizes"
 
 
+def test_a_node_is_shown_with_all_ways_to_it_and_the_namespace_of_its_kind() -> None:
+    node = NodeSpec(name="d", kind="Load", namespace="lab", fire=Each(ways=(Edge(node="b"), Edge(node="c"))))
+    assert _row(node) == ["d", "lab/Load", "b or c, once per path"]
+
+
 def test_a_token_is_shown_once_and_can_be_revoked(stoker: Stoker, server: Embedded) -> None:
     made = stoker("tokens", "create", "ci", "--scope", "read", "--scope", "trigger", "--expires", "30d", "-o", "json")
     assert made.json["token"].startswith("stk_")
@@ -219,6 +226,9 @@ def test_a_token_is_shown_once_and_can_be_revoked(stoker: Stoker, server: Embedd
     assert "train, predict" in stoker("tokens", "list").out.replace("predict, train", "train, predict")
     plain = stoker("tokens", "create", "plain", "--scope", "read")
     assert plain.out.startswith("stk_")
+    assert "for read in every namespace; it is shown" in plain.err
+    narrow = stoker("tokens", "create", "narrow", "--scope", "read", "--only-namespace", "lab")
+    assert "for read in lab; it is shown" in narrow.err
     assert plain.out.count("\n") == 1
 
 
@@ -266,7 +276,8 @@ def test_nothing_is_said_where_nothing_is(stoker: Stoker) -> None:
     assert stoker("runs", "list", "-o", "json").json == {"items": [], "after": None}
     answer = stoker("runs", "list")
     assert (answer.code, answer.out) == (0, "")
-    assert "no runs in the data folder" in answer.err
+    assert "no runs in the namespace 'default' in the data folder" in answer.err
+    assert "no graphs in the namespace 'default' yet" in stoker("graphs", "list").err
 
 
 def test_a_namespace_that_is_misspelt_is_an_error(stoker: Stoker) -> None:

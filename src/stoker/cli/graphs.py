@@ -33,7 +33,8 @@ def list_(*, limit: int = 100, after: str | None = None, where: Where = HERE) ->
     if where.output == "json":
         terminal.document(page)
     elif not page.items:
-        terminal.note("no graphs yet; push one with `stoker graphs push FILE:graph`")
+        namespace = here.settings.namespace
+        terminal.note(f"no graphs in the namespace {namespace!r} yet; push one with `stoker graphs push FILE:graph`")
     else:
         rows = [[view.name, str(view.version), terminal.ago(view.created_at)] for view in page.items]
         terminal.table(["GRAPH", "VERSION", "PUSHED"], rows, grow="GRAPH")
@@ -110,11 +111,14 @@ def _row(node: NodeSpec) -> list[str]:
     match node.fire:
         case Each(way=Edge(node=parent, expand=path)):
             after = parent if path is None else f"each of {parent}"
+        case Each(ways=ways) if ways:
+            after = f"{' or '.join(way.node for way in ways)}, once per path"
         case Join(of=parents) if parents:
             after = f"all of {', '.join(parents)}"
         case _:
             after = "the trigger"
-    return [node.name, "" if node.kind == node.name else node.kind, after]
+    kind = f"{node.namespace}/{node.kind}" if node.namespace else node.kind
+    return [node.name, "" if kind == node.name else kind, after]
 
 
 def _need(spec: InputSpec) -> str:

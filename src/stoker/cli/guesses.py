@@ -24,6 +24,7 @@ _ALSO = {
     "restore": ("db restore",),
 }
 """Other words for a command."""
+_SHOWN = {"list", "ls", "get", "show"}
 _MOST = 4  # guesses that are told
 
 
@@ -53,6 +54,8 @@ def _meant(word: str, chain: list[str], app: App) -> Iterator[str]:
     top = _names(app, [])
     if chain:
         yield from (each for each in words if each in top)
+        if word in _SHOWN:  # `tasks list`: what one group changes, another shows
+            yield from (f"{group} {chain[-1]}" for group in top if chain[-1] in _names(app, [group]))
         return
     yield from (each for each in words if each.partition(" ")[0] in top)
     yield from (each for each in (f"{word}s",) if each in top)

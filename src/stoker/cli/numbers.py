@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from stoker.cli.failure import Usage
@@ -14,6 +15,7 @@ _WHERE: dict[Noun, str] = {
     "token": "`stoker tokens list` shows them",
 }
 LARGEST = 2**63 - 1
+_STATE = re.compile(r"([1-9]\d{0,18})-([1-9]\d{0,8})(?:-[1-9]\d{0,8})?-[0-9a-f]{16}", re.ASCII)
 
 
 def id_of(text: str, noun: Noun = "run") -> int:
@@ -24,7 +26,7 @@ def id_of(text: str, noun: Noun = "run") -> int:
             f"{text!r} is no id of a {noun}",
             code="bad_id",
             place="ID",
-            remedy=f"Give a number from 1, like 12; {_WHERE[noun]}.",
+            remedy=_outside(text) or f"Give a number from 1, like 12; {_WHERE[noun]}.",
         )
     return int(number)
 
@@ -42,7 +44,8 @@ def subject_of(text: str) -> tuple[Noun, int]:
                 f"{text!r} names neither a run nor a task",
                 code="bad_id",
                 place="ID",
-                remedy=f"Write 12 or run:12 for a run, task:34 for a task, schedule:{text or 'NAME'} for a schedule.",
+                remedy=_outside(text)
+                or f"Write 12 or run:12 for a run, task:34 for a task, schedule:{text or 'NAME'} for a schedule.",
             )
 
 
@@ -76,6 +79,18 @@ def amounts(given: list[str], place: str) -> dict[str, float]:
         except ValueError:
             raise Usage(f"{place} {key}={value} is no number", place=place, remedy=f"Write {place} {key}=1.") from None
     return found
+
+
+def _outside(text: str) -> str:
+    """The remedy for a name that another protocol gave to a run or a task: its number. Nothing for other texts."""
+    from stoker.core import opaque  # cryptography, which few commands need
+
+    given = text.rpartition(":")[2]
+    if run := opaque.number_in(given):
+        return f"That is what other protocols call run {run}: write {run}."
+    if task := _STATE.fullmatch(given):
+        return f"That is a state of Exosphere, attempt {task[2]} of task {task[1]}: `stoker explain task:{task[1]}`."
+    return ""
 
 
 def _is_id(text: str) -> bool:

@@ -76,7 +76,8 @@ def list_(
         return exits.OK
     if not page.items:
         terms = chosen(filter, state=state, graph=graph)
-        terminal.note(f"no runs{' with ' + terms if terms else ''} {_in(here)}")
+        namespace = f"in the namespace {here.settings.namespace!r}"
+        terminal.note(f"no runs{' with ' + terms if terms else ''} {namespace} {_in(here)}")
         return exits.OK
     terminal.say(table_of(page.items))
     if page.after:

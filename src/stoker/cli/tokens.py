@@ -49,6 +49,9 @@ def create(
     if not scope and role is None:
         remedy = f"Add --role {', '.join(BUILT_IN)}, or --scope {', '.join(SCOPES)}."
         raise Usage("a token needs a role, or at least one scope", place="--role", remedy=remedy)
+    if where.namespace:
+        remedy = f"Write --only-namespace {where.namespace}, or leave it out for one that holds everywhere."
+        raise Usage("--namespace does not limit a token", place="--namespace", remedy=remedy)
     request = TokenRequest(
         name=name,
         scopes=scope or [],
@@ -63,7 +66,8 @@ def create(
         terminal.document(view)
         return exits.OK
     what = f"{view.role} ({', '.join(view.scopes)})" if view.role else ", ".join(view.scopes)
-    terminal.note(f"token {view.id} {view.name!r} for {what}; it is shown this once:")
+    holds = f"in {', '.join(only_namespace)}" if only_namespace else "in every namespace"
+    terminal.note(f"token {view.id} {view.name!r} for {what} {holds}; it is shown this once:")
     terminal.say(view.token or "")
     return exits.OK
 

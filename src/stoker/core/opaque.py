@@ -44,15 +44,22 @@ def uuid_of(key: bytes, run: int) -> str:
 
 def run_of(keys: Iterable[bytes], uuid: str) -> int | None:
     """The run of a UUID; None if it is of no run, under any of the keys."""
+    run = number_in(uuid)
+    if run is None:
+        return None
+    proof = (int(uuid.replace("-", ""), 16) & (1 << _PROOF_BITS) - 1).to_bytes(8)
+    found = any(hmac.compare_digest(_proof(key, run).to_bytes(8), proof) for key in keys)
+    return run if found else None
+
+
+def number_in(uuid: str) -> int | None:
+    """The number that a UUID of this form carries, whoever made it; None for a text of another form."""
     if not _UUID.fullmatch(uuid):
         return None
     value = int(uuid.replace("-", ""), 16)
-    run = value >> 80 << 12 | value >> 64 & 0xFFF
     if value >> 76 & 0xF != _VERSION or value >> 62 & 3 != _VARIANT:
         return None
-    proof = (value & (1 << _PROOF_BITS) - 1).to_bytes(8)
-    found = any(hmac.compare_digest(_proof(key, run).to_bytes(8), proof) for key in keys)
-    return run if found else None
+    return value >> 80 << 12 | value >> 64 & 0xFFF
 
 
 def _proof(key: bytes, run: int) -> int:

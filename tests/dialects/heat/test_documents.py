@@ -38,7 +38,9 @@ async def test_a_data_source_that_is_deleted_is_gone(served: Served) -> None:
 async def test_the_name_of_a_data_source_is_taken_once(served: Served) -> None:
     await served.make("/api/datasources", STORE)
     other = await served.make("/api/datasources", {**STORE, "name": "other"})
-    assert "data source 'store' already" in await served.refused(409, "POST", "/api/datasources", STORE)
+    already = await served.refused(409, "POST", "/api/datasources", STORE)
+    assert "data source 'store' already, with the id " in already
+    assert already.endswith(". Choose another name, or change that one.")
     await served.refused(409, "PUT", f"/api/datasources/{other['id']}", {"name": "store"})
 
 

@@ -78,7 +78,7 @@ class Speaking:
     def refuse(self, error: StokerError, scope: Scope) -> Answer:
         if isinstance(error, Unprocessable):
             return as_json({"detail": error.entries}, 422)
-        detail = "Not Found" if error.code == "no_such_route" else TEXTS.get(error.status, error.message)
+        detail = "Not Found" if error.code == "no_such_route" else TEXTS.get(error.status, _said(error))
         return as_json({"detail": detail}, error.status)
 
     def fail(self, incident: str) -> Answer:
@@ -96,6 +96,11 @@ def request_id(scope: Scope) -> bytes:
     """The caller's own, if it is a UUID, else a new one."""
     given = header(scope, REQUEST_ID.encode()).encode("latin-1")
     return given if _ID.fullmatch(given) else str(UUID(bytes=token_bytes(16), version=4)).encode()
+
+
+def _said(error: StokerError) -> str:
+    """The words of this dialect; what only the engine could say (of a missing key, say) comes with its remedy."""
+    return " ".join(each for each in (error.message, error.remedy) if each)
 
 
 def not_json(error: Exception) -> Unprocessable:

@@ -89,7 +89,7 @@ class Speaking:
         status = 400 if error.status == 413 else error.status
         if status == 503 and scope["path"] == CLAIM:
             status = 404
-        answer = bare(Refusal(message=str(error)), status)
+        answer = bare(Refusal(message=_said(error)), status)
         if status != 401:
             return answer
         return msgspec.structs.replace(answer, headers=((b"www-authenticate", b"Bearer"),))
@@ -104,6 +104,11 @@ class Speaking:
         media_type = MEDIA_TYPE if answer.media_type == JSON else answer.media_type
         headers = (*answer.headers, *self._origins.headers(scope))
         return msgspec.structs.replace(answer, media_type=media_type, headers=headers)
+
+
+def _said(error: StokerError) -> str:
+    """All in one line, for its answers have but one: the remedy is a sentence of its own."""
+    return str(error).replace(f"{error.message} {error.remedy}", f"{error.message.rstrip('.')}. {error.remedy}", 1)
 
 
 @cache
