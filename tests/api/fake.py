@@ -44,7 +44,7 @@ from stoker.core.views import (
     TriggerRequest,
 )
 from stoker.engine.acting import Act
-from stoker.engine.engine import Caller
+from stoker.engine.caller import Caller
 from stoker.engine.refusals import Refusal
 from stoker.errors import Conflict, NotFound, RunFailed, Unauthorized
 

@@ -15,7 +15,7 @@ from stoker.api.auth import host_name, is_loopback, permit
 from stoker.api.route import ANY_TOKEN, PUBLIC, Route
 from stoker.api.routes import ROUTES
 from stoker.core.roles import BUILT_IN
-from stoker.engine.engine import Caller
+from stoker.engine.caller import Caller
 from stoker.errors import Forbidden
 
 SCOPED = [route for route in ROUTES if not route.public]

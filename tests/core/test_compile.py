@@ -10,7 +10,7 @@ import pytest
 
 from core.samples import KINDS, after, compiled, graph, join, node, problems
 from stoker.core import check_edges, check_nodes, spine
-from stoker.core.compile import compile_graph, with_lanes
+from stoker.core.compile import compile_graph
 from stoker.core.compiled import Kid, Step
 from stoker.core.graph import (
     ITEM_KIND,
@@ -33,6 +33,7 @@ from stoker.core.graph import (
     RunInput,
     Value,
 )
+from stoker.core.laned import with_lanes
 from stoker.errors import Invalid
 
 STRICT = KindSpec(

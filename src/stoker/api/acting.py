@@ -11,7 +11,7 @@ import msgspec
 from stoker.api.call import Answer, Call, Scope, Server, header
 from stoker.api.route import Route
 from stoker.engine.acting import Act, doing
-from stoker.engine.engine import Caller
+from stoker.engine.caller import Caller
 from stoker.engine.refusals import Refusal
 from stoker.errors import StokerError
 

@@ -1,26 +1,27 @@
-"""The ASGI application: a table of routes over an engine. Hot routes are dispatched before the router."""
+"""The ASGI application: a table of routes over an engine. Hot routes are dispatched before the tree of paths."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from functools import cache, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from starlette.routing import Route as Place
-from starlette.routing import Router
 
 from stoker.api import paths, problems
 from stoker.api.call import Exposition, Receive, Scope, Send, Server
 from stoker.api.closing import Closing
-from stoker.api.dialects.dialect import Dialect
-from stoker.api.dialects.mounted import Mounted
 from stoker.api.pipeline import Resource
 from stoker.api.route import NAMESPACED, Route, check
 from stoker.api.routes import ROUTES
+from stoker.api.tree import Tree
 from stoker.api.write import write
-from stoker.engine.engine import Engine
 from stoker.errors import NotFound
+
+if TYPE_CHECKING:
+    from stoker.api.dialects.dialect import Dialect
+    from stoker.api.dialects.mounted import Mounted
+    from stoker.engine.engine import Engine
 
 _NAMESPACES = NAMESPACED.removesuffix("{namespace}")
 
@@ -72,11 +73,9 @@ class App:
         resources = _resources(server, routes)
         self._hot = {path.rpartition("/")[2]: resource for path, resource in resources.items() if resource.hot}
         self._mounted = _mounted(server, dialects, {path.split("/", 2)[1] for path in resources})
-        self._router = Router(
-            [Place(_pattern(path), resource) for path, resource in resources.items()],
-            redirect_slashes=False,
-            default=self._unknown,
-        )
+        self._tree: Tree[Resource] = Tree()
+        for path, resource in resources.items():
+            self._tree.add(_pattern(path), resource)
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -98,7 +97,11 @@ class App:
                 scope["path_params"] = {"namespace": namespace}
                 await resource(scope, receive, send)
                 return
-        await self._router(scope, receive, send)
+        if found := self._tree.at(path):
+            resource, scope["path_params"] = found
+            await resource(scope, receive, send)
+            return
+        await self._unknown(scope, receive, send)
 
     async def _unknown(self, scope: Scope, receive: Receive, send: Send) -> None:
         error = NotFound(
@@ -120,6 +123,10 @@ def _resources(server: Server, routes: Sequence[Route]) -> dict[str, Resource]:
 def _mounted(server: Server, dialects: Sequence[Dialect], native: Collection[str]) -> dict[str, Mounted]:
     """Each dialect at the first segments of its paths."""
     found: dict[str, Mounted] = {}
+    if not dialects:
+        return found
+    from stoker.api.dialects.mounted import Mounted  # most servers speak none
+
     for dialect in dialects:
         mounted = Mounted(server, dialect)
         for head in dialect.heads:
@@ -131,7 +138,7 @@ def _mounted(server: Server, dialects: Sequence[Dialect], native: Collection[str
 
 def _pattern(path: str) -> str:
     """A name at the end of a path may hold slashes."""
-    return path.removesuffix("{name}") + "{name:path}" if path.endswith("{name}") else path
+    return path.removesuffix("{name}") + "{name:rest}" if path.endswith("{name}") else path
 
 
 async def _not_http(scope: Scope, receive: Receive, send: Send) -> None:

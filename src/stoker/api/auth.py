@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from stoker.api.call import Scope, Server, header
 from stoker.api.route import Route
 from stoker.core import names
-from stoker.engine.engine import Caller
+from stoker.engine.caller import Caller
 from stoker.errors import Forbidden, Invalid, Unauthorized
 
 ANYONE = Caller(token_id=0, name="anyone", scopes=frozenset({"admin"}), namespaces=frozenset({"*"}))

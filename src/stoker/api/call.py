@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from stoker.api.closing import Closing
-from stoker.engine.engine import Caller, Engine
+from stoker.engine.caller import Caller
 from stoker.errors import Invalid
+
+if TYPE_CHECKING:
+    from stoker.engine.engine import Engine
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
-from stoker.api.dialects.dialect import Dialect
 from stoker.config import Settings
+
+if TYPE_CHECKING:
+    from stoker.api.dialects.dialect import Dialect
 
 
 def _exosphere(settings: Settings) -> Dialect:

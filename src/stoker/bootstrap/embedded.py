@@ -14,11 +14,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stoker.api import listener
 from stoker.api.app import build
-from stoker.api.dialects.dialect import Dialect
 from stoker.api.serve import serve
 from stoker.authoring import File
 from stoker.bootstrap import keyring
@@ -30,6 +29,9 @@ from stoker.errors import Invalid
 from stoker.runner.client import Client
 from stoker.runner.eventloop import new_loop
 from stoker.runner.runner import Runner
+
+if TYPE_CHECKING:
+    from stoker.api.dialects.dialect import Dialect
 
 
 class Embedded:

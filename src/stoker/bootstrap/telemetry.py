@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from stoker.api.app import App, build
-from stoker.api.dialects.dialect import Dialect
 from stoker.api.serve import Application
 from stoker.bootstrap.engine import StokerEngine
 from stoker.config import Settings
@@ -14,6 +14,9 @@ from stoker.engine.observer import Observer, Observers
 from stoker.runner import tracing
 from stoker.telemetry.access import AccessLog
 from stoker.telemetry.events import Events
+
+if TYPE_CHECKING:
+    from stoker.api.dialects.dialect import Dialect
 
 
 def observed(

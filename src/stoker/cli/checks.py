@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from stoker.runner.client import Client
 
 BASE = ("aiohttp", "cyclopts", "msgspec", "pydantic", "rich")
-SERVER = ("apsw", "httptools", "jsonschema-rs", "starlette", "uvicorn", "uvloop", "watchfiles")
+SERVER = ("apsw", "httptools", "jsonschema-rs", "uvicorn", "uvloop", "watchfiles")
 POSTGRES = ("asyncpg",)
 ROOMY = 1_000_000_000  # bytes free
 FULL = 100_000_000

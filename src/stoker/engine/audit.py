@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import msgspec
-
-from stoker.core.audit_filter import AuditWanted, audit_terms
 from stoker.core.audit_views import AuditOutcome, AuditView
 from stoker.core.duration import SECOND, Micros
-from stoker.core.filter import Allowed
 from stoker.core.views import Page
 from stoker.engine import single
-from stoker.engine.acting import GAP, Act
+from stoker.engine.acting import Act
 from stoker.engine.alarm import Alarm
-from stoker.engine.catalog import when
-from stoker.engine.lists import FRONT, Place, place
-from stoker.engine.paging import limited
-from stoker.engine.ports import Clock, Row, Store, Tx
+from stoker.engine.ports import Clock, Store, Tx
 from stoker.engine.refusals import Refusal, Refusals, rows
 from stoker.errors import Unavailable
 
@@ -53,14 +46,9 @@ class Audit:
 
     async def list(self, *, filter: str, limit: int, after: str | None) -> Page[AuditView]:  # noqa: A002  the word of the API
         """Rows that all terms of the filter hold for, newest first."""
-        limit, before = limited(limit), place(after)
-        wanted = AuditWanted(audit_terms(filter), self._clock.now())
-        values = _values(wanted, before, limit + 1)
-        found = await self._store.read(lambda reader: reader.rows("audit_page", *values))
-        shown, more = found[:limit], len(found) > limit
-        return Page(
-            items=[_view(row) for row in shown], after=Place(shown[-1][1], shown[-1][0]).cursor if more else None
-        )
+        from stoker.engine.audit_page import audit_page  # few ask
+
+        return await audit_page(self._store, self._clock.now(), filter, limit, after)
 
     async def tell(self, act: Act, outcome: AuditOutcome = "unchanged") -> None:
         """Leave word of a call whose own transaction did not: it had nothing to change, or what it began goes on."""
@@ -114,39 +102,3 @@ class Audit:
 
     async def _forget(self, before: Micros) -> int:
         return len(await single.transact(self._store, lambda tx: tx.execute("forget_audit", before, SLICE)))
-
-
-def _values(wanted: AuditWanted, before: Place, limit: int) -> list[Any]:
-    """What `audit_page` binds, in its order."""
-    before = min(before, Place(min(wanted.at.high, FRONT.at - 1) + 1, 0))
-    return [
-        *(*before, wanted.at.low, list(wanted.outcomes)),
-        *(*_texts(wanted.id), wanted.id.low, wanted.id.high),
-        *_texts(wanted.token),
-        *(value for field in wanted.texts for value in _texts(field)),
-        *(int(wanted.subjects is None), wanted.subjects or []),
-        limit,
-    ]
-
-
-def _texts(allowed: Allowed) -> tuple[int, Any, Any]:
-    return int(allowed.only is None), sorted(allowed.only or ()), sorted(allowed.never)
-
-
-def _view(row: Row) -> AuditView:
-    id_, at, token, name, namespace, verb, subjects, count, address, request, outcome, code, details = row
-    return AuditView(
-        id=id_,
-        at=when(at),
-        token=token,
-        name=name,
-        namespace=namespace,
-        verb=verb,
-        subjects=subjects.strip(GAP).split(GAP) if subjects else [],
-        count=count,
-        address=address,
-        request=request,
-        outcome=outcome,
-        code=code,
-        details=msgspec.json.decode(details, type=dict[str, Any]),
-    )

@@ -9,9 +9,10 @@ from hashlib import sha256
 import msgspec
 
 from stoker.core.away import at_home, by_key, kind_key, namespaces, with_homes
-from stoker.core.compile import compile_graph, with_lanes
+from stoker.core.compile import compile_graph
 from stoker.core.duration import Micros
 from stoker.core.graph import GraphSpec, KindSpec
+from stoker.core.laned import with_lanes
 from stoker.core.names import fault
 from stoker.core.own import OWN
 from stoker.core.views import GraphView, Page, PushRequest

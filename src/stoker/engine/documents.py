@@ -9,7 +9,7 @@ writes. In a change, await nothing but the change.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -17,11 +17,13 @@ from stoker.core.duration import Micros
 from stoker.core.names import fault
 from stoker.engine import single
 from stoker.engine.acting import Note
-from stoker.engine.graph_secrets import GraphSecrets
 from stoker.engine.namespaces import Namespaces
 from stoker.engine.ports import Clock, Reader, Row, Store, Tx
-from stoker.engine.schedule_sets import ScheduleSet
 from stoker.errors import Conflict, Invalid, NotFound
+
+if TYPE_CHECKING:
+    from stoker.engine.graph_secrets import GraphSecrets
+    from stoker.engine.schedule_sets import ScheduleSet
 
 T = TypeVar("T")
 

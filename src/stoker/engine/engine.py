@@ -1,14 +1,13 @@
 """The engine as the shells see it: one object, one attribute per noun. Built by `bootstrap`.
 
-Every verb raises only `stoker.errors`; a verb that writes returns after its commit.
+Every verb raises only `stoker.errors`; a verb that writes returns after its commit. All of this is for type checkers:
+no server imports it.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
-
-import msgspec
 
 from stoker.core.audit_views import AuditOutcome, AuditView
 from stoker.core.bulk import BulkVerb
@@ -52,6 +51,7 @@ from stoker.core.views import (
     TriggerRequest,
 )
 from stoker.engine.acting import Act
+from stoker.engine.caller import Caller
 from stoker.engine.demand import Wanted
 from stoker.engine.documents import Along, Beside, Changes, Document, Look
 from stoker.engine.graph_secrets import GraphSecrets
@@ -60,17 +60,6 @@ from stoker.engine.refusals import Refusal
 from stoker.engine.scene import Scene
 
 T = TypeVar("T")
-
-
-class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """Who asks: what a token allows. Scopes: read, trigger, run, author, admin; `*` in namespaces means all."""
-
-    token_id: int
-    name: str
-    scopes: frozenset[str]
-    namespaces: frozenset[str]
-    kinds: frozenset[str] = frozenset()  # empty: every kind
-    role: str | None = None
 
 
 class Catalog(Protocol):

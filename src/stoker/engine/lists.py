@@ -5,7 +5,7 @@ Which runs a filter asks for every statement of `lists.sql` knows; here is decid
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from stoker.core.branch import END
@@ -13,9 +13,9 @@ from stoker.core.compiled import Compiled
 from stoker.core.duration import Micros
 from stoker.core.filter import MOST, Allowed, Term, term
 from stoker.core.model import Run
-from stoker.core.run_filter import RunWanted, TagPair
+from stoker.core.run_filter import RunWanted, TagPair, run_terms
 from stoker.core.states import RunState
-from stoker.core.task_filter import TaskWanted
+from stoker.core.task_filter import TaskWanted, task_terms
 from stoker.core.views import Page, RunView, TaskView
 from stoker.engine.paging import cursor, key, limited
 from stoker.engine.ports import Clock, Reader, Store
@@ -47,17 +47,22 @@ def place(after: str | None) -> Place:
     return Place(*cursor(after, (int, int))) if after else FRONT
 
 
-def together(text: str, **also: str | None) -> str:
-    """A filter with further terms `field=value`."""
-    return " ".join([text, *(term(field, value) for field, value in also.items() if value is not None)])
-
-
 class Lists:
     """Pages of runs and tasks."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
+
+    @staticmethod
+    def run_terms(text: str, **also: str | None) -> tuple[Term, ...]:
+        """What a filter and further terms `field=value` ask of runs."""
+        return run_terms(_together(text, also))
+
+    @staticmethod
+    def task_terms(text: str, **also: str | None) -> tuple[Term, ...]:
+        """As `run_terms`, of tasks."""
+        return task_terms(_together(text, also))
 
     async def run_views(
         self, namespace: str, number: int, terms: Sequence[Term], limit: int, after: str | None
@@ -116,6 +121,10 @@ class Lists:
             items=[task_view(graph, task, runners) for task in found[:limit]],
             after=key(last.node, last.branch, last.generation) if last else None,
         )
+
+
+def _together(text: str, also: Mapping[str, str | None]) -> str:
+    return " ".join([text, *(term(field, value) for field, value in also.items() if value is not None)])
 
 
 class _Looking:

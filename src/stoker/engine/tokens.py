@@ -14,8 +14,8 @@ from stoker.core.roles import SCOPES, effective
 from stoker.core.views import TokenRequest, TokenView
 from stoker.engine import single
 from stoker.engine.acting import Note
+from stoker.engine.caller import Caller
 from stoker.engine.catalog import when
-from stoker.engine.engine import Caller
 from stoker.engine.ports import Clock, Dice, Row, Store, Tx
 from stoker.engine.roles import role_scopes
 from stoker.errors import Invalid, NotFound, Unauthorized

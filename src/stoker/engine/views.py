@@ -10,9 +10,7 @@ import msgspec
 
 from stoker.core.compiled import Compiled
 from stoker.core.protocol import RunnerInfo
-from stoker.core.run_filter import run_terms
 from stoker.core.states import LIVE
-from stoker.core.task_filter import task_terms
 from stoker.core.views import (
     AttemptView,
     Cause,
@@ -26,7 +24,6 @@ from stoker.core.views import (
 from stoker.engine import livestate
 from stoker.engine.catalog import when
 from stoker.engine.found import run_of, task_of
-from stoker.engine.lists import Lists, together
 from stoker.engine.namespaces import Namespaces
 from stoker.engine.past import past_page, unfiltered
 from stoker.engine.ports import Clock, Keyring, Reader, Row, Store
@@ -37,6 +34,7 @@ from stoker.engine.versions import Versions
 
 if TYPE_CHECKING:
     from stoker.engine.explain.explaining import Explaining
+    from stoker.engine.lists import Lists
 
 MOST_CAUSES = 10
 
@@ -59,7 +57,12 @@ class Views:
         self._sessions = sessions
         self._clock = clock
         self._keys = keys
-        self._lists = Lists(store, clock)
+
+    @cached_property
+    def _lists(self) -> Lists:
+        from stoker.engine.lists import Lists  # as below
+
+        return Lists(self._store, self._clock)
 
     @cached_property
     def _explaining(self) -> Explaining:
@@ -104,7 +107,7 @@ class Views:
     ) -> Page[RunView]:
         """Runs that a filter asks for, newest first. `state` and `graph` are further terms of it."""
         number = await self._namespaces.existing(namespace)
-        terms = run_terms(together(filter, state=state, graph=graph))
+        terms = self._lists.run_terms(filter, state=state, graph=graph)
         return await self._lists.run_views(namespace, number, terms, limit, after)
 
     async def tasks(
@@ -126,7 +129,7 @@ class Views:
         if past:
             unfiltered(filter)
         number = await self._namespaces.existing(namespace)
-        terms = task_terms(together(filter, state=state, node=node))
+        terms = self._lists.task_terms(filter, state=state, node=node)
 
         async def find(reader: Reader) -> Page[TaskView]:
             _, version = await run_of(reader, self._versions, (namespace, number), run)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from stoker.api.call import Answer, Scope, Server
-from stoker.api.openapi import Terms
 from stoker.api.route import Route
-from stoker.engine.engine import Caller, Engine
+from stoker.engine.caller import Caller
 from stoker.errors import StokerError
+
+if TYPE_CHECKING:
+    from stoker.api.openapi import Terms
+    from stoker.engine.engine import Engine
 
 
 class Manner(Protocol):

@@ -9,10 +9,10 @@ import msgspec
 from stoker.api import acting, body, problems, query
 from stoker.api.call import GONE, Answer, Call, Receive, Scope, Send, Server
 from stoker.api.dialects.dialect import Dialect
-from stoker.api.dialects.tree import Tree
 from stoker.api.openapi import describe
 from stoker.api.problems import MethodNotAllowed
 from stoker.api.route import PUBLIC, Route, check
+from stoker.api.tree import Tree
 from stoker.api.write import write
 from stoker.errors import NotFound, StokerError
 

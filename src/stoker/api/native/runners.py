@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -12,8 +13,10 @@ from stoker.api.native.session import SESSION_HEADER, checked, session_of
 from stoker.api.route import NAMESPACED, Route
 from stoker.core.protocol import ClaimAnswer, ClaimRequest, ReportAnswer, ReportRequest
 from stoker.core.views import RunnerView
-from stoker.engine.engine import Leases
 from stoker.errors import Invalid
+
+if TYPE_CHECKING:
+    from stoker.engine.engine import Leases
 
 MAX_WAIT_S = 60.0
 _BODY_SESSION = "body.session"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -11,7 +11,9 @@ from stoker.api.dialects.exosphere.manner import Speaking
 from stoker.api.dialects.exosphere.routes import ROUTES
 from stoker.api.openapi import Terms
 from stoker.config import Exosphere
-from stoker.engine.engine import Engine
+
+if TYPE_CHECKING:
+    from stoker.engine.engine import Engine
 
 
 class Detail(msgspec.Struct, frozen=True):

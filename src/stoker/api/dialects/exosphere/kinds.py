@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from stoker.api.dialects.exosphere.checks import Kinds, Registered
 from stoker.api.dialects.exosphere.wire import Upsert
-from stoker.engine.engine import Engine
 from stoker.errors import NotFound
+
+if TYPE_CHECKING:
+    from stoker.engine.engine import Engine
 
 SORT = "exosphere.node"
 """The documents beside the kinds that were registered over this protocol, by their names."""

@@ -17,7 +17,7 @@ from stoker.api.dialects.exosphere.refusals import Unprocessable, entry
 from stoker.api.dialects.origins import Origins
 from stoker.api.route import Route
 from stoker.core import names
-from stoker.engine.engine import Caller
+from stoker.engine.caller import Caller
 from stoker.errors import Forbidden, Invalid, NotFound, StokerError, Unauthorized
 
 REQUEST_ID = "x-exosphere-request-id"

@@ -14,7 +14,7 @@ from typing import Literal
 from stoker.api.auth import host_name, is_loopback
 from stoker.api.call import Scope, header
 from stoker.api.dialects.heat.roles import SCOPES, Role
-from stoker.engine.engine import Caller
+from stoker.engine.caller import Caller
 from stoker.errors import Forbidden, Unauthorized
 
 Mode = Literal["Local", "ClusterOnly", "Strict"]

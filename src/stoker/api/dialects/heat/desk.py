@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -12,8 +12,10 @@ from stoker.api.dialects.heat import fields
 from stoker.api.dialects.heat.noun import Kept, Noun
 from stoker.engine.catalog import when
 from stoker.engine.documents import Changes, Document, Look
-from stoker.engine.engine import Engine
 from stoker.errors import Conflict, NotFound
+
+if TYPE_CHECKING:
+    from stoker.engine.engine import Engine
 
 R = TypeVar("R")
 T = TypeVar("T")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from stoker.api.dialects.dialect import Dialect
 from stoker.api.dialects.heat.bootstrap import furnish
 from stoker.api.dialects.heat.desk import keep
@@ -10,7 +12,9 @@ from stoker.api.dialects.heat.manner import Speaking
 from stoker.api.dialects.heat.routes import ROUTES
 from stoker.api.openapi import Terms
 from stoker.config import Heat
-from stoker.engine.engine import Engine
+
+if TYPE_CHECKING:
+    from stoker.engine.engine import Engine
 
 
 def heat(settings: Heat) -> Dialect:

@@ -17,7 +17,7 @@ from stoker.api.dialects.heat.roles import Role
 from stoker.api.dialects.origins import Origins
 from stoker.api.route import Route
 from stoker.config import Heat
-from stoker.engine.engine import Caller
+from stoker.engine.caller import Caller
 from stoker.errors import Forbidden, StokerError, Unauthorized
 
 CLAIM = "/api/tasks/claim"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stoker.api.dialects.tree import Tree
+from stoker.api.tree import Tree
 
 GUID = "0b9c4a8e-55d2-4f0e-9a6d-2f4f3f1d7a10"
 PATHS = (
@@ -66,6 +66,26 @@ def test_a_literal_goes_first_and_escapes_are_read_last(
 )
 def test_what_fits_nowhere_is_nowhere(tree: Tree[str], asked: str) -> None:
     assert tree.find(asked) is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "path", "given"),
+    [
+        ("/v1/graphs/a/b c", "/v1/graphs/{name:rest}", {"name": "a/b c"}),
+        ("/v1/graphs/a%2Fb", "/v1/graphs/{name:rest}", {"name": "a%2Fb"}),
+        ("/v1/graphs/a/", "/v1/graphs/{name:rest}", {"name": "a/"}),
+        ("/v1/graphs/a/runs", "/v1/graphs/{name}/runs", {"name": "a"}),
+        ("/v1/graphs/a/b/runs", "/v1/graphs/{name:rest}", {"name": "a/b/runs"}),
+    ],
+)
+def test_the_rest_of_a_decoded_path_is_taken_as_it_is_once_nothing_else_fits(
+    asked: str, path: str, given: dict[str, str]
+) -> None:
+    tree: Tree[str] = Tree()
+    for known in ("/v1/graphs/{name:rest}", "/v1/graphs/{name}/runs", "/v1/runs"):
+        tree.add(known, known)
+    assert tree.at(asked) == (path, given)
+    assert tree.at("/v1/runs/") is None
 
 
 def test_two_values_at_one_path_are_a_mistake(tree: Tree[str]) -> None:

@@ -1,7 +1,7 @@
-"""Finds what stands at a path by its raw segments: first the route, then the meaning of its escapes.
+"""Finds what stands at a path by its segments; of a raw path first the route, then the meaning of its escapes.
 
-A literal segment goes before a parameter. A parameter may say what it takes: `{id:int}`, `{id:guid}`. A slash at the
-end of a path is no segment.
+A literal segment goes before a parameter. A parameter may say what it takes: `{id:int}`, `{id:guid}`, and at the end of
+a path `{name:rest}`: all that is left, slashes too.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 from urllib.parse import unquote_to_bytes
 
 T = TypeVar("T")
+_ORDER = ("int", "guid", "", "rest")  # in which a segment is offered: who takes less is asked first
 _TAKES = {
     "": re.compile(r"[^/]+", re.DOTALL),
     "int": re.compile(r"\d{1,16}", re.ASCII),
@@ -23,17 +24,17 @@ class Tree(Generic[T]):
 
     def __init__(self) -> None:
         self._literal: dict[str, Tree[T]] = {}
-        self._taking: dict[str, Tree[T]] = {}  # by what a parameter takes; what takes less is asked first
+        self._taking: dict[str, Tree[T]] = {}  # by what a parameter takes, in that order
         self._here: tuple[T, tuple[str, ...]] | None = None
 
     def add(self, path: str, value: T) -> None:
         """Put a value at a path. ValueError if there is one."""
         tree, names = self, []
-        for segment in _segments(path):
+        for segment in path.strip("/").split("/"):
             if segment.startswith("{"):
                 name, _, takes = segment[1:-1].partition(":")
                 names.append(name)
-                tree = tree._taking.setdefault(takes, Tree())
+                tree = tree._below(takes)
                 continue
             tree = tree._literal.setdefault(segment, Tree())
         if tree._here is not None:
@@ -41,9 +42,11 @@ class Tree(Generic[T]):
         tree._here = (value, tuple(names))
 
     def find(self, path: str) -> tuple[T, dict[str, str]] | None:
-        """The value at a raw path, with the parameters decoded; None if there is none, or an escape is no UTF-8."""
-        segments = _segments(path)
-        found = self._find(segments, 0, [])
+        """The value at a raw path, with the parameters decoded; None if there is none, or an escape is no UTF-8.
+
+        A slash at the end is no segment.
+        """
+        found = self._find(path.strip("/").split("/"), 0, [])
         if found is None:
             return None
         value, names, given = found
@@ -52,6 +55,17 @@ class Tree(Generic[T]):
         except UnicodeDecodeError:
             return None
 
+    def at(self, path: str) -> tuple[T, dict[str, str]] | None:
+        """The value at a path that is decoded already; None if there is none. A slash at the end counts."""
+        found = self._find(path.split("/")[1:], 0, [])
+        return None if found is None else (found[0], dict(zip(found[1], found[2], strict=True)))
+
+    def _below(self, takes: str) -> Tree[T]:
+        if takes not in self._taking:
+            self._taking[takes] = Tree()
+            self._taking = {known: self._taking[known] for known in sorted(self._taking, key=_ORDER.index)}
+        return self._taking[takes]
+
     def _find(self, segments: list[str], at: int, given: list[str]) -> tuple[T, tuple[str, ...], list[str]] | None:
         if at == len(segments):
             return None if self._here is None else (*self._here, given)
@@ -59,16 +73,12 @@ class Tree(Generic[T]):
         below = self._literal.get(segment)
         if below is not None and (found := below._find(segments, at + 1, given)):
             return found
-        for takes in sorted(self._taking, key=lambda takes: not takes):
-            if _TAKES[takes].fullmatch(segment) and (
-                found := self._taking[takes]._find(segments, at + 1, [*given, segment])
-            ):
+        for takes, tree in self._taking.items():
+            if takes == "rest":
+                return None if tree._here is None else (*tree._here, [*given, "/".join(segments[at:])])
+            if _TAKES[takes].fullmatch(segment) and (found := tree._find(segments, at + 1, [*given, segment])):
                 return found
         return None
-
-
-def _segments(path: str) -> list[str]:
-    return path.strip("/").split("/")
 
 
 def decoded(segment: str) -> str:
