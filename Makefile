@@ -10,7 +10,7 @@ SEEDS ?= 1000
 # Tests wait for disks and other processes half of the time: two of them for each core.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * os.cpu_count())')
 
-.PHONY: setup postgres demo test check conformance-heat conformance-exosphere bench grind simulate prove guards lock clean
+.PHONY: setup postgres demo test check conformance-heat conformance-exosphere bench bench-exosphere grind simulate prove guards lock clean
 
 setup: $(STAMP)
 
@@ -49,6 +49,11 @@ conformance-exosphere: setup
 
 bench: setup postgres
 	$(BIN)/python bench/run.py
+
+# What the published SDK of Exosphere gets out of a server, and what that costs it.
+bench-exosphere: setup
+	$(BIN)/python conformance/exosphere/environment.py
+	$(BIN)/python bench/exosphere.py
 
 # Random graphs while servers, runners and databases are killed, on both stores in turn, with seeds that are printed.
 grind: setup postgres
