@@ -160,13 +160,13 @@ class Own:
 
     # --- what is said of an attempt ---
 
-    async def report(self, namespace: str, report: Report) -> Standing:
-        """Settle what is reported, or say why nothing was changed."""
+    async def report(self, namespace: str, report: Report, kinds: frozenset[str] = frozenset()) -> Standing:
+        """Settle what is reported, or say why nothing was changed. `kinds`: as in a claim; others are unknown."""
         number = await self._number_of(namespace)
         if number is None:
             return unknown(report.task, report.attempt)
         told: Standing = (
-            await self._batches.submit(OwnReport(number, await self._preparing.report(number, report)))
+            await self._batches.submit(OwnReport(number, await self._preparing.report(number, report), kinds))
         ).value
         return told
 
@@ -207,20 +207,24 @@ class Own:
         if attempts and await self._number_of(namespace) is not None:
             self._give_back(Handback(BY_ATTEMPT, list(attempts)))
 
-    async def secrets(self, namespace: str, task: int, attempt: int) -> dict[str, str]:
+    async def secrets(
+        self, namespace: str, task: int, attempt: int, kinds: frozenset[str] = frozenset()
+    ) -> dict[str, str]:
         """The secrets that the kind of a leased task declares and that are set.
 
-        NotFound if the attempt is unknown, Conflict if it is not leased (any more). What cannot be opened here is
-        offered again later: it is not leased any more then, either.
+        NotFound if the attempt is unknown, or of a kind that the caller may not claim; Conflict if it is not leased
+        (any more). What cannot be opened here is offered again later: it is not leased any more then, either.
         """
         (standing,) = await self.standing(namespace, [(task, attempt)])
         if standing.now is None:
-            raise NotFound(f"there is no attempt {attempt} of a task {task} here.", code="no_task", place="task")
-        if standing.reason:
-            raise _not_leased(task, attempt)
+            raise _no_attempt(task, attempt)
         run, node = standing.now.run, standing.now.node
         version = await self._store.read(lambda reader: self._version(reader, run))
         kind = version.graph.nodes[node].kind
+        if kinds and kind.name not in kinds:
+            raise _no_attempt(task, attempt)
+        if standing.reason:
+            raise _not_leased(task, attempt)
         declared = Declared(version.namespace, version.graph.spec.name, kind.secrets)
         opened, shut = await self._delivery.open(await self._namespaces.existing(namespace), declared)
         if shut:
@@ -234,6 +238,10 @@ class Own:
             return await self._namespaces.existing(namespace)
         except NotFound:
             return None
+
+
+def _no_attempt(task: int, attempt: int) -> NotFound:
+    return NotFound(f"there is no attempt {attempt} of a task {task} here.", code="no_task", place="task")
 
 
 def _not_leased(task: int, attempt: int) -> Conflict:

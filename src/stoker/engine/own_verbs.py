@@ -22,11 +22,12 @@ _replace = msgspec.structs.replace
 
 
 class OwnReport(Verb):
-    """A report on an attempt. `namespace`: where its kind is offered, and reported on."""
+    """A report on an attempt. `namespace`: where its kind is offered, and reported on; `kinds`: of these, if any."""
 
-    def __init__(self, namespace: int, entry: Reported) -> None:
+    def __init__(self, namespace: int, entry: Reported, kinds: frozenset[str] = frozenset()) -> None:
         self._namespace = namespace
         self._entry = entry
+        self._kinds = kinds
         self.tasks = (entry.report.task,)
 
     async def decide(self, tx: Tx, batch: Batch) -> Standing:
@@ -34,6 +35,8 @@ class OwnReport(Verb):
         before, standing = _found(batch, self._namespace, report.task, report.attempt)
         if before is None:
             return standing
+        if self._kinds and batch.fold.node_of(before).kind.name not in self._kinds:
+            return unknown(report.task, report.attempt)
         if isinstance(report, NOTES):
             (receipt,) = await note(tx, batch, BY_ATTEMPT, [report])
         else:

@@ -37,9 +37,14 @@ class ScheduleSet(NamedTuple):
             await _insert(tx, namespace, name, self.specs[name], now)
 
     async def _there(self, tx: Tx, namespace: int) -> dict[str, int]:
-        rows = await tx.rows("schedule_page", namespace, self.prefix, _PAGE)
-        found = [Schedule.of(row) for row in rows]
-        return {each.name: each.id for each in found if each.name.startswith(self.prefix)}
+        found: dict[str, int] = {}
+        after = self.prefix
+        while True:
+            page = [Schedule.of(row) for row in await tx.rows("schedule_page", namespace, after, _PAGE)]
+            found |= {each.name: each.id for each in page if each.name.startswith(self.prefix)}
+            if len(page) < _PAGE or not page[-1].name.startswith(self.prefix):
+                return found
+            after = page[-1].name
 
 
 async def _insert(tx: Tx, namespace: int, name: str, spec: ScheduleSpec, now: Micros) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from api.dialects.exosphere.conftest import AUTHOR, Spoken, author
 from api.dialects.exosphere.putting import at_home, put, register, start
 from api.dialects.exosphere.samples import WORK, node, schema
@@ -232,3 +234,29 @@ async def test_the_graph_is_triggered_natively_as_well(spoken: Spoken, sdk: Sdk)
     given = {"y": encoded({"number": 5})}
     await spoken.plant.engine.runs.trigger(HOME, [TriggerRequest(graph="g", inputs=given)])
     assert tops(await sdk.enqueue()) == [("a", {"x": "template", "y": '{"number":5}'})]
+
+
+async def test_more_triggers_than_a_page_has_are_all_replaced(
+    spoken: Spoken, sdk: Sdk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stoker.engine.schedule_sets._PAGE", 2)
+    triggers = [{"type": "CRON", "value": {"expression": f"{minute} * * * *"}} for minute in range(5)]
+    await put(sdk, node("a"), name="z", triggers=triggers[:1])
+    await put(sdk, node("a"), triggers=triggers)
+    await put(sdk, node("a"), triggers=triggers[:1])
+    there = await spoken.plant.engine.schedules.list(HOME, limit=10, after=None)
+    assert sorted(each.spec.graph for each in there.items) == ["g", "z"]
+
+
+async def test_a_refusal_says_no_secret_and_names_what_is_wrong(sdk: Sdk) -> None:
+    for body in (
+        {"secrets": {"KEY": "a plain text"}},
+        {"secrets": "a plain text", "nodes": []},
+        {"secrets": {"KEY": ["a plain text"]}, "nodes": []},
+    ):
+        status, answer = await sdk.ask("PUT", "graph/g", body)
+        assert status == 422
+        assert "a plain text" not in str(answer)
+    status, answer = await sdk.ask("PUT", "graph/g", at_home(node("a"), secrets={"a/b": "a plain text"}))
+    assert status == 400
+    assert "secrets.a/b: the name 'a/b' holds a slash" in answer["detail"]

@@ -274,3 +274,25 @@ async def test_a_lost_and_a_timed_out_attempt_say_so(spoken: Spoken) -> None:
     errors = [(each["status"], each["error"]) for each in (await drawn(spoken, run))["nodes"]]
     assert ("RETRY_CREATED", "lost: no report in 5 s") in errors
     assert ("ERRORED", "timeout: no report in 3 s") in errors
+
+
+async def test_a_run_opens_by_the_id_that_it_had_before_the_keys_were_rotated(spoken: Spoken) -> None:
+    await spoken.plant.push(node("a"))
+    run = await spoken.plant.trigger()
+    state = (await spoken.sdk().take())["state_id"]
+    path = f"graph/sample/run/{spoken.plant.engine.opaque.uuid(run)}/node/{state}"
+    await spoken.plant.engine.opaque.rotate()
+    assert (await got(spoken, path))["status"] == "QUEUED"
+
+
+async def test_what_no_database_keeps_is_no_key_of_a_retry(everywhere: Spoken) -> None:
+    await everywhere.plant.push(node("a", retry=Retry(attempts=1)))
+    await everywhere.plant.trigger()
+    sdk = everywhere.sdk()
+    state = (await sdk.take())["state_id"]
+    await sdk.errored(state)
+    for key in ("a\0b", "x" * 201, ""):
+        status, answer = await retried(everywhere, state, key)
+        assert (status, answer["detail"][0]["loc"]) == (422, ["body", "fanout_id"])
+    status, answer = await retried(everywhere, state, "a b")
+    assert (status, answer["status"]) == (200, "CREATED")

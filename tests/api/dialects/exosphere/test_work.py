@@ -11,6 +11,7 @@ from api.dialects.exosphere.conftest import Spoken
 from api.dialects.exosphere.sdk import Sdk
 from engine.plant import NS, after, node
 from stoker.core.graph import Ref, Retry, Value
+from stoker.core.views import TokenRequest
 
 TWICE = Retry(attempts=2, strategy="fixed", base="2s")
 
@@ -254,3 +255,19 @@ async def test_older_clients_report_on_plural_paths(spoken: Spoken) -> None:
         {"status": "ERRORED", "retry_created": False},
     )
     assert await spoken.plant.states(run) == ["SUCCEEDED", "FAILED"]
+
+
+async def test_a_token_for_some_kinds_knows_nothing_of_states_of_others(spoken: Spoken) -> None:
+    await spoken.plant.push(node("a"))
+    run = await spoken.plant.trigger()
+    state = (await spoken.sdk().take())["state_id"]
+    tokens = spoken.plant.engine.tokens
+    other, mine = spoken.sdk("many"), spoken.sdk("one")
+    other.key = (await tokens.create(TokenRequest(name="other", scopes=["run"], kinds=["many"]))).token or ""
+    mine.key = (await tokens.create(TokenRequest(name="mine", scopes=["run"], kinds=["one"]))).token or ""
+    assert all(each["reason"] == "unknown" for each in await other.all_four(state))
+    assert await other.ask("GET", f"state/{state}/secrets") == (404, {"detail": "State not found"})
+    assert await mine.ask("GET", f"state/{state}/secrets") == (200, {"secrets": {}})
+    assert await mine.executed(state) == {"status": "EXECUTED"}
+    assert await other.ask("GET", f"state/{state}/secrets") == (404, {"detail": "State not found"})
+    assert await spoken.plant.states(run) == ["SUCCEEDED"]

@@ -100,7 +100,8 @@ def request_id(scope: Scope) -> bytes:
 
 def _said(error: StokerError) -> str:
     """The words of this dialect; what only the engine could say (of a missing key, say) comes with its remedy."""
-    return " ".join(each for each in (error.message, error.remedy) if each)
+    said = " ".join(each for each in (error.message, error.remedy) if each)
+    return "\n".join([said, *map(str, error.problems)])
 
 
 def not_json(error: Exception) -> Unprocessable:

@@ -68,7 +68,10 @@ def _secrets(entries: Entries, body: dict[str, Any]) -> dict[str, str]:
     if "secrets" not in body:
         entries.missing(loc, body)
         return {}
-    for name in (found := entries.texts(body["secrets"], loc) or {}):
+    unsaid = Entries()
+    found = unsaid.texts(body["secrets"], loc) or {}
+    entries.found += [each | {"input": None} for each in unsaid.found]  # no answer tells what may be a secret
+    for name in found:
         if wrong := fault(name):
             entries.wrong((*loc, name), wrong, name)
     return found
@@ -77,7 +80,7 @@ def _secrets(entries: Entries, body: dict[str, Any]) -> dict[str, str]:
 def _nodes(entries: Entries, body: dict[str, Any]) -> list[Node]:
     loc = (*_BODY, "nodes")
     if "nodes" not in body:
-        entries.missing(loc, body)
+        entries.missing(loc, {name: value for name, value in body.items() if name != "secrets"})
         return []
     read = [_node(entries, node, (*loc, at)) for at, node in enumerate(entries.listed(body["nodes"], loc) or ())]
     return [node for node in read if node is not None]

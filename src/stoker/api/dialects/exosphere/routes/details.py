@@ -11,10 +11,12 @@ from stoker.api.call import Answer, Call, as_json
 from stoker.api.dialects.exosphere import ids
 from stoker.api.dialects.exosphere.ids import StateId, spell
 from stoker.api.dialects.exosphere.picture import item_of
+from stoker.api.dialects.exosphere.refusals import Unprocessable, entry
 from stoker.api.dialects.exosphere.states import State, own, pruned
 from stoker.api.dialects.exosphere.times import shown
 from stoker.api.route import Route
 from stoker.core.model import Task
+from stoker.core.names import fault
 from stoker.core.overview import present
 from stoker.core.states import TaskState
 from stoker.engine.overview import Close
@@ -41,13 +43,16 @@ async def node_details(call: Call) -> Answer:
     if not _ID.fullmatch(id_):
         raise Invalid(f"Invalid node ID format: {id_}")
     found = await _found(call, id_)
-    if found is None or found[0].graph.spec.name != graph or call.engine.opaque.uuid(found[0].run.id) != run.lower():
+    if found is None or found[0].graph.spec.name != graph or await call.engine.opaque.run(run) != found[0].run.id:
         raise NotFound(f"Node {id_} not found in run {run} for graph {graph}")
     return as_json(await _shown(call, *found))
 
 
 async def manual_retry(call: Call) -> Answer:
     """The same task's next attempt, under a new id."""
+    key = call.body.fanout_id
+    if wrong := fault(key):
+        raise Unprocessable([entry("value_error", ["body", "fanout_id"], f"Value error, {wrong}", key, error={})])
     found = await _found(call, call.path["id"])
     if found is None:
         raise NotFound("State not found")
@@ -56,7 +61,7 @@ async def manual_retry(call: Call) -> Answer:
         raise Conflict(_NOT_FAILED)
     try:
         answer = await call.engine.runs.retry_task(
-            call.namespace, state.id.task, rerun_below=False, attempt=state.id.attempt, key=call.body.fanout_id
+            call.namespace, state.id.task, rerun_below=False, attempt=state.id.attempt, key=key
         )
     except Conflict as error:
         raise Conflict(await _refusal(call, close, error)) from None

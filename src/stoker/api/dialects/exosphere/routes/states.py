@@ -45,7 +45,7 @@ async def secrets(call: Call) -> Answer:
     if state is None:
         raise NotFound("State not found")
     try:
-        values = await call.engine.own.secrets(call.namespace, state.task, state.attempt)
+        values = await call.engine.own.secrets(call.namespace, state.task, state.attempt, call.caller.kinds)
     except NotFound:
         raise NotFound("State not found") from None
     except Conflict:
@@ -61,7 +61,7 @@ async def _reported(call: Call, sort: Sort) -> Answer:
         state = await _state(call)
         if state is None:
             return Standing(task=0, attempt=0, reason="unknown")
-        standing = await call.engine.own.report(call.namespace, _report(sort, sent, state))
+        standing = await call.engine.own.report(call.namespace, _report(sort, sent, state), call.caller.kinds)
         return msgspec.structs.replace(standing, accepted=True) if again and standing.repeated else standing
 
     return as_json(answer(sort, await patiently(settle, call.server.closing)))
