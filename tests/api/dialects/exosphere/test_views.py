@@ -296,3 +296,13 @@ async def test_what_no_database_keeps_is_no_key_of_a_retry(everywhere: Spoken) -
         assert (status, answer["detail"][0]["loc"]) == (422, ["body", "fanout_id"])
     status, answer = await retried(everywhere, state, "a b")
     assert (status, answer["status"]) == (200, "CREATED")
+
+
+async def test_a_state_that_succeeded_in_a_cancelled_run_is_told_so_too(spoken: Spoken) -> None:
+    await spoken.plant.push(node("a"))
+    run = await spoken.plant.trigger()
+    state = (await spoken.sdk().take())["state_id"]
+    await spoken.plant.engine.runs.cancel(NS, run)
+    await spoken.sdk().executed(state, {})
+    status, answer = await retried(spoken, state, "f")
+    assert (status, answer["detail"]) == (409, "Run is cancelled; retry the run")

@@ -18,7 +18,7 @@ from stoker.api.route import Route
 from stoker.core.model import Task
 from stoker.core.names import fault
 from stoker.core.overview import present
-from stoker.core.states import TaskState
+from stoker.core.states import RunState, TaskState
 from stoker.engine.overview import Close
 from stoker.errors import Conflict, Invalid, NotFound
 
@@ -76,7 +76,7 @@ async def manual_retry(call: Call) -> Answer:
 
 
 async def _refusal(call: Call, close: Close, error: Conflict) -> str:
-    if error.code == "not_settled" and close.run.stopping:
+    if error.code in ("not_settled", "succeeded") and (close.run.stopping or close.run.state is RunState.CANCELLED):
         return _REFUSALS["stopping"]
     if error.code == "skipped":
         causes = await call.engine.overview.causes(call.namespace, close.task.id)
