@@ -151,7 +151,7 @@ class Own(Protocol):
         """Long-poll. Cancelling this call (the client is gone) is safe: what it claimed is handed back."""
         ...
 
-    async def report(self, namespace: str, report: Report) -> Standing: ...
+    async def report(self, namespace: str, report: Report, kinds: frozenset[str] = frozenset()) -> Standing: ...
     async def extend(
         self, namespace: str, task: int, attempt: int, lease_s: float, *, shorten: bool = False
     ) -> Standing: ...
@@ -160,7 +160,9 @@ class Own(Protocol):
         """An answer could not be written: give back what it carried."""
         ...
 
-    async def secrets(self, namespace: str, task: int, attempt: int) -> dict[str, str]:
+    async def secrets(
+        self, namespace: str, task: int, attempt: int, kinds: frozenset[str] = frozenset()
+    ) -> dict[str, str]:
         """What the kind of a leased task declares; NotFound or Conflict if the attempt is not (any more)."""
         ...
 
