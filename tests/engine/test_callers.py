@@ -51,6 +51,57 @@ async def test_two_that_ask_for_one_kind_are_given_what_they_want_until_one_was_
     assert len(await claim(plant, caller="there")) == 6, "it is alone again, and holds two"
 
 
+async def test_for_how_long_nobody_else_may_have_been_seen_is_told_with_the_claim(plant: Plant) -> None:
+    await backlog(plant)
+    await claim(plant, caller="there")
+    plant.clock.advance(30)
+    assert len(await claim(plant, caller="here")) == 2
+    assert len(await claim(plant, caller="here", alone_for_s=25)) == 6, "it holds two"
+
+
+async def test_one_that_hung_up_while_it_waited_is_nobody(plant: Plant) -> None:
+    await plant.push(node("a"))
+    call = asyncio.create_task(claim(plant, caller="there", wait_s=30))
+    await waiting(plant, 1)
+    call.cancel()
+    await waiting(plant, 0)
+    plant.clock.advance(25)  # where servers share a database, its row tells of it for so long
+    await plant.engine.runs.trigger(NS, [plant.request({})] * 12)
+    assert len(await claim(plant, caller="here")) == 8
+
+
+async def test_a_backlog_larger_than_a_transaction_hands_out_is_given_in_one_answer(plant: Plant) -> None:
+    await plant.push(node("a"))
+    await plant.engine.runs.trigger(NS, [plant.request({})] * 600)
+    tasks = await claim(plant, 5, stretch=120)
+    assert len({each.task.id for each in tasks}) == len(tasks) == 600
+    assert await claim(plant, 5, stretch=120) == []
+
+
+async def test_one_that_hangs_up_while_it_is_given_more_leaves_nothing_leased(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await plant.push(node("a"))
+    await plant.engine.runs.trigger(NS, [plant.request({})] * 300)
+    given: list[int] = []
+    answer = plant.engine.own._answer
+
+    async def hanging(*asked: Any) -> list[OwnTask]:
+        if given:
+            raise asyncio.CancelledError
+        tasks = await answer(*asked)
+        given.append(len(tasks))
+        return tasks
+
+    monkeypatch.setattr(plant.engine.own, "_answer", hanging)
+    with pytest.raises(asyncio.CancelledError):
+        await claim(plant, 5, stretch=120)
+    monkeypatch.undo()
+    await plant.settled()
+    assert given == [256]
+    assert await plant.sql("SELECT count(*) FROM task WHERE state = 2") == [(0,)]
+
+
 async def test_those_that_ask_for_other_kinds_are_nobody(plant: Plant) -> None:
     await backlog(plant)
     await claim(plant, caller="other", kinds=("many",))

@@ -698,6 +698,27 @@ GUARDS = (
         "engine/test_callers.py::test_a_claim_that_waits_alone_is_held_to_its_want_when_another_comes[sqlite]",
     ),
     Guard(
+        "one that hung up while it waited is not about to ask again",
+        "engine/own.py",
+        "session.answered_at = 0 if left else self._clock.now()",
+        "session.answered_at = self._clock.now()",
+        "engine/test_callers.py::test_one_that_hung_up_while_it_waited_is_nobody[sqlite]",
+    ),
+    Guard(
+        "what was given before the rest of an answer failed is given back",
+        "engine/own.py",
+        "self._give_back(Handback(BY_ATTEMPT, [(each.task.id, each.assignment.attempt) for each in tasks]))",
+        "pass",
+        "engine/test_callers.py::test_one_that_hangs_up_while_it_is_given_more_leaves_nothing_leased[sqlite]",
+    ),
+    Guard(
+        "for how long nobody else may have been seen is told with the claim",
+        "engine/callers.py",
+        "self._sessions.present(reader, session.namespace, alone_for)",
+        "self._sessions.present(reader, session.namespace)",
+        "engine/test_callers.py::test_for_how_long_nobody_else_may_have_been_seen_is_told_with_the_claim[sqlite]",
+    ),
+    Guard(
         "an attempt is reported on where its kind is offered",
         "engine/own_verbs.py",
         "if known is None or batch.fold.home_of(known) != namespace:",

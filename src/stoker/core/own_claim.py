@@ -16,7 +16,7 @@ class OwnClaim(msgspec.Struct, frozen=True, kw_only=True):
 
     `want`: tasks at most. `wait_s`: how long to wait for the first. `lease_s`: how long leases last where neither node,
     graph nor kind says it. `stretch`: up to so many times `want` if nobody else asks for these kinds, less what is
-    leased already to whoever did.
+    leased already to whoever did. `alone_for_s`: for how long nobody else may have asked.
     """
 
     name: str
@@ -26,6 +26,7 @@ class OwnClaim(msgspec.Struct, frozen=True, kw_only=True):
     wait_s: float = 0.0
     caller: str = ""
     stretch: int = 1
+    alone_for_s: float = 60.0
 
 
 class OwnTask(NamedTuple):

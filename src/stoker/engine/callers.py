@@ -7,12 +7,13 @@ from hashlib import sha256
 
 import msgspec
 
+from stoker.core.duration import Micros, micros
 from stoker.core.own_claim import OwnClaim
 from stoker.core.protocol import RunnerInfo
 from stoker.engine.dispatch import Waiter
 from stoker.engine.ids import Ids
 from stoker.engine.ports import Clock, Reader, Store
-from stoker.engine.sessions import AWAY, Session, Sessions
+from stoker.engine.sessions import Session, Sessions
 
 
 class Callers:
@@ -41,20 +42,20 @@ class Callers:
 
     async def room(self, session: Session, asked: OwnClaim) -> int:
         """How many tasks a claim may take."""
-        if asked.stretch <= 1 or not await self._alone(session):
+        if asked.stretch <= 1 or not await self._alone(session, micros(asked.alone_for_s)):
             return asked.want
         most = asked.want * asked.stretch
         leased = await self._store.peek(lambda reader: reader.rows("own_leases", [session.id], most))
         return max(asked.want, most - len(leased))
 
-    async def _alone(self, session: Session) -> bool:
+    async def _alone(self, session: Session, alone_for: Micros) -> bool:
         """Whether nobody else was seen of late who asks for some of the same kinds, nor this one twice at once."""
         now = self._clock.now()
-        if session.crowded_at is not None and session.crowded_at > now - AWAY:
+        if session.crowded_at is not None and session.crowded_at > now - alone_for:
             return False
 
         async def present(reader: Reader) -> dict[int, RunnerInfo]:
-            return await self._sessions.present(reader, session.namespace)
+            return await self._sessions.present(reader, session.namespace, alone_for)
 
         there = await self._store.peek(present)
         kinds = set(session.info.kinds)

@@ -153,17 +153,16 @@ class Documents:
 
     async def look(self, namespace: str, work: Callable[[Look], Awaitable[T]]) -> T:
         """Read several that belong together. A namespace that is not there yet has none."""
-        try:
-            number = await self._namespaces.existing(namespace)
-        except NotFound:
-            number = 0
+        number = await self._number_of(namespace)
         return await self._store.read(lambda reader: work(Look(reader, number)))
 
     async def get(self, namespace: str, sort: str, id_: int) -> Document | None:
-        return await self.look(namespace, lambda look: look.get(sort, id_))
+        number = await self._number_of(namespace)
+        return await self._store.peek(lambda reader: Look(reader, number).get(sort, id_))
 
     async def named(self, namespace: str, sort: str, name: str) -> Document | None:
-        return await self.look(namespace, lambda look: look.named(sort, name))
+        number = await self._number_of(namespace)
+        return await self._store.peek(lambda reader: Look(reader, number).named(sort, name))
 
     async def list(self, namespace: str, sort: str, parent: str | None = None) -> list[Document]:
         return await self.look(namespace, lambda look: look.list(sort, parent))
@@ -179,6 +178,13 @@ class Documents:
 
         answer, _ = await single.transact(self._store, change, lambda both: Note(both[1].subjects))
         return answer
+
+    async def _number_of(self, namespace: str) -> int:
+        """0, which is none's, of a namespace that is not there yet."""
+        try:
+            return await self._namespaces.existing(namespace)
+        except NotFound:
+            return 0
 
 
 def _one(rows: list[Row]) -> Document | None:

@@ -22,6 +22,7 @@ from stoker.engine.declared import Declared
 from stoker.engine.delivery import Delivery, PutOff
 from stoker.engine.dispatch import Dispatcher, Terms, Waiter
 from stoker.engine.exchange import Handback
+from stoker.engine.handout import OPENS_CLAIM
 from stoker.engine.large import Large
 from stoker.engine.leases import LONGEST_WAIT_S, may_claim
 from stoker.engine.namespaces import Namespaces
@@ -80,11 +81,15 @@ class Own:
         if session.streams:
             session.crowded_at = self._clock.now()
         session.streams += 1
+        left = False
         try:
             return await self._wait(session, asked)
+        except asyncio.CancelledError:
+            left = True
+            raise
         finally:
             session.streams -= 1
-            session.answered_at = self._clock.now()
+            session.answered_at = 0 if left else self._clock.now()  # who hangs up is not about to ask again
 
     async def _wait(self, session: Session, asked: OwnClaim) -> list[OwnTask]:
         """Ask until something was given or the time is up. A claim is also woken for nothing: lanes have moved."""
@@ -92,17 +97,34 @@ class Own:
         over = loop.time() + min(asked.wait_s, LONGEST_WAIT_S)
         room = await self._callers.room(session, asked)
         while True:
-            waiter = Waiter(session, room, Terms(micros(asked.lease_s), self._next_number()))
-            self._callers.begin(waiter, asked.want)
-            self._dispatcher.arm(waiter)
-            try:
-                tasks = await self._answer(waiter, over - loop.time())
-            finally:
-                self._callers.end(waiter)
-                self._dispatcher.disarm(waiter)
-                self._abandon(waiter)
+            tasks = await self._ask(session, asked, room, over - loop.time())
+            if len(tasks) >= OPENS_CLAIM:
+                return await self._filled(session, asked, room, tasks)
             if tasks or loop.time() >= over or self._dispatcher.ended:
                 return tasks
+
+    async def _filled(self, session: Session, asked: OwnClaim, room: int, tasks: list[OwnTask]) -> list[OwnTask]:
+        """More of a backlog than one transaction hands out, for who has room for more: all of it, or none."""
+        more = len(tasks)
+        try:
+            while more >= OPENS_CLAIM and len(tasks) < room:
+                found = await self._ask(session, asked, room - len(tasks), 0.0)
+                tasks, more = tasks + found, len(found)
+        except BaseException:
+            self._give_back(Handback(BY_ATTEMPT, [(each.task.id, each.assignment.attempt) for each in tasks]))
+            raise
+        return tasks
+
+    async def _ask(self, session: Session, asked: OwnClaim, room: int, wait_s: float) -> list[OwnTask]:
+        waiter = Waiter(session, room, Terms(micros(asked.lease_s), self._next_number()))
+        self._callers.begin(waiter, min(asked.want, room))
+        self._dispatcher.arm(waiter)
+        try:
+            return await self._answer(waiter, wait_s)
+        finally:
+            self._callers.end(waiter)
+            self._dispatcher.disarm(waiter)
+            self._abandon(waiter)
 
     async def _answer(self, waiter: Waiter, wait_s: float) -> list[OwnTask]:
         if self._dispatcher.worth_asking(waiter.session.lanes, self._clock.now()) and not waiter.answer.done():

@@ -56,9 +56,9 @@ class Session:
         """Who proves to hold what it was given."""
         return BY_ATTEMPT if self.own else self.id
 
-    def here(self, now: Micros) -> bool:
+    def here(self, now: Micros, away: Micros = AWAY) -> bool:
         """Whether it is connected, or about to ask again."""
-        return bool(self.streams) or self.answered_at > now - (AWAY if self.own else BETWEEN_CLAIMS)
+        return bool(self.streams) or self.answered_at > now - (away if self.own else BETWEEN_CLAIMS)
 
     def next_number(self, now: Micros) -> int:
         """Answers are numbered by time, so that a restarted server goes on above the last one."""
@@ -177,13 +177,16 @@ class Sessions:
             session.until, session.heard = until, True
             self._alarm.at(until)
 
-    def connected(self) -> list[Session]:
+    def connected(self, away: Micros = AWAY) -> list[Session]:
         now = self._clock.now()
-        return [session for session in self._known.values() if session.here(now)]
+        return [session for session in self._known.values() if session.here(now, away)]
 
-    async def present(self, reader: Reader, namespace: int) -> dict[int, RunnerInfo]:
-        """Who is connected to any server: here as we know, elsewhere as the rows say, which are kept for a minute."""
-        here = {session.id: session.info for session in self.connected() if session.namespace == namespace}
+    async def present(self, reader: Reader, namespace: int, away: Micros = AWAY) -> dict[int, RunnerInfo]:
+        """Who is connected to any server: here as we know, elsewhere as the rows say, which are kept for a minute.
+
+        `away`: for how long one with leases of its own counts after it has asked here.
+        """
+        here = {session.id: session.info for session in self.connected(away) if session.namespace == namespace}
         if not self._store.shared:
             return here
         now = self._clock.now()

@@ -28,7 +28,6 @@ from stoker.engine.tools import Tools
 from stoker.engine.versions import Versions
 from stoker.errors import NotFound, StokerError, Unavailable
 
-OPENS_CLAIM = 256  # tasks handed out at most for one want
 MOST_LEASES = 100_000  # looked at for one batch
 
 

@@ -81,6 +81,7 @@ def _claim(call: Call, asked: Asked) -> OwnClaim:
         wait_s=settings.enqueue_wait,
         lease_s=settings.lease_default,
         stretch=settings.overdeliver,
+        alone_for_s=settings.alone_for,
     )
 
 
