@@ -57,6 +57,8 @@ def one_round(store: str) -> Figures:
         with place(Path(folder) / "raised", store, STOKER_EXOSPHERE_OVERDELIVER="32") as raised:
             raised.tell(str(RUNS))
             figures |= drained(raised, "poll 1, overdeliver 32", 1.0)
+            raised.tell(str(RUNS))
+            figures |= drained(raised, "poll 0.05, overdeliver 32", 0.05)
         return figures
 
 
