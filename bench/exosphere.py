@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import statistics
-import sys
 import tempfile
 import time
 from http.client import HTTPConnection
@@ -20,7 +18,7 @@ from urllib.parse import urlsplit
 
 from exosphere_place import Place, place, until
 from processes import cpu_s
-from run import ROUNDS, Figures, median, told
+from run import Figures, compare
 
 STORES = os.environ.get("BENCH_STORES", "sqlite").split(",")
 RUNS = 1_000
@@ -31,17 +29,7 @@ EMPTY = b'{"nodes": ["Noop"], "batch_size": 0}'
 
 
 def main() -> None:
-    print(f"stoker on {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, all durable")
-    rounds: dict[str, list[Figures]] = {store: [] for store in STORES}
-    for _ in range(ROUNDS):
-        for store in STORES:
-            rounds[store].append(one_round(store))
-    print(f"  {'':<62}" + "".join(f"{store:>12}   {'(least … most)':<20}" for store in STORES))
-    for name in rounds[STORES[0]][0]:
-        print(f"  {name:<62}" + "".join(told([found[name] for found in rounds[store]]) for store in STORES))
-    if "--json" in sys.argv:
-        medians = {store: median(found) for store, found in rounds.items()}
-        Path(sys.argv[sys.argv.index("--json") + 1]).write_text(json.dumps(medians, indent=2))
+    compare(STORES, one_round)
 
 
 def one_round(store: str) -> Figures:
@@ -74,7 +62,7 @@ def latency(at: Place) -> Figures:
     took.sort()
     return {
         "E1 trigger to execute, poll 1, waiting: p50 (ms)": statistics.median(took),
-        "E1 trigger to execute, poll 1, waiting: p99 (ms)": took[-1],
+        "E1 trigger to execute, poll 1, waiting: the worst (ms)": took[-1],
         "E1 calls that brought nothing": left.delivered().count(0),
     }
 

@@ -14,7 +14,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -31,14 +31,21 @@ Figures = dict[str, float]
 
 
 def main() -> None:
+    compare(STORES, one_round)
+
+
+def compare(stores: Sequence[str], one_round: Callable[[str], Figures]) -> None:
+    """Rounds of each store in turn, printed as medians with the least and the most; `--json FILE` keeps the medians."""
     print(f"stoker on {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, all durable")
-    rounds: dict[str, list[Figures]] = {store: [] for store in STORES}
+    rounds: dict[str, list[Figures]] = {store: [] for store in stores}
     for _ in range(ROUNDS):
-        for store in STORES:
+        for store in stores:
             rounds[store].append(one_round(store))
-    print(f"  {'':<58}" + "".join(f"{store:>12}   {'(least … most)':<20}" for store in STORES))
-    for name in rounds[STORES[0]][0]:
-        print(f"  {name:<58}" + "".join(told([found[name] for found in rounds[store]]) for store in STORES))
+    names = list(rounds[stores[0]][0])
+    width = max(map(len, names))
+    print(f"  {'':<{width}}" + "".join(f"{store:>12}   {'(least … most)':<20}" for store in stores))
+    for name in names:
+        print(f"  {name:<{width}}" + "".join(told([found[name] for found in rounds[store]]) for store in stores))
     if "--json" in sys.argv:
         medians = {store: median(found) for store, found in rounds.items()}
         Path(sys.argv[sys.argv.index("--json") + 1]).write_text(json.dumps(medians, indent=2))
